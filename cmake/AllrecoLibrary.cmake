@@ -1,0 +1,35 @@
+# allreco_library(<folder> DEPENDS ... [EXCLUDE regex]): the static library of src/<folder>, from all .cpp files in it.
+# DEPENDS are the arrows of docs/architecture.md. EXCLUDE leaves out the backend that this build does not choose.
+function(allreco_library folder)
+  cmake_parse_arguments(ARG "" "EXCLUDE" "DEPENDS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX ${ARG_EXCLUDE})
+  endif()
+  add_library(allreco_${folder} STATIC ${sources})
+  target_include_directories(allreco_${folder} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(allreco_${folder} PUBLIC ${ARG_DEPENDS} PRIVATE allreco_warnings)
+endfunction()
+
+# allreco_test(<folder> DEPENDS ...): one GoogleTest program from all .cpp files of tests/<folder>; ctest runs each of its tests alone.
+# Tests whose suite name starts with "Mpi" run under mpirun instead, see allreco_mpi_test.
+function(allreco_test folder)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  add_executable(test_${folder} ${sources})
+  target_include_directories(test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(test_${folder} PRIVATE
+    ALLRECO_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ALLRECO_BINARY="$<TARGET_FILE:allreco>")
+  target_link_libraries(test_${folder} PRIVATE ${ARG_DEPENDS} allreco_warnings GTest::gtest_main)
+  gtest_discover_tests(test_${folder} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST TEST_PREFIX "${folder}."
+    TEST_FILTER "-Mpi*" PROPERTIES ENVIRONMENT "${ALLRECO_TEST_ENVIRONMENT}" TIMEOUT 300)
+endfunction()
+
+# allreco_mpi_test(<folder> <ranks> <filter>): runs the tests of test_<folder> that match <filter> on that many ranks.
+function(allreco_mpi_test folder ranks filter)
+  string(MAKE_C_IDENTIFIER "${filter}" id)
+  set(name ${folder}.mpi${ranks}.${id})
+  add_test(NAME ${name}
+    COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none -n ${ranks} $<TARGET_FILE:test_${folder}> --gtest_filter=${filter})
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ALLRECO_TEST_ENVIRONMENT}" PROCESSORS 2 TIMEOUT 300)
+endfunction()

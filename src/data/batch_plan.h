@@ -1,0 +1,39 @@
+// The batch plan: which samples form an optimiser step's global batch, and who computes which of them. Every rank computes the same plan alone.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "data/sample_order.h"
+
+namespace allreco::data {
+
+/// The samples of step `step` (0-based): positions [s*B, (s+1)*B) of its epoch, B = global_batch_size; the last batch of an epoch may be smaller.
+struct GlobalBatch {
+  std::int64_t epoch = 0;
+  std::int64_t first_position = 0;      // within the epoch
+  std::vector<std::int64_t> samples;    // indices into the dataset, in order
+};
+GlobalBatch global_batch_of_step(const SampleOrder& order, std::int64_t global_batch_size, std::int64_t step);
+
+/// ceil(num_samples / global_batch_size)
+std::int64_t steps_per_epoch(std::int64_t num_samples, std::int64_t global_batch_size);
+
+/// The time that an example takes, in arbitrary units: linear in its tokens plus attention's quadratic part.
+struct CostModel {
+  double per_token = 1.0;
+  double per_token_pair = 0.0;
+  double of(std::int64_t length) const;
+};
+
+/// Deals samples to `num_parts` parts so that the largest cost is small (longest first, each to the least loaded part; ties by part, then by
+/// position: the result is a pure function of the arguments). Within a part samples keep the order of `samples`. Parts may be empty.
+std::vector<std::vector<std::int64_t>> deal_by_cost(const std::vector<std::int64_t>& samples,
+                                                    const std::function<double(std::int64_t)>& cost_of, std::int64_t num_parts);
+
+/// The micro-batches of `rank`: its part of the batch, cut again by cost into ceil(samples / per_device_batch_size) micro-batches. Empty when it has none.
+std::vector<std::vector<std::int64_t>> micro_batches_of_rank(const GlobalBatch& batch,
+                                                             const std::function<double(std::int64_t)>& cost_of, std::int64_t rank,
+                                                             std::int64_t world_size, std::int64_t per_device_batch_size);
+
+}  // namespace allreco::data

@@ -1,0 +1,102 @@
+// LoRA: one flat fp32 store of all factors, another of their gradients, in the order in which backward finishes them (last layer first; within a layer
+// down, gate+up, o, q+k+v; in a group all A factors, then all B factors). Names and matrices are views into it.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "model/projection.h"
+
+namespace allreco::model {
+
+/// PEFT's LoraConfig, the part that this program supports.
+struct LoraConfig {
+  std::int64_t r = 16;
+  double lora_alpha = 16;
+  double lora_dropout = 0;
+  bool use_rslora = false;
+  /// Names (q_proj, ...) or the single entry all-linear.
+  std::vector<std::string> target_modules{"all-linear"};
+  std::string init_lora_weights = "true";  // PEFT's default: A kaiming uniform, B zero
+
+  /// lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora.
+  double scaling() const;
+  /// The targeted projections, in kProjections order. UserError for an unknown name.
+  std::vector<Projection> targets() const;
+};
+
+/// UserError naming key, value and allowed range.
+void validate(const LoraConfig& config);
+
+/// Projections that share one input: their A factors are adjacent and multiply at once.
+enum class LoraGroupKind { qkv, o, gate_up, down };
+inline constexpr std::array kLoraGroups{LoraGroupKind::down, LoraGroupKind::gate_up, LoraGroupKind::o, LoraGroupKind::qkv};  // backward's order
+inline constexpr size_t kNumLoraGroups = kLoraGroups.size();
+
+/// The LoRA factors of one group in one layer, as views. R = sum of the members' ranks.
+struct LoraGroup {
+  std::vector<Projection> members;         // targeted ones only; empty: the group has no LoRA
+  std::vector<std::int64_t> rank_offsets;  // members.size() + 1: rows of member i in a are [offset_i, offset_i+1)
+  at::Tensor a;                            // [R, in], compute dtype
+  std::vector<at::Tensor> b;               // per member [out, r], compute dtype
+  at::Tensor grad_a;                       // [R, in], fp32 (float64 in float64 models)
+  std::vector<at::Tensor> grad_b;          // per member [out, r]
+};
+
+/// Where one named factor lies in the flat store.
+struct LoraEntry {
+  std::string name;  // PEFT: base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
+  std::int64_t layer = 0;
+  Projection projection = Projection::q;
+  bool is_b = false;
+  std::int64_t offset = 0;
+  std::vector<std::int64_t> shape;
+  std::int64_t numel() const { return shape[0] * shape[1]; }
+};
+
+class LoraStore {
+ public:
+  /// Allocates and sets PEFT's start: A uniform in (-1/sqrt(in), 1/sqrt(in)), each factor drawn from (seed, its name); B zero.
+  /// `compute_dtype`: of the model's activations.
+  LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed);
+
+  const LoraConfig& config() const { return config_; }
+  double scaling() const { return scaling_; }
+  std::int64_t num_layers() const { return static_cast<std::int64_t>(groups_.size()); }
+  std::int64_t num_parameters() const { return parameters_.numel(); }
+
+  /// Flat master parameters and gradients [P]; float32 (float64 when compute_dtype is float64).
+  const at::Tensor& parameters() const { return parameters_; }
+  const at::Tensor& gradients() const { return gradients_; }
+  void zero_gradients();
+  /// Casts the master parameters into the compute copy that the groups show; nothing to do when both dtypes are equal. Call after every change.
+  void refresh_compute_copy();
+
+  const LoraGroup& group(std::int64_t layer, LoraGroupKind kind) const {
+    return groups_[static_cast<size_t>(layer)][static_cast<size_t>(kind)];
+  }
+  /// In flat order.
+  const std::vector<LoraEntry>& entries() const { return entries_; }
+  /// A view of `flat` (parameters, gradients or a moment of the same size) in the entry's shape.
+  static at::Tensor view_of(const at::Tensor& flat, const LoraEntry& entry);
+
+  /// The slice of the flat store that is complete when backward has left `layer`: [begin, end). Slices of layers last to first are adjacent.
+  std::pair<std::int64_t, std::int64_t> slice_of_layer(std::int64_t layer) const;
+  /// The lowest layer that has any LoRA factor: backward may stop there.
+  std::int64_t first_layer_with_lora() const { return first_layer_; }
+
+ private:
+  LoraConfig config_;
+  double scaling_ = 1;
+  at::Tensor parameters_, gradients_, compute_;
+  std::vector<LoraEntry> entries_;
+  std::vector<std::array<LoraGroup, kNumLoraGroups>> groups_;
+  std::vector<std::pair<std::int64_t, std::int64_t>> slices_;
+  std::int64_t first_layer_ = 0;
+};
+
+}  // namespace allreco::model

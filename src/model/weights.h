@@ -1,0 +1,65 @@
+// The frozen base: every tensor of a decoder in the compute dtype. Tensors stored in that dtype are views of the mapped files (shared by the ranks of
+// a node through the page cache); others are converted once while loading.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "model/projection.h"
+
+namespace allreco::model {
+
+/// The weight of one frozen projection, [out, in]. The seam for quantised storage.
+class FrozenLinear {
+ public:
+  FrozenLinear() = default;
+  explicit FrozenLinear(at::Tensor weight) : weight_(std::move(weight)) {}
+  /// [T, in] -> [T, out]: x W^T
+  at::Tensor forward(const at::Tensor& x) const;
+  /// [T, out] -> [T, in]: dy W
+  at::Tensor backward(const at::Tensor& dy) const;
+  /// dx += dy W
+  void backward_add(const at::Tensor& dy, at::Tensor& dx) const;
+  std::int64_t out_features() const { return weight_.size(0); }
+  std::int64_t in_features() const { return weight_.size(1); }
+  const at::Tensor& dense() const { return weight_; }
+
+ private:
+  at::Tensor weight_;
+};
+
+struct LayerWeights {
+  at::Tensor input_norm;           // [D]
+  at::Tensor post_attention_norm;  // [D]
+  std::array<FrozenLinear, kNumProjections> projections;
+  const FrozenLinear& operator[](Projection p) const { return projections[index_of(p)]; }
+};
+
+struct Weights {
+  at::Tensor embedding;  // [V, D]
+  std::vector<LayerWeights> layers;
+  at::Tensor final_norm;  // [D]
+  at::Tensor lm_head;     // [V, D]; the embedding itself when tied
+  at::ScalarType dtype() const { return embedding.scalar_type(); }
+};
+
+/// Loads a Hugging Face directory. `dtype`: the compute dtype (float32, bfloat16; float64 for tests). UserError naming the tensor and the file when one is missing, unexpected, or of another shape.
+Weights load_weights(const std::string& directory, const ModelConfig& config, at::ScalarType dtype);
+
+/// Random weights N(0, 0.02), norms 1: a shape without a checkpoint. The same for every rank and run with this seed.
+Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed);
+
+struct BaseModel {
+  ModelConfig config;
+  Weights weights;
+  std::string name;         // as given: goes into adapter_config.json as base_model_name_or_path
+  std::string fingerprint;  // identifies config and tensors (names, shapes, dtypes, sizes and modification-independent sample of bytes): resume checks it
+};
+
+/// `model_name_or_path`: a directory, or `random:<shape>`. `dtype`: auto (the checkpoint's; float16 checkpoints need an explicit one), float32, bfloat16.
+BaseModel load_base_model(const std::string& model_name_or_path, const std::string& dtype);
+
+}  // namespace allreco::model

@@ -1,0 +1,69 @@
+#include "core/files.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "core/check.h"
+#include "core/json.h"
+
+namespace allreco::core {
+namespace fs = std::filesystem;
+
+class FilesTest : public ::testing::Test {
+ protected:
+  void SetUp() override { fs::create_directories(directory_); }
+  void TearDown() override { fs::remove_all(directory_); }
+  size_t num_entries() const {
+    return static_cast<size_t>(std::distance(fs::directory_iterator(directory_), fs::directory_iterator{}));
+  }
+  fs::path directory_ = fs::temp_directory_path() / ("allreco-files-" + std::to_string(::getpid()));
+};
+
+TEST_F(FilesTest, WritesWholeFilesAndReplacesThem) {
+  write_file_atomically(directory_ / "a", "one");
+  write_file_atomically(directory_ / "a", "two");
+  EXPECT_EQ(read_file(directory_ / "a"), "two");
+  EXPECT_EQ(num_entries(), 1u);
+}
+
+TEST_F(FilesTest, AFailedWriteLeavesTheOldFileAndNothingElse) {
+  write_file_atomically(directory_ / "a", "old");
+  EXPECT_THROW(write_atomically(directory_ / "a",
+                                [](const fs::path& temporary) {
+                                  write_file_atomically(temporary, "half");
+                                  user_error("disk full");
+                                }),
+               UserError);
+  EXPECT_EQ(read_file(directory_ / "a"), "old");
+  EXPECT_EQ(num_entries(), 1u);
+}
+
+TEST_F(FilesTest, MissingDirectoryIsAUserErrorThatNamesThePath) {
+  try {
+    write_file_atomically(directory_ / "missing" / "a", "x");
+    FAIL();
+  } catch (const UserError& e) {
+    EXPECT_NE(std::string(e.what()).find("missing"), std::string::npos);
+  }
+}
+
+// FIPS 180-2, appendix B.1.
+TEST_F(FilesTest, Sha256OfAbc) {
+  const std::string expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  EXPECT_EQ(sha256_of_bytes("abc"), expected);
+  write_file_atomically(directory_ / "abc", "abc");
+  EXPECT_EQ(sha256_of_file(directory_ / "abc"), expected);
+}
+
+TEST_F(FilesTest, MalformedJsonNamesTheFile) {
+  write_file_atomically(directory_ / "x.json", "{\"a\": ");
+  try {
+    read_json_file(directory_ / "x.json");
+    FAIL();
+  } catch (const UserError& e) {
+    EXPECT_NE(std::string(e.what()).find("x.json"), std::string::npos);
+  }
+  EXPECT_THROW(read_json_file(directory_ / "none.json"), UserError);
+}
+
+}  // namespace allreco::core
