@@ -1,8 +1,13 @@
-# allreco_library(<folder> DEPENDS ... [EXCLUDE regex]): the static library of src/<folder>, from all .cpp files in it.
+# allreco_library(<folder> DEPENDS ... [EXCLUDE regex]): the static library of src/<folder>, from all .cpp files in it,
+# and from all .cu files where the build has CUDA.
 # DEPENDS are the arrows of docs/architecture.md. EXCLUDE leaves out the backend that this build does not choose.
 function(allreco_library folder)
   cmake_parse_arguments(ARG "" "EXCLUDE" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(WITH_CUDA)
+    file(GLOB_RECURSE kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cu)
+    list(APPEND sources ${kernels})
+  endif()
   if(ARG_EXCLUDE)
     list(FILTER sources EXCLUDE REGEX ${ARG_EXCLUDE})
   endif()
@@ -22,7 +27,7 @@ function(allreco_test folder)
     ALLRECO_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ALLRECO_BINARY="$<TARGET_FILE:allreco>")
   target_link_libraries(test_${folder} PRIVATE ${ARG_DEPENDS} allreco_warnings GTest::gtest_main)
   gtest_discover_tests(test_${folder} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST TEST_PREFIX "${folder}."
-    TEST_FILTER "-Mpi*" PROPERTIES ENVIRONMENT "${ALLRECO_TEST_ENVIRONMENT}" TIMEOUT 300)
+    TEST_FILTER "-Mpi*" PROPERTIES TIMEOUT 300)
 endfunction()
 
 # allreco_mpi_test(<folder> <ranks> <filter>): runs the tests of test_<folder> that match <filter> on that many ranks.
@@ -31,5 +36,5 @@ function(allreco_mpi_test folder ranks filter)
   set(name ${folder}.mpi${ranks}.${id})
   add_test(NAME ${name}
     COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none -n ${ranks} $<TARGET_FILE:test_${folder}> --gtest_filter=${filter})
-  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${ALLRECO_TEST_ENVIRONMENT}" PROCESSORS 2 TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES PROCESSORS ${ranks} TIMEOUT 300)
 endfunction()

@@ -21,10 +21,14 @@ target_link_libraries(torch_wheel INTERFACE ${TORCH_ROOT}/lib/libtorch_cpu.so ${
 target_link_options(torch_wheel INTERFACE -Wl,-rpath,${TORCH_ROOT}/lib -Wl,--allow-shlib-undefined)
 
 if(WITH_CUDA)
+  set(TORCH_NCCL ${TORCH_SITE}/nvidia/nccl/lib/libnccl.so.2)
+  if(NOT EXISTS ${TORCH_NCCL})
+    message(FATAL_ERROR "The CUDA libraries of the torch wheel are missing (${TORCH_NCCL}): run launch/setup.sh --cuda")
+  endif()
   target_include_directories(torch_wheel SYSTEM INTERFACE ${TORCH_CUDA_ROOT}/include ${TORCH_SITE}/nvidia/nccl/include)
   target_link_libraries(torch_wheel INTERFACE
     -Wl,--push-state,--no-as-needed ${TORCH_ROOT}/lib/libtorch_cuda.so ${TORCH_ROOT}/lib/libc10_cuda.so -Wl,--pop-state
-    ${TORCH_SITE}/nvidia/nccl/lib/libnccl.so.2 ${TORCH_CUDA_ROOT}/lib/libcudart.so.13)
+    ${TORCH_NCCL} ${TORCH_CUDA_ROOT}/lib/libcudart.so.13)
   target_link_options(torch_wheel INTERFACE
     -Wl,-rpath,${TORCH_SITE}/nvidia/nccl/lib -Wl,-rpath,${TORCH_CUDA_ROOT}/lib)
 endif()

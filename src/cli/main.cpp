@@ -1,1 +1,50 @@
-int main() { return 0; }
+// allreco: parse, session, run, one catch.
+#include <chrono>
+#include <exception>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/runtime.h"
+#include "core/check.h"
+#include "core/log.h"
+#include "dist/session.h"
+
+namespace {
+
+using namespace allreco;
+
+/// The error is the same on every rank: rank 0 says it, the others give it the time to.
+[[noreturn]] void end(dist::Session& session, int exit_code, const char* message) {
+  if (!session.is_leader()) std::this_thread::sleep_for(std::chrono::seconds(2));
+  core::log_error("{}", message);
+  session.abort(exit_code);
+}
+
+int run(int argc, char** argv) {
+  dist::Session session(argc, argv);
+  core::set_up_log(session.rank(), session.world_size());
+  try {
+    int exit_code = cli::kExitFault;
+    const cli::Arguments arguments(argv + 1, argv + argc);
+    session.together(arguments.empty() ? "start" : arguments[0],
+                     [&] { exit_code = cli::run_command(session, arguments); });
+    return exit_code;
+  } catch (const core::UserError& e) {
+    end(session, cli::kExitUserError, e.what());
+  } catch (const std::exception& e) {
+    end(session, cli::kExitFault, e.what());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cli::set_up_allocator();
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& e) {  // the session itself could not start
+    core::set_up_log(0, 1);
+    core::log_error("{}", e.what());
+    return cli::kExitUserError;
+  }
+}

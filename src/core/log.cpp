@@ -6,6 +6,7 @@
 namespace allreco::core {
 
 void set_up_log(int rank, int world_size, const std::string& level) {
+  spdlog::drop("allreco");  // set up again once the options are known
   auto logger = spdlog::stderr_color_mt("allreco");
   logger->set_pattern(world_size > 1 ? fmt::format("%H:%M:%S %^%l%$ [rank {}] %v", rank) : "%H:%M:%S %^%l%$ %v");
   auto wanted = spdlog::level::from_str(level);

@@ -1,4 +1,5 @@
-// The batch plan: which samples form an optimiser step's global batch, and who computes which of them. Every rank computes the same plan alone.
+// The batch plan: which samples form an optimiser step's global batch, and who computes which of them. Every rank
+// computes the same plan alone.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -8,11 +9,12 @@
 
 namespace allreco::data {
 
-/// The samples of step `step` (0-based): positions [s*B, (s+1)*B) of its epoch, B = global_batch_size; the last batch of an epoch may be smaller.
+/// The samples of step `step` (0-based): positions [s*B, (s+1)*B) of its epoch, B = global_batch_size; the last batch
+/// of an epoch may be smaller.
 struct GlobalBatch {
   std::int64_t epoch = 0;
-  std::int64_t first_position = 0;      // within the epoch
-  std::vector<std::int64_t> samples;    // indices into the dataset, in order
+  std::int64_t first_position = 0;    // within the epoch
+  std::vector<std::int64_t> samples;  // indices into the dataset, in order
 };
 GlobalBatch global_batch_of_step(const SampleOrder& order, std::int64_t global_batch_size, std::int64_t step);
 
@@ -26,14 +28,19 @@ struct CostModel {
   double of(std::int64_t length) const;
 };
 
-/// Deals samples to `num_parts` parts so that the largest cost is small (longest first, each to the least loaded part; ties by part, then by
-/// position: the result is a pure function of the arguments). Within a part samples keep the order of `samples`. Parts may be empty.
+/// Deals samples to `num_parts` parts so that the largest cost is small: longest first (ties by position), each to the
+/// least loaded part (ties by number of samples, then by part), so the result is a pure function of the arguments. No
+/// part's cost exceeds the mean by more than one sample's (Graham, 1969). Within a part samples keep the order of
+/// `samples`. A part is empty only when there are fewer samples than parts. REQUIRES costs >= 0.
 std::vector<std::vector<std::int64_t>> deal_by_cost(const std::vector<std::int64_t>& samples,
-                                                    const std::function<double(std::int64_t)>& cost_of, std::int64_t num_parts);
+                                                    const std::function<double(std::int64_t)>& cost_of,
+                                                    std::int64_t num_parts);
 
-/// The micro-batches of `rank`: its part of the batch, cut again by cost into ceil(samples / per_device_batch_size) micro-batches. Empty when it has none.
+/// The micro-batches of `rank`: its part of the batch, cut again by cost into ceil(samples / per_device_batch_size)
+/// micro-batches. Empty when it has none.
 std::vector<std::vector<std::int64_t>> micro_batches_of_rank(const GlobalBatch& batch,
-                                                             const std::function<double(std::int64_t)>& cost_of, std::int64_t rank,
-                                                             std::int64_t world_size, std::int64_t per_device_batch_size);
+                                                             const std::function<double(std::int64_t)>& cost_of,
+                                                             std::int64_t rank, std::int64_t world_size,
+                                                             std::int64_t per_device_batch_size);
 
 }  // namespace allreco::data

@@ -1,19 +1,25 @@
-// Communicator: collectives over tensors, one implementation per data plane: self (world size 1), mpi (CPU), nccl (GPU).
-// All calls are collective: every rank makes the same calls in the same order with tensors of the same dtype and size. Main thread only.
+// Communicator: collectives over tensors, one implementation per data plane: self (world size 1), mpi (CPU), nccl
+// (GPU). All calls are collective over all ranks: every rank makes the same calls in the same order with tensors of the
+// same dtype and size. Main thread only. A plane is bound to the Session it was made from, whose watchdog guards every
+// wait.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string_view>
 
 namespace allreco::dist {
 
-/// An operation under way. Its tensor must neither be read nor written before wait() returns.
+/// An operation under way. It keeps its tensor alive; the tensor must neither be read nor written before wait()
+/// returns. Destroying it without wait() is for error paths only: the operation then goes on in the background,
+/// unobserved.
 class Work {
  public:
   virtual ~Work() = default;
   /// Gives the transport a chance to advance; true when done. Never blocks.
   virtual bool poll() = 0;
-  /// Blocks until done, or throws a Fault naming the missing rank after the session's timeout.
+  /// Blocks the host until the result is in the tensor, or throws a Fault naming the missing rank after the session's
+  /// timeout.
   virtual void wait() = 0;
 };
 
@@ -23,12 +29,23 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int world_size() const = 0;
 
-  /// Starts the element-wise sum over all ranks, in place. `tensor`: contiguous, float32, float64 or int64, on this plane's device.
+  /// Starts the element-wise sum over all ranks, in place; the result is there, with the same bits on every rank, when
+  /// wait() has returned. `tensor`: contiguous, float32, float64 or int64, fewer than 2^31 elements, on this plane's
+  /// device.
   virtual std::unique_ptr<Work> start_all_reduce_sum(at::Tensor tensor) = 0;
   /// The same, done on return.
   void all_reduce_sum(at::Tensor tensor);
-  /// In place: the root's contents on every rank. Any dtype.
+  /// In place: the root's contents on every rank, on return. Contiguous, any dtype, less than 2 GiB, on this plane's
+  /// device.
   virtual void broadcast(at::Tensor tensor, int root) = 0;
 };
+
+/// World size 1: sums and broadcasts are what they already are. Tensors may be on any device; they are checked as on
+/// the other planes.
+std::unique_ptr<Communicator> make_self_communicator();
+
+/// The checks that every plane shares; a Fault says what is wrong with the tensor.
+void check_reducible(const at::Tensor& tensor);
+void check_broadcastable(const at::Tensor& tensor, int root, int world_size);
 
 }  // namespace allreco::dist

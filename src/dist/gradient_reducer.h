@@ -1,4 +1,5 @@
-// GradientReducer: sums a flat gradient buffer over the ranks, bucket by bucket, while backward still fills the later buckets.
+// GradientReducer: sums a flat gradient buffer over the ranks, bucket by bucket, while backward still fills the later
+// buckets.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -10,41 +11,47 @@
 
 namespace allreco::dist {
 
-/// A slice [begin, end) of the flat buffer that is complete when backward has left `layer`.
+/// A slice [begin, end) of the flat buffer that is complete when backward has left one layer. May be empty.
 struct GradientBucket {
   std::int64_t begin = 0;
   std::int64_t end = 0;
 };
 
-/// Use, per optimiser step: layer_done(i) for i = 0, 1, ... in the order in which backward completes them (every rank, also one without
-/// samples), then finish(). Buckets are issued strictly in this order on every rank.
+/// Use, per optimiser step: in the last micro-batch layer_done(i) for i = 0, 1, ... in the order in which backward
+/// completes them, then finish(). A rank without samples may call finish() alone: it starts what is left. Buckets and
+/// their order are the same on every rank and do not depend on overlap, so neither do the bits of the result. The
+/// communicator and the buffer must outlive the reducer's use.
 class GradientReducer {
  public:
-  /// `gradients`: flat, contiguous fp32. `slices[i]` is what the i-th layer_done completes; slices are adjacent and cover the buffer. Small neighbours
-  /// are joined until a bucket has `min_bucket_bytes`.
+  /// `gradients`: flat, contiguous, float32 or float64. `slices[i]` is what the i-th layer_done completes; slices are
+  /// adjacent and cover the buffer. Neighbours are joined until a bucket has `min_bucket_bytes`; the last bucket may be
+  /// smaller.
   GradientReducer(Communicator& communicator, at::Tensor gradients, std::vector<GradientBucket> slices,
                   std::int64_t min_bucket_bytes = std::int64_t{1} << 20);
 
-  /// Starts every bucket that is now complete and lets those under way advance. With `overlap` off, finish() starts them all.
+  /// Starts every bucket that is now complete and lets those under way advance. With `overlap` off, finish() starts
+  /// them all. Never blocks.
   void layer_done(std::int64_t index);
   /// Blocks until the whole buffer holds the sum over ranks.
   void finish();
 
   void set_overlap(bool on) { overlap_ = on; }
-  /// Milliseconds that finish() waited in the last step: communication that backward did not hide.
+  /// Milliseconds that finish() took in the last step: communication that backward did not hide.
   double exposed_ms() const { return exposed_ms_; }
   std::int64_t num_buckets() const { return static_cast<std::int64_t>(buckets_.size()); }
 
  private:
-  void start_until(std::int64_t num_done);
+  struct Bucket {
+    at::Tensor view;              // of the flat buffer
+    std::int64_t last_slice = 0;  // the slice that completes it
+  };
+  void start_completed(std::int64_t num_slices_done);
 
   Communicator& communicator_;
-  at::Tensor gradients_;
-  std::vector<GradientBucket> buckets_;
-  std::vector<std::int64_t> last_slice_;  // per bucket: the slice that completes it
-  std::vector<std::unique_ptr<Work>> under_way_;
-  std::int64_t num_started_ = 0;
+  std::vector<Bucket> buckets_;
+  std::vector<std::unique_ptr<Work>> under_way_;  // of buckets 0 ... under_way_.size() - 1
   std::int64_t num_slices_ = 0;
+  std::int64_t num_done_ = 0;
   bool overlap_ = true;
   double exposed_ms_ = 0;
 };

@@ -1,5 +1,9 @@
 // Session: the life of MPI in this process and the control plane between ranks (errors, small values, text).
-// One object, made first in main and destroyed last. Only the main thread may call it. mpi.h is included in dist's .cpp files only.
+// One object, made first in main and destroyed last. Only the main thread may call it. mpi.h is included in dist's .cpp
+// files only. Collective calls are over all ranks, in the same order on each, and their result is there on return.
+// Every wait for another rank is guarded: after the timeout it throws a Fault that names the missing rank, its host and
+// where it was last seen. After that, or any error that `together` did not turn into the same error on all ranks, only
+// abort() may follow.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -12,12 +16,16 @@
 
 namespace allreco::dist {
 
+class Watchdog;
+
 class Session {
  public:
   /// Starts MPI (MPI_Init_thread, funneled or better) when a launcher started this process; a lone process without
-  /// a launcher has world size 1 and never touches MPI.
+  /// a launcher has world size 1 and never touches MPI. UserError when launcher and MPI library don't fit each other.
   Session(int& argc, char**& argv);
-  ~Session();  // MPI_Finalize; after an uncaught error main calls abort() instead
+  /// Collective: MPI_Finalize. main catches errors inside the session's scope and calls abort(); a session destroyed by
+  /// an error, or after the ranks fell out of step, ends every rank with exit code 1.
+  ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -30,31 +38,44 @@ class Session {
   /// Seconds that any wait for another rank may take before it ends the run (ddp_timeout). Default 600.
   void set_timeout(double seconds);
 
-  /// What this rank is about to do; shown for the missing rank when a wait times out. Cheap: call it at each phase of a step.
+  /// What this rank is about to do; shown for the missing rank when a wait times out. Cheap (two small messages): call
+  /// it at each phase of a step.
   void enter_phase(std::int64_t step, std::string_view phase);
 
-  /// Collective over all ranks. Runs `work` on each rank and returns only if it succeeded on all. Otherwise every rank throws: UserError when
-  /// all failures are UserErrors, else Fault; with the lowest failing rank's message, prefixed "rank N: " unless all ranks failed alike.
+  /// Collective. Runs `work` on each rank and returns only if it succeeded on all. Otherwise every rank throws:
+  /// UserError when all failures are UserErrors, else Fault; with the lowest failing rank's message, prefixed "rank N:
+  /// " unless all ranks failed alike. `work` may hold collectives: ranks that wait in one for a rank that failed before
+  /// it leave it at once; the session then takes no further collectives (they would not match) and the run must end.
+  /// `what` is the phase shown meanwhile. With world size 1 errors pass as they are.
   void together(std::string_view what, const std::function<void()>& work);
 
-  /// Collective. Every rank's text, in rank order, on every rank.
+  /// Collective. Every rank's text, in rank order, on every rank; less than 2 GiB in all.
   std::vector<std::string> all_gather(const std::string& text);
-  /// Collective. The root's text on every rank.
+  /// Collective. The root's text on every rank; less than 2 GiB.
   std::string broadcast(std::string text, int root = 0);
   /// Collective; the largest value of all ranks (to agree on stop flags and errors).
   std::int64_t all_max(std::int64_t value);
-  /// Collective, in place: element-wise sum in double.
+  /// Collective, in place: element-wise sum in double; the same bits on every rank and in every run of this world size.
   void all_sum(std::vector<double>& values);
+  /// Collective; no rank returns before all have called it.
   void barrier();
 
-  /// The data plane for tensors on the CPU: MPI, or the self communicator for world size 1. Lives as long as the session.
+  /// The data plane for tensors on the CPU: MPI, or the self communicator for world size 1. Lives as long as the
+  /// session.
   Communicator& communicator();
+  /// Guards waits for other transports (NCCL). Internal to dist.
+  Watchdog& watchdog();
 
   /// Ends every rank now with this exit code (MPI_Abort, or exit for a lone process).
   [[noreturn]] void abort(int exit_code);
 
  private:
   struct State;
+  struct Outcome;
+  Outcome run(const std::function<void()>& work, std::int64_t agreement);
+  void agree(const Outcome& mine, std::int64_t agreement);
+  std::int64_t agree_on_kind(const Outcome& mine, std::int64_t agreement);
+
   std::unique_ptr<State> state_;
 };
 

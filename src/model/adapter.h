@@ -12,14 +12,16 @@ struct AdapterConfig {
   std::string base_model_name_or_path;
 };
 
-/// Reads adapter_config.json. What this program does not support (use_dora, bias, rank_pattern, modules_to_save, ...) is a UserError naming the key, never ignored.
+/// Reads adapter_config.json. What this program does not support (use_dora, bias, rank_pattern, modules_to_save, ...)
+/// is a UserError naming the key, never ignored.
 AdapterConfig read_adapter_config(const std::filesystem::path& directory);
 
-/// Copies adapter_model.safetensors into the store's parameters (any float dtype) and refreshes its compute copy. UserError naming the tensor when one is missing,
-/// unexpected or of another shape.
+/// Copies adapter_model.safetensors into the store's parameters (any float dtype) and refreshes its compute copy.
+/// UserError naming the tensor when one is missing, unexpected or of another shape.
 void load_adapter(const std::filesystem::path& directory, LoraStore& store);
 
 /// Writes both files (fp32, PEFT's names in PEFT's order, target_modules sorted), each atomically.
-void save_adapter(const std::filesystem::path& directory, const LoraStore& store, const std::string& base_model_name_or_path);
+void save_adapter(const std::filesystem::path& directory, const LoraStore& store,
+                  const std::string& base_model_name_or_path);
 
 }  // namespace allreco::model

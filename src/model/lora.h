@@ -1,11 +1,13 @@
-// LoRA: one flat fp32 store of all factors, another of their gradients, in the order in which backward finishes them (last layer first; within a layer
-// down, gate+up, o, q+k+v; in a group all A factors, then all B factors). Names and matrices are views into it.
+// LoRA: one flat fp32 store of all factors, another of their gradients, in the order in which backward finishes them
+// (last layer first; within a layer down, gate+up, o, q+k+v; in a group all A factors, then all B factors). Names and
+// matrices are views into it.
 #pragma once
 #include <ATen/core/Tensor.h>
 
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/config.h"
@@ -34,7 +36,8 @@ void validate(const LoraConfig& config);
 
 /// Projections that share one input: their A factors are adjacent and multiply at once.
 enum class LoraGroupKind { qkv, o, gate_up, down };
-inline constexpr std::array kLoraGroups{LoraGroupKind::down, LoraGroupKind::gate_up, LoraGroupKind::o, LoraGroupKind::qkv};  // backward's order
+inline constexpr std::array kLoraGroups{LoraGroupKind::down, LoraGroupKind::gate_up, LoraGroupKind::o,
+                                        LoraGroupKind::qkv};  // backward's order
 inline constexpr size_t kNumLoraGroups = kLoraGroups.size();
 
 /// The LoRA factors of one group in one layer, as views. R = sum of the members' ranks.
@@ -60,20 +63,21 @@ struct LoraEntry {
 
 class LoraStore {
  public:
-  /// Allocates and sets PEFT's start: A uniform in (-1/sqrt(in), 1/sqrt(in)), each factor drawn from (seed, its name); B zero.
-  /// `compute_dtype`: of the model's activations.
+  /// Allocates and sets PEFT's start: A uniform in (-1/sqrt(in), 1/sqrt(in)), each factor drawn from (seed, its name);
+  /// B zero. `compute_dtype`: of the model's activations.
   LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed);
 
   const LoraConfig& config() const { return config_; }
   double scaling() const { return scaling_; }
   std::int64_t num_layers() const { return static_cast<std::int64_t>(groups_.size()); }
-  std::int64_t num_parameters() const { return parameters_.numel(); }
+  std::int64_t num_parameters() const { return num_parameters_; }
 
   /// Flat master parameters and gradients [P]; float32 (float64 when compute_dtype is float64).
   const at::Tensor& parameters() const { return parameters_; }
   const at::Tensor& gradients() const { return gradients_; }
   void zero_gradients();
-  /// Casts the master parameters into the compute copy that the groups show; nothing to do when both dtypes are equal. Call after every change.
+  /// Casts the master parameters into the compute copy that the groups show; nothing to do when both dtypes are equal.
+  /// Call after every change.
   void refresh_compute_copy();
 
   const LoraGroup& group(std::int64_t layer, LoraGroupKind kind) const {
@@ -84,19 +88,28 @@ class LoraStore {
   /// A view of `flat` (parameters, gradients or a moment of the same size) in the entry's shape.
   static at::Tensor view_of(const at::Tensor& flat, const LoraEntry& entry);
 
-  /// The slice of the flat store that is complete when backward has left `layer`: [begin, end). Slices of layers last to first are adjacent.
+  /// The slice of the flat store that is complete when backward has left `layer`: [begin, end). Slices of layers last
+  /// to first are adjacent.
   std::pair<std::int64_t, std::int64_t> slice_of_layer(std::int64_t layer) const;
   /// The lowest layer that has any LoRA factor: backward may stop there.
-  std::int64_t first_layer_with_lora() const { return first_layer_; }
+  std::int64_t first_layer_with_lora() const;
 
  private:
+  void lay_out(const ModelConfig& model);
+  void allocate(at::ScalarType compute_dtype);
+  void make_views();
+  void initialize(std::uint64_t seed);
+  LoraGroup& mutable_group(std::int64_t layer, LoraGroupKind kind) {
+    return groups_[static_cast<size_t>(layer)][static_cast<size_t>(kind)];
+  }
+
   LoraConfig config_;
   double scaling_ = 1;
   at::Tensor parameters_, gradients_, compute_;
   std::vector<LoraEntry> entries_;
   std::vector<std::array<LoraGroup, kNumLoraGroups>> groups_;
   std::vector<std::pair<std::int64_t, std::int64_t>> slices_;
-  std::int64_t first_layer_ = 0;
+  std::int64_t num_parameters_ = 0;
 };
 
 }  // namespace allreco::model

@@ -1,4 +1,5 @@
-// safetensors: memory-mapped reading and atomic writing (https://huggingface.co/docs/safetensors). Format: 8-byte little-endian header length, JSON, data.
+// safetensors: memory-mapped reading and atomic writing (https://huggingface.co/docs/safetensors). Format: 8-byte
+// little-endian header length, JSON, data.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -12,36 +13,45 @@
 
 namespace allreco::model {
 
-/// One mapped file. Tensors are views of the mapping: read-only, valid as long as any of them lives. Thread-safe.
+/// One mapped file. Tensors are views of the mapping: read-only, they keep it alive. Thread-safe.
 class SafetensorsFile {
  public:
-  /// UserError naming file and tensor when the header is truncated, malformed or lies (offsets outside the file, sizes that don't fit dtype and shape, overlaps).
+  /// UserError naming file and tensor when the header is truncated, malformed or lies (offsets outside the file, sizes
+  /// that don't fit dtype and shape, overlaps, holes, names given twice) or when a dtype is not one of F64, F32, F16,
+  /// BF16, I64, I32, I16, I8, U8, BOOL.
   explicit SafetensorsFile(const std::filesystem::path& path);
 
+  /// In the order of the data.
   const std::vector<std::string>& names() const { return names_; }
   bool contains(const std::string& name) const;
-  /// A view [shape] of the file's bytes. UserError when there is no such tensor or its dtype is unknown to torch.
+  /// A view of the file's bytes, or a copy where the file puts an element across its alignment. UserError when there is
+  /// no such tensor.
   at::Tensor tensor(const std::string& name) const;
   const core::Json& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  struct Mapping;
+  class Mapping;
   struct Entry {
-    at::ScalarType dtype;
+    at::ScalarType dtype = at::kFloat;
     std::vector<std::int64_t> shape;
-    std::uint64_t begin = 0, end = 0;
+    std::uint64_t begin = 0, end = 0;  // in the file
   };
+  Entry parse_entry(const std::string& name, const nlohmann::json& value, std::uint64_t data_begin) const;
+  void check_layout(std::uint64_t data_begin);
+
   std::filesystem::path path_;
-  std::shared_ptr<Mapping> mapping_;
+  std::shared_ptr<const Mapping> mapping_;
   std::map<std::string, Entry> entries_;
   std::vector<std::string> names_;
   core::Json metadata_;
 };
 
-/// Several files that together hold a checkpoint: DIR/model.safetensors, or the shards that DIR/model.safetensors.index.json names.
+/// Several files that together hold a checkpoint: DIR/model.safetensors, or the shards that
+/// DIR/model.safetensors.index.json names.
 class Checkpoint {
  public:
+  /// UserError when there is neither, or when index and shards disagree.
   explicit Checkpoint(const std::filesystem::path& directory);
   std::vector<std::string> names() const;
   bool contains(const std::string& name) const;
@@ -59,8 +69,10 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
-/// Writes contiguous CPU tensors in this order with __metadata__ {"format":"pt", ...}; atomic, byte-reproducible.
-void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+/// Writes contiguous CPU tensors with __metadata__ {"format":"pt", ...}; atomic, byte-reproducible, and byte-equal to
+/// what the safetensors library writes: wider dtypes first (so that every tensor is aligned), names in order within a
+/// dtype.
+void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace allreco::model

@@ -1,5 +1,5 @@
-// The frozen base: every tensor of a decoder in the compute dtype. Tensors stored in that dtype are views of the mapped files (shared by the ranks of
-// a node through the page cache); others are converted once while loading.
+// The frozen base: every tensor of a decoder in the compute dtype. Tensors stored in that dtype are views of the mapped
+// files (shared by the ranks of a node through the page cache); others are converted once while loading.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -46,20 +46,34 @@ struct Weights {
   at::ScalarType dtype() const { return embedding.scalar_type(); }
 };
 
-/// Loads a Hugging Face directory. `dtype`: the compute dtype (float32, bfloat16; float64 for tests). UserError naming the tensor and the file when one is missing, unexpected, or of another shape.
+/// A tensor that a checkpoint of this config must hold.
+struct TensorSpec {
+  std::string name;  // Hugging Face's
+  std::vector<std::int64_t> shape;
+};
+
+/// All of them, in the order of the computation. lm_head.weight only when it is not tied to the embedding.
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
+
+/// Loads a Hugging Face directory. `dtype`: the compute dtype (float32, bfloat16; float64 for tests). UserError naming
+/// the tensor and the file when one is missing, unexpected, or of another shape. Known not to matter and accepted:
+/// rotary_emb.inv_freq buffers of old checkpoints, and an lm_head.weight that equals the embedding it is tied to.
 Weights load_weights(const std::string& directory, const ModelConfig& config, at::ScalarType dtype);
 
-/// Random weights N(0, 0.02), norms 1: a shape without a checkpoint. The same for every rank and run with this seed.
+/// Random weights N(0, 0.02^2), norms 1: a shape without a checkpoint. Drawn per tensor from (seed, name) in float32
+/// and then rounded, so every rank and run has the same model on one kind of CPU (vector units differ in the last
+/// bits).
 Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed);
 
 struct BaseModel {
   ModelConfig config;
   Weights weights;
   std::string name;         // as given: goes into adapter_config.json as base_model_name_or_path
-  std::string fingerprint;  // identifies config and tensors (names, shapes, dtypes, sizes and modification-independent sample of bytes): resume checks it
+  std::string fingerprint;  // see model/fingerprint.h: resume checks it
 };
 
-/// `model_name_or_path`: a directory, or `random:<shape>`. `dtype`: auto (the checkpoint's; float16 checkpoints need an explicit one), float32, bfloat16.
+/// `model_name_or_path`: a directory, or `random:<shape>`. `dtype`: auto (the checkpoint's; float16 checkpoints need an
+/// explicit one), float32, bfloat16.
 BaseModel load_base_model(const std::string& model_name_or_path, const std::string& dtype);
 
 }  // namespace allreco::model

@@ -1,5 +1,5 @@
-// Attention over a packed stream: softmax(q k^T * scale) v, each query over the keys that its span names. Forward and backward, GQA, sliding window.
-// Legend: Tq query rows, Tk key rows, H query heads, K key-value heads, E head dim.
+// Attention over a packed stream: softmax(q k^T * scale) v, each query over the keys that its span names. Forward and
+// backward, GQA, sliding window. Legend: Tq query rows, Tk key rows, H query heads, K key-value heads, E head dim.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -11,10 +11,11 @@ namespace allreco::model::ops {
 
 /// A run of key rows that a query span sees.
 struct KeyRange {
-  std::int64_t begin = 0;           // first key row
+  std::int64_t begin = 0;  // first key row
   std::int64_t length = 0;
   std::int64_t first_position = 0;  // position of that key in its sequence (for the window)
-  bool causal = false;              // true: as long as the span's queries, query i sees keys 0..i of the range; false: every query sees all of it
+  bool causal = false;  // true: as long as the span's queries, query i sees keys 0..i of the range; false: every query
+                        // sees all of it
 };
 
 /// A run of query rows with the keys they see: at most a shared prefix, an own full part and an own causal part.
@@ -22,18 +23,18 @@ struct AttentionSpan {
   std::int64_t q_begin = 0;
   std::int64_t q_length = 0;
   std::int64_t q_first_position = 0;
-  std::vector<KeyRange> keys;       // not empty; results of several ranges are merged by their log-sum-exp
+  std::vector<KeyRange> keys;  // not empty; results of several ranges are merged by their log-sum-exp
 };
 
 struct AttentionOutput {
-  at::Tensor out;             // [Tq, H, E], dtype of q
-  at::Tensor log_sum_exp;     // [Tq, H], float32 (float64 for float64 input)
+  at::Tensor out;          // [Tq, H, E], dtype of q
+  at::Tensor log_sum_exp;  // [Tq, H], float32 (float64 for float64 input)
 };
 
-/// `window`: key position > query position - window, or none. Softmax in float32 at least. q [Tq, H, E], k and v [Tk, K, E], last dim dense.
-/// Flash algorithm (Dao 2022); merging as in docs/numerics.md: o = sum_i o_i exp(lse_i - lse).
-AttentionOutput attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<AttentionSpan>& spans,
-                          double scale, std::optional<std::int64_t> window);
+/// `window`: key position > query position - window, or none. Softmax in float32 at least. q [Tq, H, E], k and v [Tk,
+/// K, E], last dim dense. Flash algorithm (Dao 2022); merging as in docs/numerics.md: o = sum_i o_i exp(lse_i - lse).
+AttentionOutput attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                          const std::vector<AttentionSpan>& spans, double scale, std::optional<std::int64_t> window);
 
 struct AttentionGradients {
   at::Tensor dq;  // [Tq, H, E]
@@ -41,8 +42,9 @@ struct AttentionGradients {
   at::Tensor dv;  // [Tk, K, E]
 };
 
-AttentionGradients attention_backward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                      const AttentionOutput& forward, const std::vector<AttentionSpan>& spans, double scale,
+AttentionGradients attention_backward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k,
+                                      const at::Tensor& v, const AttentionOutput& forward,
+                                      const std::vector<AttentionSpan>& spans, double scale,
                                       std::optional<std::int64_t> window);
 
 }  // namespace allreco::model::ops

@@ -1,5 +1,5 @@
-// RMSNorm over the last dimension (Zhang & Sennrich 2019) as transformers computes it: rstd in float32, the normalised value rounded to x's dtype, then times weight.
-// dtypes: float32, float64, bfloat16. Legend: T tokens, D hidden.
+// RMSNorm over the last dimension (Zhang & Sennrich 2019) as transformers computes it: rstd in float32, the normalised
+// value rounded to x's dtype, then times weight. dtypes: float32, float64, bfloat16. Legend: T tokens, D hidden.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -20,6 +20,7 @@ NormOutput add_rms_norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor
 at::Tensor rms_norm_recompute(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight);
 
 /// dx += the gradient through the norm: rstd * (w*dy - x * rstd^2 * mean(w*dy*x)). The weight is frozen.
-void rms_norm_backward_add(at::Tensor& dx, const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight);
+void rms_norm_backward_add(at::Tensor& dx, const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd,
+                           const at::Tensor& weight);
 
 }  // namespace allreco::model::ops

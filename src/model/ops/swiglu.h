@@ -1,4 +1,5 @@
-// SwiGLU: m = silu(gate) * up (Shazeer 2020). float32, float64, bfloat16; computed in float32 at least and rounded once.
+// SwiGLU: m = silu(gate) * up (Shazeer 2020). float32, float64, bfloat16; computed in float32 at least and rounded
+// once.
 #pragma once
 #include <ATen/core/Tensor.h>
 

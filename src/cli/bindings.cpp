@@ -1,0 +1,50 @@
+#include "cli/bindings.h"
+
+#include <fmt/core.h>
+
+#include "cli/runtime.h"
+#include "core/check.h"
+#include "core/log.h"
+
+namespace allreco::cli {
+
+void bind(OptionList& list, RuntimeOptions& options) {
+  list.add("threads", options.threads,
+           "Threads of each rank; 0: the cores this process may use, divided by the ranks on its node.", at_least(0));
+  list.add("log_level", options.log_level, "How much to log.", one_of({"debug", "info", "warning", "error"}));
+}
+
+void apply(const RuntimeOptions& options, const dist::Session& session) {
+  core::set_up_log(session.rank(), session.world_size(), options.log_level);
+  const std::int64_t threads = set_up_threads(options.threads, session.local_size());
+  core::log_info("{} rank(s), {} thread(s) each", session.world_size(), threads);
+}
+
+void bind(OptionList& list, ModelOptions& options) {
+  list.add("model_name_or_path", options.model_name_or_path,
+           "A Hugging Face model directory, or random:<shape> for a published shape with random weights.");
+  list.add("adapter_name_or_path", options.adapter_name_or_path, "A PEFT adapter directory to start from.");
+  list.add("dtype", options.dtype, "The dtype to compute in; auto: the checkpoint's.",
+           one_of({"auto", "float32", "bfloat16"}));
+}
+
+void bind(OptionList& list, model::LoraConfig& config) {
+  list.add("lora_r", config.r, "LoRA's rank.", at_least(1));
+  list.add("lora_alpha", config.lora_alpha, "LoRA's scale is lora_alpha / lora_r.", at_least(0));
+  list.add("lora_dropout", config.lora_dropout, "Dropout on the input of the LoRA factors.", between(0, 0.999));
+  list.add("use_rslora", config.use_rslora, "Scale by lora_alpha / sqrt(lora_r) instead.");
+  list.add("target_modules", config.target_modules,
+           "Projections that get factors, of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; or all-linear.");
+}
+
+bool parse_or_help(OptionList& list, const std::vector<std::string>& arguments, const dist::Session& session) {
+  if (list.parse(arguments)) return true;
+  if (session.is_leader()) fmt::print("{}", list.help());
+  return false;
+}
+
+void require_option(const std::string& name, const std::string& value) {
+  if (value.empty()) core::user_error("--{} is required; see --help", name);
+}
+
+}  // namespace allreco::cli

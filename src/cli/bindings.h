@@ -1,0 +1,36 @@
+// Bindings that several subcommands share: which option fills which field, with its help.
+#pragma once
+#include <string>
+
+#include "cli/options.h"
+#include "dist/session.h"
+#include "model/lora.h"
+
+namespace allreco::cli {
+
+/// Options of every command that computes.
+struct RuntimeOptions {
+  std::int64_t threads = 0;
+  std::string log_level = "info";
+};
+void bind(OptionList& list, RuntimeOptions& options);
+/// Sets threads and log level; logs what was set.
+void apply(const RuntimeOptions& options, const dist::Session& session);
+
+/// Which model, in which dtype, with which adapter.
+struct ModelOptions {
+  std::string model_name_or_path;
+  std::string adapter_name_or_path;
+  std::string dtype = "auto";
+};
+void bind(OptionList& list, ModelOptions& options);
+
+void bind(OptionList& list, model::LoraConfig& config);
+
+/// Parses; where --help is asked for, prints it on rank 0 and returns false.
+bool parse_or_help(OptionList& list, const std::vector<std::string>& arguments, const dist::Session& session);
+
+/// UserError naming the option unless it has a value.
+void require_option(const std::string& name, const std::string& value);
+
+}  // namespace allreco::cli

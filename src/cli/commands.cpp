@@ -1,0 +1,39 @@
+#include "cli/commands.h"
+
+#include <fmt/core.h>
+
+#include "core/check.h"
+
+namespace allreco::cli {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all{
+      {"prepare", "reviews and metadata, ready prompts, or token ids -> a dataset directory", &prepare_command},
+      {"train", "fine-tune a model with LoRA, data-parallel and resumable (run it under mpirun)", &train_command},
+      {"evaluate", "accuracy with its interval next to baselines, ranking and generation metrics (under mpirun)",
+       &evaluate_command},
+      {"inspect", "what is in a dataset, model, adapter or checkpoint directory", &inspect_command},
+  };
+  return all;
+}
+
+std::string overview() {
+  std::string text =
+      "allreco: fine-tune language models to recommend.\n\nUsage: allreco <command> [--config FILE] [--key value ...]\n\n"
+      "Commands:\n";
+  for (const Command& command : commands()) text += fmt::format("  {:<10} {}\n", command.name, command.summary);
+  return text + "\n`allreco <command> --help` lists every option with its default.\n";
+}
+
+int run_command(dist::Session& session, const Arguments& arguments) {
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+    if (session.is_leader()) fmt::print("{}", overview());
+    return arguments.empty() ? kExitUserError : kExitDone;
+  }
+  for (const Command& command : commands()) {
+    if (arguments[0] == command.name) return command.run(session, {arguments.begin() + 1, arguments.end()});
+  }
+  core::user_error("unknown command {}\n\n{}", arguments[0], overview());
+}
+
+}  // namespace allreco::cli

@@ -1,0 +1,37 @@
+// Which split an example belongs to.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace allreco::data {
+
+enum class Split { train, validation, test };
+constexpr std::array<Split, 3> kSplits = {Split::train, Split::validation, Split::test};
+
+/// "train", "validation" or "test".
+std::string_view name_of(Split split);
+/// The split of that name; "valid", "val", "dev" and "eval" mean validation. Nothing when it is none.
+std::optional<Split> split_of_name(std::string_view name);
+
+/// A split by global time: what happens before `validation_start` trains; a share of 0 leaves its start at the next
+/// one's.
+struct TimeBoundaries {
+  std::int64_t validation_start = std::numeric_limits<std::int64_t>::max();
+  std::int64_t test_start = std::numeric_limits<std::int64_t>::max();
+  Split split_of(std::int64_t timestamp) const;
+};
+
+/// The boundaries for which the shares of test, then of validation, come closest to the wanted ones. Equal times never
+/// straddle a boundary, no split with a share above 0 is empty, and train is never empty. UserError when there are too
+/// few different times for that.
+TimeBoundaries time_boundaries(std::vector<std::int64_t> target_times, double validation_share, double test_share);
+
+/// A random split of n examples: round(n * share) of each (at least one where the share is above 0). A pure function of
+/// the arguments. UserError when n is too small for that.
+std::vector<Split> random_split(std::int64_t n, double validation_share, double test_share, std::uint64_t seed);
+
+}  // namespace allreco::data

@@ -1,0 +1,59 @@
+// Prompt templates: three parts (instruction, input, output) as a JSON file. The shipped ones (configs/templates) are
+// compiled in, others are loaded by path. Grammar: docs/prepare.md.
+#pragma once
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+
+namespace allreco::data {
+
+/// {name} stands for a part; which names a field may use is said beside it. Other braces are text. Filling in is one
+/// pass: a brace in a title is text too.
+struct PromptTemplate {
+  std::string name;
+  std::string description;
+  // From a history to a row; both empty where the template is for ready prompts only.
+  std::string instruction;               // {history}, {options}
+  std::string input;                     // {history}, {options}
+  std::string history_item = "{title}";  // {title}
+  std::string history_separator = ", ";
+  std::string option_item = "{label}) {title}";  // {label}, {title}
+  std::string option_separator = ", ";
+  std::string option_labels = "letters";  // letters (A, B, ... Z) | numbers (1, 2, ...)
+  // From a row to text.
+  std::string prompt;                // {instruction}, {input}
+  std::string prompt_without_input;  // {instruction}: for rows whose input is empty
+  std::string output;                // {output}
+
+  bool takes_history() const;
+  bool shows_options() const;
+};
+
+/// The parts of one example as text.
+struct PromptRow {
+  std::string instruction;
+  std::string input;
+  std::string output;
+};
+
+/// `name_or_path`: a shipped name, or a file (anything with a slash or ending in .json). UserError naming the shipped
+/// ones when it is neither, and when a file has an unknown or missing field, or a field an unknown {part}.
+PromptTemplate load_template(const std::string& name_or_path);
+std::vector<std::string> shipped_template_names();
+/// All fields, for dataset.json.
+core::Json to_json(const PromptTemplate& prompt_template);
+
+/// Instruction and input for a history (titles, oldest first) and options (as shown; may be empty). Output stays empty.
+/// REQUIRES takes_history(), and at most 26 options with letters.
+PromptRow render_history(const PromptTemplate& prompt_template, std::span<const std::string_view> history,
+                         std::span<const std::string_view> options);
+/// The text before the answer.
+std::string render_prompt(const PromptTemplate& prompt_template, const PromptRow& row);
+/// The answer's text.
+std::string render_output(const PromptTemplate& prompt_template, std::string_view output);
+
+}  // namespace allreco::data

@@ -1,0 +1,33 @@
+// ControlPlane: collectives over small values and text, over an MPI communicator of its own, each wait guarded by the
+// watchdog. Main thread only. Internal to dist; others use Session.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dist/watchdog.h"
+
+namespace allreco::dist {
+
+class ControlPlane {
+ public:
+  /// Collective over all ranks; MPI must be up.
+  explicit ControlPlane(Watchdog& watchdog);
+  ~ControlPlane();
+
+  /// As in Session. All are collective and done on return.
+  std::vector<std::string> all_gather(const std::string& text);
+  std::string broadcast(std::string text, int root);
+  void all_sum(std::vector<double>& values);
+  void barrier();
+  /// `while_waiting` is called between two looks for the result.
+  std::int64_t all_max(std::int64_t value, const std::function<void()>& while_waiting = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace allreco::dist

@@ -1,0 +1,45 @@
+// Baselines: what an accuracy must beat to mean anything. None looks at a model; each is cheap and fitted on the train
+// split or on nothing.
+#pragma once
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "eval/subject.h"
+
+namespace allreco::eval {
+
+/// A rule that scores candidates; ties are part of it and count by expectation.
+struct CandidateBaseline {
+  std::string name;
+  std::string description;
+  std::optional<std::string> not_applicable = {};  // why; then there is no rule
+  std::function<double(const Subject&, std::size_t candidate)> score = {};
+};
+
+/// chance, most_popular_candidate, shortest_title, fewest_odd_characters, last_item_repeat: always all five.
+/// `catalogue` must outlive the result.
+std::vector<CandidateBaseline> candidate_baselines(std::span<const Subject> subjects,
+                                                   const std::vector<data::Item>& catalogue);
+
+/// A rule that names one answer outright; to stand beside generated text.
+struct AnswerBaseline {
+  std::string name;
+  std::string description;
+  std::optional<std::string> not_applicable = {};
+  std::vector<double> correct = {};  // per subject: the probability of being right
+};
+
+/// chance (a title of the catalogue at random), majority (the most frequent answer of the train split),
+/// last_item_repeat: always all three.
+std::vector<AnswerBaseline> answer_baselines(const data::DatasetInfo& info, std::span<const Subject> subjects,
+                                             const std::vector<data::Item>& catalogue);
+
+/// Characters (code points) of UTF-8 text, and those of them outside [A-Za-z .?].
+std::int64_t num_characters(const std::string& utf8);
+std::int64_t num_odd_characters(const std::string& utf8);
+
+}  // namespace allreco::eval

@@ -1,0 +1,30 @@
+// Estimates: means over examples with their intervals, collected first so that one bootstrap serves all of them.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "eval/intervals.h"
+
+namespace allreco::eval {
+
+class EstimateTable {
+ public:
+  explicit EstimateTable(Clusters clusters) : clusters_(std::move(clusters)) {}
+
+  /// The mean of `values` (one an example) will stand at `json_pointer`. `is_share`: each value is a probability of
+  /// success, so that Wilson's interval applies.
+  void add(const std::string& json_pointer, std::vector<double> values, bool is_share = false);
+
+  /// Writes {"value", "bootstrap_95", and for shares "wilson_95"} at every pointer.
+  void write_to(core::Json& document, std::int64_t resamples, std::uint64_t seed) const;
+
+ private:
+  Clusters clusters_;
+  std::vector<std::string> pointers_;
+  std::vector<std::vector<double>> columns_;
+  std::vector<bool> is_share_;
+};
+
+}  // namespace allreco::eval

@@ -1,0 +1,198 @@
+#include "eval/evaluate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "eval/candidate_report.h"
+#include "eval/generation.h"
+#include "eval/generation_report.h"
+#include "eval/loss.h"
+#include "eval/predictions.h"
+
+namespace allreco::eval {
+
+namespace {
+
+using core::Json;
+
+constexpr int kDocumentVersion = 1;
+
+/// What every rank knows before and while it measures.
+struct Measured {
+  std::vector<data::Item> catalogue;
+  std::vector<Subject> subjects;
+  LossResult loss;
+  std::vector<CandidateScores> scores;
+  std::vector<std::vector<data::TokenId>> answers;
+  GenerationPlan plan;
+};
+
+void check_fit(const model::ModelConfig& model, const data::DatasetInfo& info) {
+  if (info.vocab_size > model.vocab_size)
+    core::user_error(
+        "the dataset {} has a vocabulary of {} tokens, the model one of {}: prepare the dataset with the model's own "
+        "tokenizer",
+        info.directory.string(), info.vocab_size, model.vocab_size);
+}
+
+bool any_candidates(std::span<const Subject> subjects) {
+  return std::any_of(subjects.begin(), subjects.end(), [](const Subject& s) { return !s.candidates.empty(); });
+}
+
+GenerationOptions generation_options(const EvaluateConfig& config) {
+  return {.max_new_tokens = config.max_new_tokens,
+          .max_batch_examples = config.per_device_eval_batch_size,
+          .max_tokens_per_batch = config.max_tokens_per_batch};
+}
+
+/// Reads what all parts need and refuses what cannot work, before any work starts.
+Measured read_all(dist::Session& session, const model::ModelConfig& model, const data::Dataset& dataset,
+                  const EvaluateConfig& config, const std::vector<std::int64_t>& eos) {
+  Measured measured;
+  session.together("reading the examples", [&] {
+    validate(config);
+    check_fit(model, dataset.info());
+    measured.catalogue = data::read_catalogue(dataset.info());
+    measured.subjects = read_subjects(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
+    if (config.generate)
+      measured.plan =
+          plan_generation(dataset, measured.subjects, generation_options(config), model.max_position_embeddings);
+  });
+  return measured;
+}
+
+/// A text at `pointer` of dataset.json; "unknown" where prepare wrote none.
+std::string described(const data::DatasetInfo& info, const char* pointer) {
+  const Json::json_pointer at(pointer);
+  return info.json.contains(at) && info.json[at].is_string() ? info.json[at].get<std::string>() : "unknown";
+}
+
+std::string negatives_of(const data::DatasetInfo& info) {
+  return described(info, "/source") == "prompts" ? "as the prompts give them"
+                                                 : described(info, "/candidates/negatives");
+}
+
+Json dataset_json(const data::Dataset& dataset, const EvaluateConfig& config, std::int64_t num_evaluated) {
+  const data::DatasetInfo& info = dataset.info();
+  Json json = {{"directory", info.directory.string()},
+               {"fingerprint", info.fingerprint},
+               {"split", config.split},
+               {"split_by", described(info, "/split_method/method")},
+               {"num_examples", dataset.size()},
+               {"num_examples_evaluated", num_evaluated}};
+  for (const char* key : {"command", "source", "split_method", "template", "candidates", "counts",
+                          "share_of_targets_tied_with_last_item", "share_of_targets_with_title_in_history"})
+    if (info.json.contains(key)) json[key] = info.json[key];
+  return json;
+}
+
+Json config_json(const EvaluateConfig& config) {
+  return {{"max_tokens_per_batch", config.max_tokens_per_batch},
+          {"per_device_eval_batch_size", config.per_device_eval_batch_size},
+          {"max_eval_samples", config.max_eval_samples},
+          {"generate", config.generate},
+          {"max_new_tokens", config.max_new_tokens},
+          {"bootstrap_samples", config.bootstrap_samples},
+          {"seed", config.seed}};
+}
+
+void warn_of_dataset(const Json& dataset, std::vector<std::string>& warnings) {
+  if (dataset["split_by"] == "random")
+    warnings.push_back(
+        "the split is random: the same shoppers and their later purchases are in train; a split by time is the honest "
+        "one");
+  if (dataset["num_examples_evaluated"] != dataset["num_examples"])
+    warnings.push_back(fmt::format("only the first {} of {} examples were evaluated",
+                                   dataset["num_examples_evaluated"].dump(), dataset["num_examples"].dump()));
+}
+
+Json candidates_json(const data::Dataset& dataset, const Measured& measured, const BootstrapOptions& bootstrap,
+                     std::vector<std::string>& warnings) {
+  if (measured.scores.empty())
+    return {{"not_applicable", measured.catalogue.empty() && dataset.has_candidates() ? "the dataset has no items.jsonl"
+                               : dataset.has_candidates() ? "no example has candidates of which the right one is known"
+                                                          : "the examples have no candidates"}};
+  Json report = candidate_report(measured.subjects, measured.scores, measured.catalogue, bootstrap, warnings);
+  report["negatives"] = negatives_of(dataset.info());
+  return report;
+}
+
+/// The document, on rank 0.
+Json document_of(const data::Dataset& dataset, const Measured& measured, const EvaluateConfig& config,
+                 const Json& model_description, const data::Tokenizer* tokenizer) {
+  std::vector<std::string> warnings;
+  const BootstrapOptions bootstrap{config.bootstrap_samples, config.seed};
+  Json document = {{"format", "allreco-evaluation"}, {"format_version", kDocumentVersion}};
+  document["model"] = model_description;
+  document["dataset"] = dataset_json(dataset, config, std::ssize(measured.subjects));
+  document["options"] = config_json(config);
+  document["intervals"] = fmt::format(
+      "wilson_95: of a share, examples taken as independent; bootstrap_95: percentiles of {} resamples of users (of "
+      "examples where users are unknown)",
+      config.bootstrap_samples);
+  warn_of_dataset(document["dataset"], warnings);
+  document["loss"] = {{"mean_nll", measured.loss.mean_nll()},
+                      {"perplexity", measured.loss.perplexity()},
+                      {"sum_nll", measured.loss.sum_nll},
+                      {"supervised_tokens", measured.loss.supervised_tokens}};
+  document["candidates"] = candidates_json(dataset, measured, bootstrap, warnings);
+  document["generation"] = config.generate
+                               ? generation_report(dataset.info(), measured.subjects, measured.answers,
+                                                   measured.catalogue, tokenizer, measured.plan, bootstrap, warnings)
+                               : Json{{"not_applicable", "generate = false"}};
+  document["warnings"] = warnings;
+  return document;
+}
+
+std::optional<data::Tokenizer> tokenizer_of(const data::DatasetInfo& info) {
+  if (info.tokenizer_sha256.empty()) return std::nullopt;
+  return data::Tokenizer(info.directory);
+}
+
+}  // namespace
+
+void validate(const EvaluateConfig& config) {
+  const auto at_least = [](const char* key, std::int64_t value, std::int64_t least) {
+    if (value < least) core::user_error("{} = {}: must be at least {}", key, value, least);
+  };
+  at_least("max_tokens_per_batch", config.max_tokens_per_batch, 1);
+  at_least("per_device_eval_batch_size", config.per_device_eval_batch_size, 1);
+  at_least("max_eval_samples", config.max_eval_samples, 0);
+  at_least("max_new_tokens", config.max_new_tokens, 0);
+  at_least("bootstrap_samples", config.bootstrap_samples, 1000);
+}
+
+Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
+                    const EvaluateConfig& config, const core::Json& model_description) {
+  const std::vector<std::int64_t> eos = end_tokens(dataset.info(), decoder.config().eos_token_ids);
+  Measured measured = read_all(session, decoder.config(), dataset, config, eos);
+  measured.loss = evaluate_loss(session, decoder, dataset, config.max_tokens_per_batch, config.max_eval_samples);
+  if (any_candidates(measured.subjects) && !measured.catalogue.empty())
+    measured.scores =
+        score_candidates(session, decoder, dataset, measured.subjects, measured.catalogue, config.max_tokens_per_batch);
+  if (config.generate)
+    measured.answers = generate_answers(session, decoder, dataset, measured.subjects, generation_options(config),
+                                        measured.plan.max_new_tokens, eos);
+
+  Evaluation evaluation;
+  session.together("evaluation report", [&] {
+    if (!session.is_leader()) return;
+    evaluation.tokenizer = tokenizer_of(dataset.info());
+    const data::Tokenizer* tokenizer = evaluation.tokenizer ? &*evaluation.tokenizer : nullptr;
+    evaluation.document = document_of(dataset, measured, config, model_description, tokenizer);
+    evaluation.subjects = std::move(measured.subjects);
+    evaluation.scores = std::move(measured.scores);
+    evaluation.answers = std::move(measured.answers);
+  });
+  return evaluation;
+}
+
+void write_evaluation(const std::filesystem::path& output_dir, const Evaluation& evaluation) {
+  core::make_directory(output_dir);
+  write_predictions(output_dir / "predictions.jsonl", evaluation);
+  core::write_json_file(output_dir / "evaluation.json", evaluation.document);
+}
+
+}  // namespace allreco::eval

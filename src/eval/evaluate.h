@@ -1,0 +1,55 @@
+// evaluate: everything that is measured of a model on a split, as one document (evaluation.json, docs/evaluation.md)
+// and one line an example.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "dist/session.h"
+#include "eval/ranking.h"
+#include "eval/subject.h"
+#include "model/decoder.h"
+
+namespace allreco::eval {
+
+struct EvaluateConfig {
+  std::string split = "test";                   // train, validation or test
+  std::int64_t max_tokens_per_batch = 4096;     // tokens of one forward pass: memory and speed, no number
+  std::int64_t per_device_eval_batch_size = 8;  // prompts that are continued together in generation
+  std::int64_t max_eval_samples = 0;            // the first so many examples of the split; 0: all
+  bool generate = true;                         // greedy answers and their exact match
+  std::int64_t max_new_tokens = 0;              // of a generated answer; 0: from the longest right answer
+  std::int64_t bootstrap_samples = 2000;        // resamples of users behind each interval
+  std::uint64_t seed = 42;                      // of the bootstrap
+};
+
+/// UserError naming key, value and allowed range.
+void validate(const EvaluateConfig& config);
+
+/// What was found. On rank 0; empty on the other ranks.
+struct Evaluation {
+  core::Json document;
+  std::vector<Subject> subjects;
+  std::vector<CandidateScores> scores;              // one a subject; empty: no candidates
+  std::vector<std::vector<data::TokenId>> answers;  // one a subject; empty: not generated
+  std::optional<data::Tokenizer> tokenizer;         // of the dataset
+};
+
+/// Collective. Loss and perplexity always; ranking where the split has candidates with a catalogue; greedy answers with
+/// config.generate. `model_description` goes into the document as it is (names, fingerprint, adapter, dtype). No number
+/// depends on the world size. UserError before any work when the dataset's vocabulary is larger than the model's.
+Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
+                    const EvaluateConfig& config, const core::Json& model_description);
+
+/// Writes evaluation.json and predictions.jsonl into `output_dir`, each atomically. Rank 0 only.
+void write_evaluation(const std::filesystem::path& output_dir, const Evaluation& evaluation);
+
+/// What rank 0 prints: every accuracy with its intervals, and the baselines beside it.
+std::string accuracy_table(const core::Json& document);
+
+}  // namespace allreco::eval

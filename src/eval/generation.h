@@ -1,0 +1,56 @@
+// Greedy generation of answers and their exact match: the published study's measure.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+#include "dist/session.h"
+#include "eval/subject.h"
+#include "model/decoder.h"
+
+namespace allreco::eval {
+
+struct GenerationOptions {
+  std::int64_t max_new_tokens = 0;           // 0: see plan_generation
+  std::int64_t max_batch_examples = 8;       // prompts that are continued together
+  std::int64_t max_tokens_per_batch = 4096;  // of their prompts and answers; a longer one goes alone
+};
+
+/// How many tokens an answer may get, and whether the model's context cut that short.
+struct GenerationPlan {
+  std::int64_t max_new_tokens = 0;
+  std::int64_t longest_answer = 0;  // tokens, with the EOS
+  std::int64_t longest_prompt = 0;
+  bool cut_by_context = false;  // the longest prompt leaves no room for the longest answer
+};
+
+/// Without `options.max_new_tokens`: the longest right answer among the subjects and some tokens more, as far as the
+/// longest prompt leaves room in the model's max_position_embeddings. UserError when an explicit value leaves that
+/// room, or a prompt fills it.
+GenerationPlan plan_generation(const data::Dataset& dataset, std::span<const Subject> subjects,
+                               const GenerationOptions& options, std::int64_t max_position_embeddings);
+
+/// Collective: the greedy continuation of every subject's prompt, without the EOS, in order, on every rank; the same
+/// for every world size. UserError for an empty prompt.
+std::vector<std::vector<data::TokenId>> generate_answers(dist::Session& session, model::Decoder& decoder,
+                                                         const data::Dataset& dataset,
+                                                         std::span<const Subject> subjects,
+                                                         const GenerationOptions& options, std::int64_t max_new_tokens,
+                                                         const std::vector<std::int64_t>& eos);
+
+/// Text without white space at its ends.
+std::string strip(const std::string& text);
+
+/// Ids as text; ids that the tokenizer does not have (a model's vocabulary may be larger) show as <id>.
+std::string decode_any(const data::Tokenizer& tokenizer, const std::vector<data::TokenId>& ids);
+
+/// Whether a generated answer is the right one. With a tokenizer: equal texts after strip(). Without: equal ids; an
+/// answer that no EOS ends says nothing about what follows it, so then only its own length is compared.
+bool is_exact_match(const Subject& subject, const std::vector<data::TokenId>& generated,
+                    const data::Tokenizer* tokenizer);
+
+}  // namespace allreco::eval

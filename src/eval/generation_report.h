@@ -1,0 +1,21 @@
+// The part of evaluation.json about generated answers: exact match beside rules that need no model.
+#pragma once
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "data/tokenizer.h"
+#include "eval/candidate_report.h"
+#include "eval/generation.h"
+
+namespace allreco::eval {
+
+/// `answers`: one a subject. `tokenizer` may be null: then ids are compared.
+core::Json generation_report(const data::DatasetInfo& info, std::span<const Subject> subjects,
+                             std::span<const std::vector<data::TokenId>> answers,
+                             const std::vector<data::Item>& catalogue, const data::Tokenizer* tokenizer,
+                             const GenerationPlan& plan, const BootstrapOptions& bootstrap,
+                             std::vector<std::string>& warnings);
+
+}  // namespace allreco::eval

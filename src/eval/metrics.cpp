@@ -1,0 +1,78 @@
+#include "eval/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "core/check.h"
+
+namespace allreco::eval {
+
+Ranks ranks_of(std::span<const double> scores, std::size_t gold) {
+  core::require(gold < scores.size(), "the right answer must be one of the scored candidates");
+  Ranks ranks{.num_candidates = static_cast<std::int64_t>(scores.size())};
+  for (std::size_t j = 0; j < scores.size(); ++j) {
+    core::require(std::isfinite(scores[j]), "candidate scores must be finite");
+    if (j == gold) continue;
+    ranks.num_higher += scores[j] > scores[gold];
+    ranks.num_equal += scores[j] == scores[gold];
+  }
+  return ranks;
+}
+
+double hit_rate(const Ranks& ranks, std::int64_t k) {
+  core::require(k >= 1, "hit_rate needs k >= 1");
+  // The rank is uniform on g+1 ... g+1+e.
+  const double share = static_cast<double>(k - ranks.num_higher) / static_cast<double>(ranks.num_equal + 1);
+  return std::clamp(share, 0.0, 1.0);
+}
+
+double ndcg(const Ranks& ranks, std::int64_t k) {
+  core::require(k >= 1, "ndcg needs k >= 1");
+  const double r = ranks.mid();
+  return r <= static_cast<double>(k) ? 1.0 / std::log2(r + 1.0) : 0.0;
+}
+
+double reciprocal_rank(const Ranks& ranks) { return 1.0 / ranks.mid(); }
+
+double auc(const Ranks& ranks) {
+  const auto num_wrong = static_cast<double>(ranks.num_candidates - 1);
+  core::require(num_wrong > 0, "auc needs a wrong candidate");
+  return (num_wrong - static_cast<double>(ranks.num_higher) - static_cast<double>(ranks.num_equal) / 2.0) / num_wrong;
+}
+
+std::size_t argmax(std::span<const double> scores) {
+  core::require(!scores.empty(), "argmax needs a score");
+  return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+}
+
+double pooled_auc(std::span<const double> scores, const std::vector<bool>& is_positive) {
+  core::require(scores.size() == is_positive.size(), "pooled_auc needs one label a score");
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });
+  double beaten = 0;     // pairs that the positive wins, ties half
+  double negatives = 0;  // with a lower score
+  double positives = 0;
+  for (std::size_t begin = 0; begin < order.size();) {
+    std::size_t end = begin;  // [begin, end): equal scores
+    double tied_positives = 0;
+    while (end < order.size() && scores[order[end]] == scores[order[begin]])
+      tied_positives += is_positive[order[end++]];
+    const double tied_negatives = static_cast<double>(end - begin) - tied_positives;
+    beaten += tied_positives * (negatives + tied_negatives / 2.0);
+    negatives += tied_negatives;
+    positives += tied_positives;
+    begin = end;
+  }
+  if (positives == 0 || negatives == 0) return std::numeric_limits<double>::quiet_NaN();
+  return beaten / (positives * negatives);
+}
+
+double mean(std::span<const double> values) {
+  core::require(!values.empty(), "mean needs a value");
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+}  // namespace allreco::eval

@@ -1,0 +1,44 @@
+#include "model/fingerprint.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "core/files.h"
+
+namespace allreco::model {
+
+namespace {
+
+constexpr size_t kBlockBytes = 4096;
+constexpr size_t kNumBlocks = 16;
+
+std::string sampled_hash(const at::Tensor& tensor) {
+  const std::string_view bytes(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
+  if (bytes.size() <= kNumBlocks * kBlockBytes) return core::sha256_of_bytes(bytes);
+  std::string sample;
+  const size_t last = bytes.size() - kBlockBytes;
+  for (size_t i = 0; i < kNumBlocks; ++i) sample += bytes.substr(last / (kNumBlocks - 1) * i, kBlockBytes);
+  sample += bytes.substr(last);
+  return core::sha256_of_bytes(sample);
+}
+
+}  // namespace
+
+std::string fingerprint_of(const ModelConfig& config, const Checkpoint& checkpoint) {
+  std::vector<std::string> names = checkpoint.names();
+  std::sort(names.begin(), names.end());
+  std::string text = to_json(config).dump() + "\n";
+  for (const std::string& name : names) {
+    const at::Tensor tensor = checkpoint.tensor(name);
+    text += fmt::format("{} {} [{}] {}\n", name, c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ","),
+                        sampled_hash(tensor));
+  }
+  return core::sha256_of_bytes(text);
+}
+
+std::string fingerprint_of(const ModelConfig& config, std::uint64_t random_seed) {
+  return core::sha256_of_bytes(fmt::format("{}\nrandom {}\n", to_json(config).dump(), random_seed));
+}
+
+}  // namespace allreco::model

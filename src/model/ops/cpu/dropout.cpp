@@ -1,0 +1,31 @@
+#include <ATen/ops/empty.h>
+
+#include <cmath>
+
+#include "core/random.h"
+#include "model/ops/backends.h"
+#include "model/ops/cpu/rows.h"
+
+namespace allreco::model::ops::cpu {
+
+at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p) {
+  at::Tensor y = at::empty({x.size(0), x.size(1)}, x.options());  // [T, D]
+  // Kept are hashes below (1 - p) 2^32, of 2^32 equally likely ones.
+  const double threshold = std::min(std::round((1 - p) * 0x1p32), 0x1p32 - 1);
+  dispatch(x, [&](auto type) {
+    using T = decltype(type);
+    const auto kernel = kernel_table().of<T>().dropout;
+    const std::int64_t width = x.size(1), x_stride = x.stride(0);
+    T* const y_data = elements<T>(y);
+    const T* const x_data = elements<T>(x);
+    const auto* const row_key = elements<std::int64_t>(row_keys);
+    for_rows(x.size(0), width, [&](std::int64_t t) {
+      const std::uint64_t seed = core::mix_key(key, {static_cast<std::uint64_t>(row_key[t])});
+      kernel(y_data + t * width, x_data + t * x_stride, width, seed, static_cast<std::uint32_t>(threshold),
+             static_cast<AccumulatorOf<T>>(1 / (1 - p)));
+    });
+  });
+  return y;
+}
+
+}  // namespace allreco::model::ops::cpu

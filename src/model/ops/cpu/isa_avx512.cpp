@@ -1,0 +1,21 @@
+// The kernels for AVX-512.
+#include <immintrin.h>
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "model/ops/cpu/kernels.h"
+
+#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only between functions of this file
+// clang-format off
+#include "model/ops/cpu/simd.inc"
+#include "model/ops/cpu/row_kernels.inc"
+#include "model/ops/cpu/attention_kernels.inc"
+#include "model/ops/cpu/table.inc"
+// clang-format on
+
+namespace allreco::model::ops::cpu {
+const KernelTable kAvx512Kernels = {"avx512", make_kernels<float>(), make_kernels<double>(), make_kernels<Bf16>()};
+}

@@ -1,0 +1,18 @@
+// The kernels for any processor the program runs on.
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "model/ops/cpu/kernels.h"
+
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only between functions of this file
+// clang-format off
+#include "model/ops/cpu/simd.inc"
+#include "model/ops/cpu/row_kernels.inc"
+#include "model/ops/cpu/attention_kernels.inc"
+#include "model/ops/cpu/table.inc"
+// clang-format on
+
+namespace allreco::model::ops::cpu {
+const KernelTable kBaselineKernels = {"baseline", make_kernels<float>(), make_kernels<double>(), make_kernels<Bf16>()};
+}

@@ -1,0 +1,57 @@
+// ProjectionRun: the frozen projections of one layer that share an input, with their LoRA factors; forward and backward side by side.
+// Legend: T rows, in/out features, R the sum of the run's LoRA ranks, r one projection's.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/lora.h"
+#include "model/weights.h"
+
+namespace allreco::model {
+
+/// Where the dropout masks of one layer's input rows come from; probability 0: no dropout.
+struct DropoutPlace {
+  double probability = 0;
+  std::uint64_t layer_key = 0;  // step and layer
+  at::Tensor row_keys;          // int64 [T]: sample and position of each row
+};
+
+class ProjectionRun {
+ public:
+  /// `run`: neighbours in kProjections order that read the same input; `group` holds their LoRA factors, or is null.
+  ProjectionRun(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group, double scaling);
+
+  bool has_lora() const { return num_lora_ > 0; }
+
+  /// y_i = x W_i^T + scaling * (dropout_i(x) A_i^T) B_i^T, each [T, out_i], for x [T, in]. `low_rank`, where not null, receives the x A^T [T, R] that backward
+  /// needs.
+  std::vector<at::Tensor> forward(const at::Tensor& x, const DropoutPlace& dropout, at::Tensor* low_rank) const;
+
+  /// Adds the factors' gradients to the store. The gradient for x [T, in] is added to `*dx`, or assigned where that is undefined; null: not wanted.
+  void backward(const at::Tensor& x, const at::Tensor& low_rank, const std::vector<at::Tensor>& dys,
+                const DropoutPlace& dropout, at::Tensor* dx) const;
+
+ private:
+  struct Member {
+    const FrozenLinear* base;
+    Projection projection;
+    std::int64_t lora = -1;  // index among the run's LoRA members, or -1
+  };
+  std::int64_t rank_begin(std::int64_t lora) const;
+  std::int64_t rank_of(std::int64_t lora) const;
+  at::Tensor a_of_run() const;                                       // [R, in]
+  at::Tensor a_of(std::int64_t lora) const;                          // [r, in]
+  const at::Tensor& b_of(std::int64_t lora) const;                   // [out, r]
+  at::Tensor dropped(const at::Tensor& x, const Member& member, const DropoutPlace& dropout) const;
+
+  std::vector<Member> members_;
+  const LoraGroup* group_ = nullptr;
+  std::int64_t first_lora_ = 0;  // index in group_->members of the run's first LoRA member
+  std::int64_t num_lora_ = 0;
+  double scaling_ = 1;
+};
+
+}  // namespace allreco::model

@@ -1,0 +1,213 @@
+#include "train/checkpoint.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <sstream>
+#include <vector>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "model/adapter.h"
+#include "model/safetensors.h"
+
+namespace allreco::train {
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::array kFiles{"adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors",
+                            "trainer_state.json"};
+constexpr const char* kSums = "SHA256SUMS";
+constexpr const char* kPrefix = "checkpoint-";
+constexpr const char* kUnfinished = ".tmp";
+constexpr const char* kReplaced =
+    ".replaced.tmp";  // the former checkpoint of that step, while the new one takes its place
+constexpr const char* kDeleted = ".deleted.tmp";
+
+void save_optimizer(const fs::path& path, const CheckpointParts& parts) {
+  std::vector<model::NamedTensor> tensors;
+  for (const model::LoraEntry& entry : parts.store.entries()) {
+    tensors.push_back({"exp_avg." + entry.name, model::LoraStore::view_of(parts.optimizer.exp_avg(), entry)});
+    tensors.push_back({"exp_avg_sq." + entry.name, model::LoraStore::view_of(parts.optimizer.exp_avg_sq(), entry)});
+  }
+  model::write_safetensors(path, tensors, {{"num_updates", std::to_string(parts.optimizer.num_updates())}});
+}
+
+void write_sums(const fs::path& directory) {
+  std::string sums;
+  for (const char* name : kFiles) sums += fmt::format("{}  {}\n", core::sha256_of_file(directory / name), name);
+  core::write_file_atomically(directory / kSums, sums);
+}
+
+void rename_directory(const fs::path& from, const fs::path& to) {
+  std::error_code error;
+  fs::rename(from, to, error);
+  if (error) core::user_error("cannot rename {} to {}: {}", from.string(), to.string(), error.message());
+}
+
+void write_files(const fs::path& directory, const CheckpointParts& parts, const core::Json& state) {
+  core::make_directory(directory);
+  model::save_adapter(directory, parts.store, parts.base_model_name_or_path);
+  save_optimizer(directory / "optimizer.safetensors", parts);
+  core::write_json_file(directory / "trainer_state.json", state);
+  write_sums(directory);
+  core::sync_path(directory);
+}
+
+/// Directory entries named checkpoint-N, largest N first.
+std::vector<std::pair<std::int64_t, fs::path>> checkpoints_in(const fs::path& output_dir) {
+  std::vector<std::pair<std::int64_t, fs::path>> found;
+  if (!fs::is_directory(output_dir)) return found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(output_dir)) {
+    const auto step = checkpoint_step(entry.path().filename().string());
+    if (step && entry.is_directory()) found.emplace_back(*step, entry.path());
+  }
+  std::sort(found.rbegin(), found.rend());
+  return found;
+}
+
+std::string link_target(const fs::path& link) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(link, error);
+  return error ? std::string() : target.filename().string();
+}
+
+std::map<std::string, std::string> read_sums(const fs::path& path) {
+  std::map<std::string, std::string> sums;
+  std::istringstream lines(core::read_file(path));
+  std::string hash, name;
+  while (lines >> hash >> name) sums[name] = hash;
+  return sums;
+}
+
+void copy_moment(const model::SafetensorsFile& file, const std::string& name, at::Tensor target) {
+  const at::Tensor saved = file.tensor(name);
+  if (saved.sizes() != target.sizes() || saved.scalar_type() != target.scalar_type()) {
+    core::user_error("{}: the tensor {} has another shape or dtype than this run's LoRA factor", file.path().string(),
+                     name);
+  }
+  target.copy_(saved);
+}
+
+}  // namespace
+
+std::string checkpoint_name(std::int64_t step) { return kPrefix + std::to_string(step); }
+
+std::optional<std::int64_t> checkpoint_step(const std::string& name) {
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  std::int64_t step = 0;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + std::string_view(kPrefix).size(), end, step);
+  if (error != std::errc() || stop != end || step < 0) return std::nullopt;
+  return step;
+}
+
+void save_checkpoint(const fs::path& output_dir, std::int64_t step, const CheckpointParts& parts,
+                     const core::Json& state) {
+  const fs::path final_path = output_dir / checkpoint_name(step);
+  const fs::path unfinished = final_path.string() + kUnfinished;
+  const fs::path replaced = final_path.string() + kReplaced;
+  fs::remove_all(unfinished);
+  try {
+    write_files(unfinished, parts, state);
+    if (fs::exists(final_path)) rename_directory(final_path, replaced);
+    rename_directory(unfinished, final_path);
+  } catch (...) {
+    std::error_code ignored;  // the first error is the one to report
+    fs::remove_all(unfinished, ignored);
+    throw;
+  }
+  core::sync_path(output_dir);
+  fs::remove_all(replaced);
+  update_link(output_dir, "last", final_path.filename().string());
+}
+
+void update_link(const fs::path& output_dir, const std::string& link, const std::string& name) {
+  const fs::path fresh = output_dir / fmt::format(".{}.tmp-{}", link, ::getpid());
+  std::error_code error;
+  fs::remove(fresh, error);
+  fs::create_directory_symlink(name, fresh, error);
+  if (error) core::user_error("cannot create a symbolic link in {}: {}", output_dir.string(), error.message());
+  rename_directory(fresh, output_dir / link);
+  core::sync_path(output_dir);
+}
+
+std::optional<std::string> damage_of(const fs::path& checkpoint) {
+  if (!fs::is_directory(checkpoint)) return "there is no such directory";
+  if (!fs::exists(checkpoint / kSums))
+    return fmt::format("{} is missing: it was never completed, or is no training checkpoint", kSums);
+  const auto sums = read_sums(checkpoint / kSums);
+  for (const char* name : kFiles) {
+    if (!fs::exists(checkpoint / name)) return fmt::format("{} is missing", name);
+    const auto sum = sums.find(name);
+    if (sum == sums.end()) return fmt::format("{} has no line for {}", kSums, name);
+    if (core::sha256_of_file(checkpoint / name) != sum->second) {
+      return fmt::format("{} is damaged (cut short or changed: its SHA-256 is not the one in {})", name, kSums);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<fs::path> newest_whole_checkpoint(const fs::path& output_dir) {
+  for (const auto& [step, path] : checkpoints_in(output_dir)) {
+    const auto damage = damage_of(path);
+    if (!damage) return path;
+    core::log_warning("skipping the checkpoint {}: {}", path.string(), *damage);
+  }
+  return std::nullopt;
+}
+
+void delete_old_checkpoints(const fs::path& output_dir, std::int64_t limit) {
+  if (limit <= 0) return;
+  auto checkpoints = checkpoints_in(output_dir);
+  const std::string last = link_target(output_dir / "last");
+  const std::string best = link_target(output_dir / "best");
+  auto num_left = static_cast<std::int64_t>(checkpoints.size());
+  for (auto oldest = checkpoints.rbegin(); oldest != checkpoints.rend() && num_left > limit; ++oldest) {
+    const std::string name = oldest->second.filename().string();
+    if (name == last || name == best) continue;
+    const fs::path doomed = oldest->second.string() + kDeleted;  // a half-deleted checkpoint must not look like one
+    rename_directory(oldest->second, doomed);
+    fs::remove_all(doomed);
+    --num_left;
+  }
+}
+
+void clean_up_interrupted_saves(const fs::path& output_dir) {
+  if (!fs::is_directory(output_dir)) return;
+  std::vector<fs::path> leftovers;
+  for (const fs::directory_entry& entry : fs::directory_iterator(output_dir)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(kPrefix) && name.ends_with(kUnfinished)) leftovers.push_back(entry.path());
+  }
+  for (const fs::path& path : leftovers) {
+    const std::string name = path.string();
+    const fs::path original = name.substr(0, name.size() - std::string_view(kReplaced).size());
+    if (name.ends_with(kReplaced) && !fs::exists(original)) {
+      rename_directory(path, original);
+    } else {
+      fs::remove_all(path);
+    }
+  }
+}
+
+void load_checkpoint(const fs::path& checkpoint, model::LoraStore& store, AdamW& optimizer) {
+  model::load_adapter(checkpoint, store);
+  const model::SafetensorsFile file(checkpoint / "optimizer.safetensors");
+  for (const model::LoraEntry& entry : store.entries()) {
+    copy_moment(file, "exp_avg." + entry.name, model::LoraStore::view_of(optimizer.exp_avg(), entry));
+    copy_moment(file, "exp_avg_sq." + entry.name, model::LoraStore::view_of(optimizer.exp_avg_sq(), entry));
+  }
+  const core::Json& metadata = file.metadata();
+  if (!metadata.contains("num_updates") || !metadata["num_updates"].is_string()) {
+    core::user_error("{} does not say num_updates in its metadata", file.path().string());
+  }
+  optimizer.set_num_updates(std::stoll(metadata["num_updates"].get<std::string>()));
+}
+
+}  // namespace allreco::train

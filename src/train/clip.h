@@ -1,0 +1,14 @@
+// Clipping by the global norm, as torch.nn.utils.clip_grad_norm_ does it.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace allreco::train {
+
+/// Euclidean norm of a flat contiguous CPU tensor (float32 or float64), summed in double in a fixed order: the bits do
+/// not depend on the number of threads. NaN or infinity when an element is.
+double global_norm(const at::Tensor& flat);
+
+/// min(1, max_norm / (norm + 1e-6)): multiply the gradient by it. max_norm 0: no clipping, 1.
+double clip_factor(double norm, double max_norm);
+
+}  // namespace allreco::train

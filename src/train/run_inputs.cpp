@@ -1,0 +1,58 @@
+#include "train/run_inputs.h"
+
+#include <filesystem>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "model/adapter.h"
+
+namespace allreco::train {
+namespace {
+
+void check_data_fits_model(const data::DatasetInfo& info, const model::BaseModel& base) {
+  const model::ModelConfig& config = base.config;
+  if (info.vocab_size > config.vocab_size) {
+    core::user_error(
+        "the dataset {} has token ids up to {}, but the model {} knows {} tokens: prepare it with that model's "
+        "tokenizer",
+        info.directory.string(), info.vocab_size - 1, base.name, config.vocab_size);
+  }
+  if (info.max_length > config.max_position_embeddings) {
+    core::user_error(
+        "the dataset {} has examples of {} tokens, but the model {} has {} positions: prepare it with a smaller "
+        "max_length",
+        info.directory.string(), info.max_length, base.name, config.max_position_embeddings);
+  }
+  const std::filesystem::path tokenizer = std::filesystem::path(base.name) / "tokenizer.model";
+  if (info.tokenizer_sha256.empty() || !std::filesystem::exists(tokenizer)) return;
+  if (core::sha256_of_file(tokenizer) == info.tokenizer_sha256) return;
+  core::user_error("the dataset {} was prepared with another tokenizer than {}: prepare it again with --tokenizer {}",
+                   info.directory.string(), tokenizer.string(), tokenizer.string());
+}
+
+data::Dataset open_split(const std::string& directory, const std::string& split, bool verify) {
+  data::Dataset dataset(directory, split, verify);
+  if (dataset.size() == 0) core::user_error("the split {} of {} is empty", split, directory);
+  return dataset;
+}
+
+}  // namespace
+
+RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
+  const TrainConfig& config = job.config;
+  std::optional<data::Dataset> train_data, eval_data;
+  std::optional<model::BaseModel> base;
+  model::LoraConfig lora = job.lora;
+  session.together("reading the dataset and the model", [&] {
+    if (!job.adapter_name_or_path.empty()) lora = model::read_adapter_config(job.adapter_name_or_path).lora;
+    model::validate(lora);
+    const bool verify = session.local_rank() == 0;  // once a node: the others read the same files
+    train_data.emplace(open_split(config.dataset, config.train_split, verify));
+    if (config.eval_strategy != "no") eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
+    base = model::load_base_model(job.model_name_or_path, job.dtype);
+    check_data_fits_model(train_data->info(), *base);
+  });
+  return {std::move(*train_data), std::move(eval_data), std::move(*base), std::move(lora)};
+}
+
+}  // namespace allreco::train

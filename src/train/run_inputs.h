@@ -1,0 +1,24 @@
+// What a run reads before its first step, checked to go together.
+#pragma once
+#include <optional>
+
+#include "data/dataset.h"
+#include "dist/session.h"
+#include "model/lora.h"
+#include "model/weights.h"
+#include "train/config.h"
+
+namespace allreco::train {
+
+struct RunInputs {
+  data::Dataset train_data;
+  std::optional<data::Dataset> eval_data;  // with eval_strategy steps or epoch
+  model::BaseModel base;
+  model::LoraConfig lora;
+};
+
+/// Collective. UserError for a missing split, a dataset of another tokenizer or with a larger vocabulary than the
+/// model, examples longer than the model's positions, LoRA options or an adapter that do not fit.
+RunInputs read_inputs(dist::Session& session, const TrainJob& job);
+
+}  // namespace allreco::train

@@ -1,0 +1,68 @@
+// One optimiser step: the same on every rank, whatever part of the global batch it computes.
+#pragma once
+#include <cstdint>
+#include <exception>
+#include <vector>
+
+#include "data/dataset.h"
+#include "dist/gradient_reducer.h"
+#include "dist/session.h"
+#include "model/decoder.h"
+#include "model/lora.h"
+#include "train/adamw.h"
+#include "train/config.h"
+#include "train/run_plan.h"
+
+namespace allreco::train {
+
+struct StepTimes {
+  double step_ms = 0;
+  double compute_ms = 0;                // forward and backward; communication that these hide is inside
+  double communication_exposed_ms = 0;  // waiting for gradients after backward
+  double data_wait_ms = 0;              // reading and packing examples
+};
+
+struct StepReport {
+  double loss = 0;       // mean NLL over the supervised tokens of the global batch
+  double grad_norm = 0;  // of the whole gradient, before clipping
+  double learning_rate = 0;
+  bool skipped = false;         // loss or gradient was not finite: nothing was updated
+  bool stop_requested = false;  // some rank got a stop signal
+  std::int64_t tokens = 0;
+  std::int64_t supervised_tokens = 0;
+  StepTimes times;  // of this rank
+};
+
+/// What a step works on; all of it outlives the TrainStep.
+struct StepParts {
+  dist::Session& session;
+  const data::Dataset& dataset;
+  const StepPlanner& planner;
+  model::LoraStore& store;
+  model::Decoder& decoder;
+  AdamW& optimizer;
+};
+
+class TrainStep {
+ public:
+  TrainStep(const StepParts& parts, const TrainConfig& config, const Schedule& schedule);
+
+  /// Collective. Computes step `step` (0-based). An error on one rank is thrown on all.
+  StepReport run(std::int64_t step, bool stop_requested);
+
+ private:
+  struct LocalResult {
+    double nll = 0;              // sum over this rank's supervised tokens
+    std::exception_ptr failure;  // what went wrong on this rank alone
+  };
+  LocalResult run_micro_batches(const StepPlan& plan, std::int64_t step, StepTimes& times);
+  double forward_backward(const std::vector<std::int64_t>& samples, const model::TrainPass& pass, StepTimes& times);
+  void update(StepReport& report);
+
+  StepParts parts_;
+  const TrainConfig& config_;
+  Schedule schedule_;
+  dist::GradientReducer reducer_;
+};
+
+}  // namespace allreco::train

@@ -1,0 +1,105 @@
+#include "train/trainer.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include "core/check.h"
+#include "core/log.h"
+#include "model/adapter.h"
+#include "train/checkpoint.h"
+#include "train/output_dir.h"
+#include "train/run_inputs.h"
+#include "train/training_run.h"
+
+namespace allreco::train {
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The checkpoint to go on from, as rank 0 found it; empty: a new run.
+struct Start {
+  fs::path checkpoint;
+  core::Json document;  // trainer_state.json
+  bool resumes() const { return !checkpoint.empty(); }
+};
+
+Start agree_on_start(dist::Session& session, const TrainConfig& config) {
+  core::Json found = core::Json::object();
+  session.together("checking output_dir", [&] {
+    if (!session.is_leader()) return;
+    const auto checkpoint = choose_start(config);
+    if (!checkpoint) return;
+    found["checkpoint"] = checkpoint->string();
+    found["document"] = core::read_json_file(*checkpoint / "trainer_state.json");
+  });
+  found = core::Json::parse(session.broadcast(found.dump()));
+  if (found.empty()) return {};
+  return {found["checkpoint"].get<std::string>(), found["document"]};
+}
+
+RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dataset& dataset,
+                  const dist::Session& session) {
+  std::int64_t batch_size = configured_global_batch_size(config, session.world_size());
+  if (start.resumes()) {
+    const SavedBatch saved = batch_from_json(start.document, start.checkpoint);
+    const std::int64_t configured = batch_size;
+    batch_size = resumed_global_batch_size(config, session.world_size(), saved);
+    if (batch_size != configured && session.is_leader()) {
+      core::log_warning("keeping the global batch of {} examples of the run on {} ranks, which goes on on {}",
+                        batch_size, saved.world_size, session.world_size());
+    }
+  }
+  return plan_run(config, dataset.size(), batch_size);
+}
+
+/// Fills store and optimiser on every rank with what rank 0 reads, so that all start from the same bits.
+TrainerState load_start(dist::Session& session, const TrainJob& job, const Start& start, model::LoraStore& store,
+                        AdamW& optimizer) {
+  TrainerState state;
+  if (start.resumes()) state = state_from_json(start.document, start.checkpoint / "trainer_state.json");
+  session.together("loading the adapter", [&] {
+    if (!session.is_leader()) return;
+    if (start.resumes()) {
+      load_checkpoint(start.checkpoint, store, optimizer);
+    } else if (!job.adapter_name_or_path.empty()) {
+      model::load_adapter(job.adapter_name_or_path, store);
+    }
+  });
+  optimizer.set_num_updates(session.all_max(optimizer.num_updates()));
+  for (const at::Tensor& tensor : {store.parameters(), optimizer.exp_avg(), optimizer.exp_avg_sq()}) {
+    session.communicator().broadcast(tensor, 0);
+  }
+  store.refresh_compute_copy();
+  return state;
+}
+
+}  // namespace
+
+TrainResult run_training(dist::Session& session, const TrainJob& job) {
+  const at::NoGradGuard no_grad;
+  const TrainConfig& config = job.config;
+  validate(config);
+  session.set_timeout(config.ddp_timeout);
+  const Start start = agree_on_start(session, config);
+  const RunInputs inputs = read_inputs(session, job);
+  const RunPlan plan = plan_from(config, start, inputs.train_data, session);
+  if (start.resumes()) {
+    const fs::path document = start.checkpoint / "trainer_state.json";
+    require_same_identity(identity_from_json(start.document, document),
+                          run_identity(config, inputs.lora, plan, inputs.train_data.info(), inputs.base),
+                          start.checkpoint);
+  }
+  model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed);
+  AdamW optimizer(store.parameters(), config.adamw());
+  TrainerState state = load_start(session, job, start, store, optimizer);
+  session.together("opening output_dir", [&] {
+    if (session.is_leader()) open_output_dir(config, start.resumes(), job.resolved_options);
+  });
+  if (session.is_leader()) {
+    core::log_info("{} {} of {} steps, {} examples a step on {} ranks, {} LoRA parameters",
+                   start.resumes() ? "resuming after" : "training", state.global_step, plan.num_steps,
+                   plan.global_batch_size, session.world_size(), store.num_parameters());
+  }
+  return TrainingRun({session, job, inputs, plan, store, optimizer}, std::move(state)).run();
+}
+
+}  // namespace allreco::train

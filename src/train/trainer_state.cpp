@@ -1,0 +1,170 @@
+#include "train/trainer_state.h"
+
+#include "core/check.h"
+#include "core/files.h"
+
+namespace allreco::train {
+namespace fs = std::filesystem;
+using core::Json;
+
+namespace {
+
+constexpr int kFormatVersion = 1;
+
+/// nlohmann's own errors name no file.
+template <class Read>
+auto reading(const fs::path& path, const Read& read) {
+  try {
+    return read();
+  } catch (const Json::exception& e) {
+    core::user_error("{} is not a trainer_state.json of this program: {}", path.string(), e.what());
+  }
+}
+
+Json window_to_json(const LogWindow& window) {
+  return {{"loss_sum", window.loss_sum},
+          {"num_losses", window.num_losses},
+          {"num_steps", window.num_steps},
+          {"tokens", window.tokens},
+          {"supervised_tokens", window.supervised_tokens}};
+}
+
+LogWindow window_from_json(const Json& json) {
+  LogWindow window;
+  window.loss_sum = json.at("loss_sum").get<double>();
+  window.num_losses = json.at("num_losses").get<std::int64_t>();
+  window.num_steps = json.at("num_steps").get<std::int64_t>();
+  window.tokens = json.at("tokens").get<std::int64_t>();
+  window.supervised_tokens = json.at("supervised_tokens").get<std::int64_t>();
+  return window;
+}
+
+std::string advice_for(const std::string& key, const Json& saved) {
+  if (key == "global_batch_size") return fmt::format("; give global_batch_size = {}", saved.dump());
+  if (key == "num_steps")
+    return "; max_steps or num_train_epochs must stay as they were, because the learning rates follow from them";
+  return "";
+}
+
+}  // namespace
+
+Json run_identity(const TrainConfig& config, const model::LoraConfig& lora, const RunPlan& plan,
+                  const data::DatasetInfo& dataset, const model::BaseModel& base) {
+  Json targets = Json::array();
+  for (model::Projection target : lora.targets()) targets.push_back(std::string(model::name_of(target)));
+  return {{"dataset_fingerprint", dataset.fingerprint},
+          {"train_split", config.train_split},
+          {"num_samples", plan.num_samples},
+          {"base_model_fingerprint", base.fingerprint},
+          {"dtype", std::string(c10::toString(base.weights.dtype()))},
+          {"lora_r", lora.r},
+          {"lora_alpha", lora.lora_alpha},
+          {"lora_dropout", lora.lora_dropout},
+          {"use_rslora", lora.use_rslora},
+          {"target_modules", targets},
+          {"global_batch_size", plan.global_batch_size},
+          {"num_steps", plan.num_steps},
+          {"seed", config.seed},
+          {"shuffle_dataset", config.shuffle_dataset},
+          {"learning_rate", config.learning_rate},
+          {"lr_scheduler_type", config.lr_scheduler_type},
+          {"warmup_steps", config.schedule(plan.num_steps).num_warmup_steps},
+          {"min_lr_rate", config.schedule(plan.num_steps).min_lr_rate},
+          {"optim", config.optim},
+          {"weight_decay", config.weight_decay},
+          {"adam_beta1", config.adam_beta1},
+          {"adam_beta2", config.adam_beta2},
+          {"adam_epsilon", config.adam_epsilon},
+          {"max_grad_norm", config.max_grad_norm}};
+}
+
+void require_same_identity(const Json& saved, const Json& now, const fs::path& checkpoint) {
+  std::string differences;
+  for (const auto& [key, value] : now.items()) {
+    if (saved.contains(key) && saved[key] == value) continue;
+    const Json old = saved.contains(key) ? saved[key] : Json();
+    differences += fmt::format("\n  {}: the checkpoint has {}, this run {}{}", key, old.dump(), value.dump(),
+                               advice_for(key, old));
+  }
+  if (differences.empty()) return;
+  core::user_error(
+      "cannot resume from {}, because it belongs to a different run:{}\nResume with the options and data of that run, "
+      "or start a new one "
+      "from its weights with adapter_name_or_path = {} and another output_dir",
+      checkpoint.string(), differences, checkpoint.string());
+}
+
+std::int64_t resumed_global_batch_size(const TrainConfig& config, std::int64_t world_size, const SavedBatch& saved) {
+  const bool same_options = config.global_batch_size == 0 &&
+                            config.per_device_train_batch_size == saved.per_device_train_batch_size &&
+                            config.gradient_accumulation_steps == saved.gradient_accumulation_steps;
+  return same_options ? saved.global_batch_size : configured_global_batch_size(config, world_size);
+}
+
+Json to_json(const TrainerState& state, const TrainConfig& config, const RunPlan& plan, const Json& identity,
+             std::int64_t world_size) {
+  Json json;
+  json["format"] = "allreco trainer state";
+  json["version"] = kFormatVersion;
+  json["global_step"] = state.global_step;
+  json["max_steps"] = plan.num_steps;
+  json["epoch"] = plan.epoch_after(state.global_step);
+  json["num_train_epochs"] = plan.epoch_after(plan.num_steps);
+  json["train_batch_size"] = config.per_device_train_batch_size;
+  json["logging_steps"] = config.logging_steps;
+  json["eval_steps"] = config.eval_interval();
+  json["save_steps"] = config.save_steps;
+  json["best_metric"] = state.best_metric ? Json(*state.best_metric) : Json();
+  json["best_model_checkpoint"] = state.best_model_checkpoint.empty() ? Json() : Json(state.best_model_checkpoint);
+  json["samples_consumed"] = plan.samples_after(state.global_step);
+  json["gradient_accumulation_steps"] = config.gradient_accumulation_steps;
+  json["global_batch_size"] = plan.global_batch_size;
+  json["world_size"] = world_size;
+  json["seed"] = config.seed;
+  json["loss_sum"] = state.loss_sum;
+  json["num_losses"] = state.num_losses;
+  json["skipped_steps"] = state.num_skipped_steps;
+  json["skipped_in_a_row"] = state.num_skipped_in_a_row;
+  json["since_last_log"] = window_to_json(state.window);
+  json["config_hash"] = core::sha256_of_bytes(identity.dump());
+  json["identity"] = identity;
+  json["log_history"] = state.log_history;
+  return json;
+}
+
+TrainerState state_from_json(const Json& json, const fs::path& path) {
+  return reading(path, [&] {
+    TrainerState state;
+    if (json.at("version").get<int>() != kFormatVersion) {
+      core::user_error("{} has format version {}; this program reads {}", path.string(), json.at("version").dump(),
+                       kFormatVersion);
+    }
+    state.global_step = json.at("global_step").get<std::int64_t>();
+    state.loss_sum = json.at("loss_sum").get<double>();
+    state.num_losses = json.at("num_losses").get<std::int64_t>();
+    state.num_skipped_steps = json.at("skipped_steps").get<std::int64_t>();
+    state.num_skipped_in_a_row = json.at("skipped_in_a_row").get<std::int64_t>();
+    state.window = window_from_json(json.at("since_last_log"));
+    state.log_history = json.at("log_history");
+    if (!json.at("best_metric").is_null()) state.best_metric = json.at("best_metric").get<double>();
+    if (!json.at("best_model_checkpoint").is_null()) {
+      state.best_model_checkpoint = json.at("best_model_checkpoint").get<std::string>();
+    }
+    return state;
+  });
+}
+
+SavedBatch batch_from_json(const Json& json, const fs::path& path) {
+  return reading(path, [&] {
+    return SavedBatch{.per_device_train_batch_size = json.at("train_batch_size").get<std::int64_t>(),
+                      .gradient_accumulation_steps = json.at("gradient_accumulation_steps").get<std::int64_t>(),
+                      .global_batch_size = json.at("global_batch_size").get<std::int64_t>(),
+                      .world_size = json.at("world_size").get<std::int64_t>()};
+  });
+}
+
+Json identity_from_json(const Json& json, const fs::path& path) {
+  return reading(path, [&] { return json.at("identity"); });
+}
+
+}  // namespace allreco::train

@@ -1,0 +1,188 @@
+#include "train/training_run.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "eval/loss.h"
+#include "model/adapter.h"
+#include "train/checkpoint.h"
+#include "train/output_dir.h"
+
+namespace allreco::train {
+namespace {
+
+std::int64_t peak_rss_bytes() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_SELF, &usage);  // cannot fail with these arguments
+  return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+double mean(double sum, std::int64_t count) { return count > 0 ? sum / static_cast<double>(count) : 0; }
+
+}  // namespace
+
+TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
+    : parts_(parts),
+      config_(parts.job.config),
+      output_dir_(config_.output_dir),
+      identity_(
+          run_identity(config_, parts.inputs.lora, parts.plan, parts.inputs.train_data.info(), parts.inputs.base)),
+      state_(std::move(state)),
+      decoder_(parts.inputs.base.config, parts.inputs.base.weights, &parts.store),
+      planner_(parts.inputs.train_data, parts.inputs.base.config, config_, parts.plan, parts.session.rank(),
+               parts.session.world_size()),
+      train_step_({parts.session, parts.inputs.train_data, planner_, parts.store, decoder_, parts.optimizer}, config_,
+                  config_.schedule(parts.plan.num_steps)),
+      log_(output_dir_, state_.global_step, parts.plan.num_steps, parts.session.is_leader()) {}
+
+TrainResult TrainingRun::run() {
+  bool stopped = false;
+  while (state_.global_step < parts_.plan.num_steps && !stopped) {
+    const StepReport report = train_step_.run(state_.global_step, signals_.received() != 0);
+    account_for(report);
+    stopped = report.stop_requested && state_.global_step < parts_.plan.num_steps;
+    const Due due = due_after(config_, parts_.plan, state_.global_step);
+    if (due.log) write_log_line(report);
+    std::optional<double> metric;
+    if (due.evaluate) metric = evaluate();
+    if (due.save || stopped) save(metric);
+  }
+  return finish(stopped);
+}
+
+void TrainingRun::account_for(const StepReport& report) {
+  ++state_.global_step;
+  state_.window.add(report);
+  if (report.skipped) {
+    ++state_.num_skipped_steps;
+    ++state_.num_skipped_in_a_row;
+    if (parts_.session.is_leader()) {
+      core::log_warning("step {} is skipped: its loss ({}) or gradient norm ({}) is not finite", state_.global_step,
+                        report.loss, report.grad_norm);
+    }
+    if (state_.num_skipped_in_a_row >= config_.max_skipped_steps) {
+      core::fault(
+          "{} steps in a row had a loss or gradient that is not finite, up to step {}: lower learning_rate, use dtype "
+          "= float32, or "
+          "check the model's weights",
+          state_.num_skipped_in_a_row, state_.global_step);
+    }
+    return;
+  }
+  state_.num_skipped_in_a_row = 0;
+  state_.loss_sum += report.loss;
+  ++state_.num_losses;
+  const double seconds = report.times.step_ms / 1000;
+  log_.step_done({.step = state_.global_step,
+                  .epoch = parts_.plan.epoch_after(state_.global_step),
+                  .loss = report.loss,
+                  .tokens_per_second = static_cast<double>(report.tokens) / seconds});
+}
+
+void TrainingRun::write_log_line(const StepReport& report) {
+  const LogWindow& window = state_.window;
+  const std::int64_t peak_rss = parts_.session.all_max(peak_rss_bytes());
+  core::Json line;
+  line["step"] = state_.global_step;
+  line["epoch"] = parts_.plan.epoch_after(state_.global_step);
+  line["loss"] = window.num_losses > 0 ? core::Json(mean(window.loss_sum, window.num_losses)) : core::Json();
+  line["grad_norm"] = report.grad_norm;
+  line["learning_rate"] = report.learning_rate;
+  note_history(line);
+  line["tokens"] = window.tokens;
+  line["supervised_tokens"] = window.supervised_tokens;
+  line["tokens_per_second"] = static_cast<double>(window.timed_tokens) / (window.times.step_ms / 1000);
+  line["step_ms"] = mean(window.times.step_ms, window.num_timed_steps);
+  line["compute_ms"] = mean(window.times.compute_ms, window.num_timed_steps);
+  line["communication_exposed_ms"] = mean(window.times.communication_exposed_ms, window.num_timed_steps);
+  line["data_wait_ms"] = mean(window.times.data_wait_ms, window.num_timed_steps);
+  line["peak_rss_bytes"] = peak_rss;
+  line["peak_gpu_bytes"] = 0;  // the model runs on the CPU
+  if (state_.num_skipped_steps > 0) line["skipped_steps"] = state_.num_skipped_steps;
+  state_.window = {};
+  parts_.session.together("writing metrics.jsonl", [&] { log_.write(line); });
+}
+
+double TrainingRun::evaluate() {
+  const auto start = std::chrono::steady_clock::now();
+  const data::Dataset& split = *parts_.inputs.eval_data;
+  const eval::LossResult result = eval::evaluate_loss(parts_.session, decoder_, split,
+                                                      config_.per_device_eval_batch_size * split.info().max_length);
+  core::Json line;
+  line["step"] = state_.global_step;
+  line["epoch"] = parts_.plan.epoch_after(state_.global_step);
+  line["eval_loss"] = result.mean_nll();
+  note_history(line);
+  line["eval_perplexity"] = result.perplexity();
+  line["eval_supervised_tokens"] = result.supervised_tokens;
+  line["eval_runtime_ms"] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  parts_.session.together("writing metrics.jsonl", [&] { log_.write(line); });
+  return result.mean_nll();
+}
+
+void TrainingRun::note_history(const core::Json& line) { state_.log_history.push_back(line); }
+
+bool TrainingRun::is_best(double metric) const {
+  if (!state_.best_metric) return true;
+  return config_.greater_is_better ? metric > *state_.best_metric : metric < *state_.best_metric;
+}
+
+void TrainingRun::save(std::optional<double> metric) {
+  const bool best = metric && is_best(*metric);
+  if (best) {
+    state_.best_metric = metric;
+    state_.best_model_checkpoint = checkpoint_name(state_.global_step);
+  }
+  parts_.session.together("saving a checkpoint", [&] {
+    if (!parts_.session.is_leader()) return;
+    const core::Json document = to_json(state_, config_, parts_.plan, identity_, parts_.session.world_size());
+    save_checkpoint(output_dir_, state_.global_step, {parts_.store, parts_.optimizer, parts_.inputs.base.name},
+                    document);
+    if (best) update_link(output_dir_, "best", state_.best_model_checkpoint);
+    delete_old_checkpoints(output_dir_, config_.save_total_limit);
+    log_.say(fmt::format("saved {}{}", (output_dir_ / checkpoint_name(state_.global_step)).string(),
+                         best ? ", the best so far" : ""));
+  });
+}
+
+TrainResult TrainingRun::finish(bool stopped) {
+  const TrainResult result{.stopped = stopped,
+                           .global_step = state_.global_step,
+                           .train_loss = mean(state_.loss_sum, state_.num_losses),
+                           .num_skipped_steps = state_.num_skipped_steps,
+                           .best_metric = state_.best_metric,
+                           .best_model_checkpoint = state_.best_model_checkpoint};
+  if (!stopped) {
+    parts_.session.together("writing the adapter", [&] {
+      if (parts_.session.is_leader()) write_results(result);
+    });
+  }
+  return result;
+}
+
+void TrainingRun::write_results(const TrainResult& result) {
+  if (config_.load_best_model_at_end) {
+    core::require(!result.best_model_checkpoint.empty(),
+                  "load_best_model_at_end: the last step has saved and evaluated, yet none is best");
+    copy_adapter(output_dir_ / result.best_model_checkpoint, output_dir_);
+  } else {
+    model::save_adapter(output_dir_, parts_.store, parts_.inputs.base.name);
+  }
+  core::Json json;
+  json["global_step"] = result.global_step;
+  json["epoch"] = parts_.plan.epoch_after(result.global_step);
+  json["train_loss"] = result.train_loss;
+  json["samples_consumed"] = parts_.plan.samples_after(result.global_step);
+  json["skipped_steps"] = result.num_skipped_steps;
+  json["best_metric"] = result.best_metric ? core::Json(*result.best_metric) : core::Json();
+  json["best_model_checkpoint"] =
+      result.best_model_checkpoint.empty() ? core::Json() : core::Json(result.best_model_checkpoint);
+  json["world_size"] = parts_.session.world_size();
+  core::write_json_file(output_dir_ / "train_results.json", json);
+}
+
+}  // namespace allreco::train

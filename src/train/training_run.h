@@ -1,0 +1,64 @@
+// TrainingRun: the loop over steps and what happens between them. Every rank holds one and takes the same turns; rank 0
+// writes.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "dist/session.h"
+#include "model/decoder.h"
+#include "model/lora.h"
+#include "train/adamw.h"
+#include "train/due.h"
+#include "train/run_inputs.h"
+#include "train/run_log.h"
+#include "train/run_plan.h"
+#include "train/stop_signals.h"
+#include "train/train_step.h"
+#include "train/trainer.h"
+#include "train/trainer_state.h"
+
+namespace allreco::train {
+
+/// What the loop works on; all of it outlives the TrainingRun.
+struct RunParts {
+  dist::Session& session;
+  const TrainJob& job;
+  const RunInputs& inputs;
+  const RunPlan& plan;
+  model::LoraStore& store;
+  AdamW& optimizer;
+};
+
+class TrainingRun {
+ public:
+  /// `state`: of a new run, or as a checkpoint left it; store and optimiser go with it.
+  TrainingRun(const RunParts& parts, TrainerState state);
+
+  /// Collective. Runs to the last step or to a stop signal.
+  TrainResult run();
+
+ private:
+  void account_for(const StepReport& report);
+  void write_log_line(const StepReport& report);
+  /// Returns eval_loss.
+  double evaluate();
+  void save(std::optional<double> metric);
+  bool is_best(double metric) const;
+  void note_history(const core::Json& line);
+  TrainResult finish(bool stopped);
+  void write_results(const TrainResult& result);
+
+  RunParts parts_;
+  const TrainConfig& config_;
+  std::filesystem::path output_dir_;
+  core::Json identity_;
+  TrainerState state_;
+  model::Decoder decoder_;
+  StepPlanner planner_;
+  TrainStep train_step_;
+  RunLog log_;
+  StopSignals signals_;
+};
+
+}  // namespace allreco::train

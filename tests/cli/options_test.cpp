@@ -1,0 +1,94 @@
+#include "cli/options.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "core/check.h"
+#include "core/files.h"
+
+namespace allreco::cli {
+namespace fs = std::filesystem;
+
+class OptionsTest : public ::testing::Test {
+ protected:
+  OptionsTest() {
+    list_.add("learning_rate", learning_rate_, "Step size.", at_least(0));
+    list_.add("max_steps", max_steps_, "Steps.");
+    list_.add("dtype", dtype_, "Type.", one_of({"auto", "float32"}));
+    list_.add("shuffle_dataset", shuffle_, "Shuffle.");
+    list_.add("target_modules", modules_, "Modules.");
+    list_.add("seed", seed_, "Seed.");
+  }
+  std::string error_of(const std::vector<std::string>& arguments) {
+    try {
+      list_.parse(arguments);
+    } catch (const core::UserError& e) {
+      return e.what();
+    }
+    return "";
+  }
+  std::string config_file(const std::string& text) {
+    const fs::path path = fs::temp_directory_path() / ("allreco-options-" + std::to_string(::getpid()) + ".cfg");
+    core::write_file_atomically(path, text);
+    return path.string();
+  }
+  static void expect_contains(const std::string& text, const std::vector<std::string>& parts) {
+    for (const auto& part : parts) EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in: " << text;
+  }
+
+  double learning_rate_ = 1e-4;
+  std::int64_t max_steps_ = -1;
+  std::string dtype_ = "auto";
+  bool shuffle_ = true;
+  std::vector<std::string> modules_{"all-linear"};
+  std::uint64_t seed_ = 42;
+  OptionList list_{"allreco test", "A test."};
+};
+
+TEST_F(OptionsTest, CommandLineWinsOverTheFile) {
+  const auto file = config_file("# a comment\nlearning_rate = 1e-3\nmax_steps = 5   # inline\nshuffle_dataset = false\n");
+  EXPECT_TRUE(list_.parse({"--config", file, "--max_steps", "-1", "--target_modules", "q_proj, v_proj"}));
+  EXPECT_EQ(learning_rate_, 1e-3);
+  EXPECT_EQ(max_steps_, -1);
+  EXPECT_FALSE(shuffle_);
+  EXPECT_EQ(modules_, (std::vector<std::string>{"q_proj", "v_proj"}));
+  EXPECT_TRUE(list_.given("learning_rate"));
+  EXPECT_FALSE(list_.given("dtype"));
+  EXPECT_TRUE(list_.parse({"--learning_rate=2e-3"}));
+  EXPECT_EQ(learning_rate_, 2e-3);
+}
+
+TEST_F(OptionsTest, ErrorsNameKeyValueRangeAndTheNearestKey) {
+  expect_contains(error_of({"--learning_rat", "1"}), {"learning_rat", "nearest", "learning_rate"});
+  expect_contains(error_of({"--learning_rate", "-1"}), {"learning_rate", "-1", "at least 0"});
+  expect_contains(error_of({"--learning_rate", "fast"}), {"learning_rate", "fast", "number"});
+  expect_contains(error_of({"--max_steps", "1.5"}), {"max_steps", "1.5", "whole number"});
+  expect_contains(error_of({"--dtype", "float8"}), {"dtype", "float8", "auto", "float32"});
+  expect_contains(error_of({"--shuffle_dataset", "yes"}), {"shuffle_dataset", "yes", "true or false"});
+  expect_contains(error_of({"--seed", "-3"}), {"seed", "-3"});
+  expect_contains(error_of({"--max_steps"}), {"max_steps"});
+  expect_contains(error_of({"--max_steps", "1", "--max_steps", "2"}), {"max_steps", "twice"});
+  expect_contains(error_of({"stray"}), {"stray"});
+  expect_contains(error_of({"--config", "/no/such/file.cfg"}), {"/no/such/file.cfg"});
+  expect_contains(error_of({"--config", config_file("max_stepz = 1\n")}), {"max_stepz", "max_steps", ".cfg"});
+  expect_contains(error_of({"--config", config_file("max_steps 1\n")}), {".cfg"});
+}
+
+TEST_F(OptionsTest, ResolvedOptionsCanBeReadBack) {
+  ASSERT_TRUE(list_.parse({"--max_steps", "7", "--shuffle_dataset", "false"}));
+  const auto file = config_file(list_.as_config());
+  max_steps_ = 0;
+  shuffle_ = true;
+  ASSERT_TRUE(list_.parse({"--config", file}));
+  EXPECT_EQ(max_steps_, 7);
+  EXPECT_FALSE(shuffle_);
+}
+
+TEST_F(OptionsTest, HelpListsEveryOptionWithItsDefault) {
+  EXPECT_FALSE(list_.parse({"--help"}));
+  expect_contains(list_.help(), {"--learning_rate", "0.0001", "--dtype", "auto | float32", "Steps."});
+}
+
+}  // namespace allreco::cli

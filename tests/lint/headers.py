@@ -1,0 +1,66 @@
+"""Checks that every header of src/ compiles on its own.
+
+A header that is the first include of a source file is proved by the build. The others are compiled here, with the
+flags that their folder's sources have.
+
+Usage: headers.py REPOSITORY BUILD_DIRECTORY
+"""
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import layering
+import tree
+
+
+def headers_to_compile(root: pathlib.Path) -> list[pathlib.Path]:
+    """Headers, relative to src/, that no source file includes before anything else."""
+    first = set()
+    for path in tree.sources(root, {".cpp", ".cu"}):
+        found = layering.includes(root / path)
+        first |= {found[0][1]} if found else set()
+    headers = [path.relative_to("src") for path in tree.sources(root, {".h", ".cuh"}, folders=("src",))]
+    return [header for header in headers if header.as_posix() not in first]
+
+
+def compile_flags(root: pathlib.Path, build: pathlib.Path) -> dict[str, list[str]]:
+    """The compiler and its flags for each folder of src/, from any of its sources."""
+    flags = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        path = pathlib.Path(entry["file"])
+        if path.suffix != ".cpp" or not path.is_relative_to(root / "src"):
+            continue
+        command = shlex.split(entry["command"])
+        if os.path.basename(command[0]) == "ccache":
+            command = command[1:]
+        command = command[: command.index("-o")]  # then come the output, -c and the file
+        flags[path.relative_to(root / "src").parts[0]] = command
+    return flags
+
+
+def compile_header(command: list[str], header: pathlib.Path) -> str:
+    """The compiler's messages, empty when the header stands on its own."""
+    result = subprocess.run([*command, "-fsyntax-only", "-x", "c++", "-"], input=f'#include "{header}"\n',
+                            capture_output=True, text=True)
+    return "" if result.returncode == 0 else f"src/{header} does not compile on its own:\n{result.stderr}"
+
+
+def check(root: pathlib.Path, build: pathlib.Path) -> list[str]:
+    flags = compile_flags(root, build)
+    # The headers of a CUDA build, where this build has none, are checked by the cuda preset.
+    headers = [header for header in headers_to_compile(root) if header.suffix == ".h"]
+    unknown = [f"src/{header}: no source of this folder is compiled" for header in headers if header.parts[0] not in flags]
+    headers = [header for header in headers if header.parts[0] in flags]
+    with ThreadPoolExecutor(max_workers=2) as pool:  # an ATen header takes half a gigabyte
+        messages = pool.map(lambda header: compile_header(flags[header.parts[0]], header), headers)
+        return unknown + [message for message in messages if message]
+
+
+if __name__ == "__main__":
+    repository = tree.root_argument()
+    num_headers = len(tree.sources(repository, {".h", ".cuh"}, folders=("src",)))
+    tree.finish(check(repository, pathlib.Path(sys.argv[2])), num_headers, "headers")

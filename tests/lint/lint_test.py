@@ -1,0 +1,98 @@
+"""The checks of this folder, each against a small tree that breaks its rules: a check that cannot fail is no check."""
+import json
+import pathlib
+import tempfile
+import unittest
+
+import format as clang_format  # the check of this folder
+import headers
+import layering
+import shell
+import stands_alone
+
+
+class LintTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.root = pathlib.Path(self.folder.name).resolve()
+        for name in layering.ALLOWED:
+            self.write(f"src/{name}/CMakeLists.txt", f"allreco_library({name})\n")
+
+    def write(self, name: str, text: str) -> pathlib.Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def assert_problems(self, found: tuple[list[str], int], *wanted: str):
+        problems = found[0]
+        self.assertEqual(len(problems), len(wanted), problems)
+        for text in wanted:
+            self.assertEqual(sum(text in problem for problem in problems), 1, f"{text}: {problems}")
+
+    def test_layering_allows_the_arrows_and_the_one_place_of_a_library(self):
+        self.write("src/train/a.cpp", '#include "model/x.h"\n#include "train/y.h"\n#include <vector>\n')
+        self.write("src/dist/a.cpp", "#include <mpi.h>\n#include <nccl.h>\n")
+        self.write("src/data/hdf5_file.h", "#include <hdf5.h>\n")
+        self.write("src/model/ops/cuda/a.cpp", "#include <ATen/cuda/CUDAContext.h>\n")
+        self.write("tests/model/a.cpp", "#include <torch/csrc/autograd/custom_function.h>\n")
+        self.assert_problems(layering.check(self.root))
+
+    def test_layering_finds_each_kind_of_wrong_include(self):
+        self.write("src/core/a.h", '#include "dist/x.h"\n')
+        self.write("src/data/a.cpp", '#include "model/x.h"\n')
+        self.write("src/eval/a.cpp", '#include "../train/x.h"\n')
+        self.write("src/dist/a.h", "#include <mpi.h>\n")
+        self.write("src/data/b.cpp", "#  include <hdf5.h>\n")
+        self.write("src/data/c.cpp", "#include <sentencepiece_processor.h>\n")
+        self.write("src/cli/a.cpp", "#include <boost/program_options/parsers.hpp>\n")
+        self.write("src/model/a.cpp", "#include <cuda_runtime.h>\n")
+        self.write("src/model/b.cpp", "#include <torch/types.h>\n")
+        self.write("src/extra/a.cpp", "#include <vector>\n")
+        self.write("tests/model/a.cpp", "#include <ATen/ATen.h>\n")
+        self.write("src/model/CMakeLists.txt", "allreco_library(model DEPENDS allreco_core allreco_dist)\n")
+        self.assert_problems(
+            layering.check(self.root), "src/core/a.h:1: core must not include dist", "data must not include model",
+            "src/eval/a.cpp:1: includes ../train/x.h", "MPI stays", "HDF5 stays", "sentencepiece stays",
+            "Boost.Program_options stays", "CUDA stays", "torch's C++ front end", "folder extra has no arrows",
+            "tests/model/a.cpp:1: must not include ATen/ATen.h", "model must not link dist")
+
+    def test_stands_alone_finds_machine_paths_links_and_hosts(self):
+        host = "pypi" + ".org"
+        self.write("a.md", "fine: build/work/x, ${ROOT}/root/y, http://example.com/opt/z, $HOME/x\n")
+        self.write("b.json", '{"path": "/' + 'root/model"}\n')
+        self.write("c.sh", "\nls ../" + "shared/data\n")
+        self.write("d.txt", f"https://{host}/simple\n")
+        self.write("e.bin", "\0/" + "work/\n")
+        (self.root / "link").symlink_to("/etc/passwd")
+        self.assert_problems(stands_alone.check(self.root), "b.json:1: names an absolute", "c.sh:2: names a folder",
+                             "d.txt:1: names the host", "link: links to /etc/passwd")
+
+    def test_shell_finds_scripts_by_ending_and_by_first_line(self):
+        self.write("launch/good.sh", '#!/bin/bash\necho "$1"\n')
+        self.write("launch/bad.sh", "#!/bin/bash\necho $1\n")
+        self.write(".ci/run", "#!/usr/bin/env bash\nrm $2\n")
+        self.write("notes.txt", "echo $1\n")
+        problems, num_scripts = shell.check(self.root)
+        self.assertEqual(num_scripts, 3)
+        self.assert_problems((problems, 3), "launch/bad.sh:2", ".ci/run:2")
+
+    def test_format_finds_what_clang_format_would_change(self):
+        self.write(".clang-format", "BasedOnStyle: Google\n")
+        self.write("src/core/good.cpp", "int x = 1;\n")
+        self.write("src/core/bad.cpp", "int  x=1;\n")
+        self.assert_problems(clang_format.check(self.root), "src/core/bad.cpp")
+
+    def test_headers_finds_one_that_needs_another(self):
+        self.write("src/core/a.cpp", '#include "core/covered.h"\n')
+        self.write("src/core/covered.h", "std::string would_not_compile;\n")  # the build's matter
+        self.write("src/core/good.h", "#include <string>\ninline std::string x;\n")
+        self.write("src/core/bad.h", "inline std::string x;\n")
+        entry = {"file": f"{self.root}/src/core/a.cpp", "command": f"ccache c++ -I{self.root}/src -o a.o -c a.cpp"}
+        self.write("build/compile_commands.json", json.dumps([entry]))
+        self.assert_problems((headers.check(self.root, self.root / "build"), 1), "src/core/bad.h does not compile")
+
+
+if __name__ == "__main__":
+    unittest.main()

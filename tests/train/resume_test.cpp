@@ -1,0 +1,150 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+#include <thread>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "train/checkpoint.h"
+#include "train/scratch.h"
+#include "train/tiny_run.h"
+#include "train/trainer_state.h"
+
+namespace allreco::train {
+namespace {
+namespace fs = std::filesystem;
+
+/// 12 steps with evaluations, checkpoints at 5, 10 and 12, log lines at 3, 6, 9, 12: step 5 lies inside a log window
+/// and an epoch.
+TrainJob resumable_job(const Scratch& scratch, const std::string& output) {
+  TrainJob job = tiny_job(scratch / "DS", scratch / output);
+  job.config.eval_strategy = "steps";
+  job.config.eval_steps = 4;
+  return job;
+}
+
+/// What a run killed after step `step`'s checkpoint, in the middle of later work, leaves behind.
+void rewind_to(const fs::path& output_dir, std::int64_t step) {
+  for (const char* name : {"adapter_model.safetensors", "adapter_config.json", "train_results.json"})
+    fs::remove(output_dir / name);
+  for (const fs::directory_entry& entry : fs::directory_iterator(output_dir)) {
+    const auto found = checkpoint_step(entry.path().filename().string());
+    if (found && *found > step) fs::remove_all(entry.path());
+  }
+  update_link(output_dir, "last", checkpoint_name(step));
+  fs::create_directory(output_dir / "checkpoint-10.tmp");
+  write_text(output_dir / "checkpoint-10.tmp" / "adapter_model.safetensors", "half");
+}
+
+void expect_same_bytes(const fs::path& a, const fs::path& b) {
+  EXPECT_EQ(core::sha256_of_file(a), core::sha256_of_file(b)) << a << " and " << b;
+}
+
+TEST(Resume, IsBitExact) {
+  const Scratch scratch;
+  write_random_dataset(scratch / "DS", 22);
+  const TrainJob job = resumable_job(scratch, "A");
+  EXPECT_EQ(run(job).global_step, 12);
+  fs::copy(scratch / "A", scratch / "B", fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  rewind_to(scratch / "B", 5);
+  TrainJob resumed = resumable_job(scratch, "B");
+  resumed.config.resume_from_checkpoint = "auto";
+  EXPECT_EQ(run(resumed).global_step, 12);
+  EXPECT_EQ(reproducible_metrics(scratch / "B"), reproducible_metrics(scratch / "A"));
+  EXPECT_EQ(lines_with(scratch / "B", "loss").size(), 4u);
+  expect_same_bytes(scratch / "A/adapter_model.safetensors", scratch / "B/adapter_model.safetensors");
+  expect_same_bytes(scratch / "A/train_results.json", scratch / "B/train_results.json");
+  for (const char* name : {"adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors",
+                           "trainer_state.json", "SHA256SUMS"}) {
+    expect_same_bytes(scratch / "A/checkpoint-12" / name, scratch / "B/checkpoint-12" / name);
+  }
+  EXPECT_FALSE(fs::exists(scratch / "B/checkpoint-10.tmp"));
+  // A finished run resumes to itself.
+  EXPECT_EQ(run(resumed).global_step, 12);
+  EXPECT_EQ(reproducible_metrics(scratch / "B"), reproducible_metrics(scratch / "A"));
+}
+
+TEST(Resume, AnotherDirectoryGoesOnFromAnExplicitCheckpoint) {
+  const Scratch scratch;
+  write_random_dataset(scratch / "DS", 22);
+  run(resumable_job(scratch, "A"));
+  TrainJob resumed = resumable_job(scratch, "C");
+  resumed.config.resume_from_checkpoint = (scratch / "A/checkpoint-10").string();
+  run(resumed);
+  expect_same_bytes(scratch / "A/adapter_model.safetensors", scratch / "C/adapter_model.safetensors");
+  EXPECT_EQ(lines_with(scratch / "C", "loss").size(), 1u);
+}
+
+TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
+  const Scratch scratch;
+  write_random_dataset(scratch / "DS", 22);
+  run(resumable_job(scratch, "A"));
+  write_random_dataset(scratch / "DS2", 23);
+  const std::vector<std::pair<std::string, std::function<void(TrainJob&)>>> changes{
+      {"learning_rate: the checkpoint has 0.005, this run 0.001", [](TrainJob& j) { j.config.learning_rate = 1e-3; }},
+      {"num_steps: the checkpoint has 12, this run 13", [](TrainJob& j) { j.config.max_steps = 13; }},
+      {"give global_batch_size = 4", [](TrainJob& j) { j.config.per_device_train_batch_size = 2; }},
+      {"lora_r", [](TrainJob& j) { j.lora.r = 8; }},
+      {"target_modules", [](TrainJob& j) { j.lora.target_modules = {"q_proj"}; }},
+      {"dtype", [](TrainJob& j) { j.dtype = "bfloat16"; }},
+      {"seed", [](TrainJob& j) { j.config.seed = 1; }},
+      {"dataset_fingerprint", [&](TrainJob& j) { j.config.dataset = (scratch / "DS2").string(); }},
+      {"base_model_fingerprint", [](TrainJob& j) { j.model_name_or_path = "random:stories260k"; }},
+  };
+  for (const auto& [expected, change] : changes) {
+    TrainJob job = resumable_job(scratch, "A");
+    job.config.resume_from_checkpoint = "last";
+    change(job);
+    const std::string message = message_of<core::UserError>([&] { run(job); });
+    EXPECT_NE(message.find(expected), std::string::npos) << "expected " << expected << ", message: " << message;
+  }
+}
+
+TEST(Resume, KeepsTheGlobalBatchOnAnotherNumberOfRanks) {
+  const SavedBatch saved{
+      .per_device_train_batch_size = 4, .gradient_accumulation_steps = 2, .global_batch_size = 16, .world_size = 2};
+  TrainConfig config;
+  config.per_device_train_batch_size = 4;
+  config.gradient_accumulation_steps = 2;
+  EXPECT_EQ(resumed_global_batch_size(config, 2, saved), 16);
+  EXPECT_EQ(resumed_global_batch_size(config, 1, saved), 16);
+  EXPECT_EQ(resumed_global_batch_size(config, 8, saved), 16);
+  config.gradient_accumulation_steps = 1;  // asked for something else: the identity check refuses it
+  EXPECT_EQ(resumed_global_batch_size(config, 2, saved), 8);
+  config.global_batch_size = 24;
+  EXPECT_EQ(resumed_global_batch_size(config, 2, saved), 24);
+}
+
+TEST(Resume, ASignalSavesStopsAndTheRunGoesOn) {
+  const Scratch scratch;
+  write_random_dataset(scratch / "DS", 22);
+  TrainJob job = tiny_job(scratch / "DS", scratch / "A");
+  job.config.max_steps = 1'000'000;
+  job.config.save_strategy = "no";
+  job.config.resume_from_checkpoint = "auto";
+  std::int64_t last_step = 0;
+  for (int signal_number : {SIGUSR1, SIGTERM}) {
+    // The metrics log opens when the loop is about to start; the handlers are in place soon after.
+    std::thread sender([&] {
+      const auto lines = [&] {
+        return fs::exists(scratch / "A/metrics.jsonl") ? lines_with(scratch / "A", "loss").size() : 0;
+      };
+      const size_t before = lines();
+      while (lines() < before + 2) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      ::kill(::getpid(), signal_number);
+    });
+    const TrainResult result = run(job);
+    sender.join();
+    EXPECT_TRUE(result.stopped);
+    EXPECT_GT(result.global_step, last_step);
+    last_step = result.global_step;
+    EXPECT_EQ(damage_of(scratch / "A" / checkpoint_name(last_step)), std::nullopt);
+    EXPECT_EQ(fs::read_symlink(scratch / "A/last"), checkpoint_name(last_step));
+    EXPECT_FALSE(fs::exists(scratch / "A/adapter_model.safetensors")) << "a stopped run has no final adapter";
+  }
+}
+
+}  // namespace
+}  // namespace allreco::train
