@@ -2,6 +2,7 @@
 
 #include <sentencepiece_processor.h>
 
+#include <type_traits>
 #include <utility>
 
 #include "core/check.h"

@@ -23,7 +23,7 @@ struct TrainPass {
   /// Keep only the blocks' inputs and compute the rest again in backward.
   bool gradient_checkpointing = false;
   /// Called after backward has left a layer (last layer first, every layer, in this order), when the layer's slice of the flat gradients is complete. May be empty.
-  std::function<void(std::int64_t layer)> layer_done;
+  std::function<void(std::int64_t layer)> layer_done{};
 };
 
 class Decoder {

@@ -81,7 +81,7 @@ void check_optimizer(const TrainConfig& c) {
   check_range("adam_beta2", c.adam_beta2, 0, 1 - 1e-9);
   check_range("adam_epsilon", c.adam_epsilon, 0, 1);
   check_range("max_grad_norm", c.max_grad_norm, 0, 1e12);
-  check_at_least("max_skipped_steps", c.max_skipped_steps, 1);
+  check_at_least("max_skipped_steps", c.max_skipped_steps, 0);
 }
 
 void check_best_model(const TrainConfig& c) {
@@ -112,7 +112,7 @@ void check_output(const TrainConfig& c) {
         "overwrite_output_dir would delete what resume_from_checkpoint = {} goes on from: give one of them",
         c.resume_from_checkpoint);
   }
-  check_range("ddp_timeout", c.ddp_timeout, 1, 1e9);
+  check_range("ddp_timeout", c.ddp_timeout, 0.1, 1e9);
 }
 
 }  // namespace

@@ -5,8 +5,6 @@
 #include <array>
 #include <atomic>
 
-#include "core/check.h"
-
 namespace allreco::train {
 namespace {
 

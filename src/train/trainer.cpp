@@ -2,7 +2,9 @@
 
 #include <ATen/core/grad_mode.h>
 
-#include "core/check.h"
+#include <filesystem>
+
+#include "core/json.h"
 #include "core/log.h"
 #include "model/adapter.h"
 #include "train/checkpoint.h"
@@ -95,8 +97,8 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
     if (session.is_leader()) open_output_dir(config, start.resumes(), job.resolved_options);
   });
   if (session.is_leader()) {
-    core::log_info("{} {} of {} steps, {} examples a step on {} ranks, {} LoRA parameters",
-                   start.resumes() ? "resuming after" : "training", state.global_step, plan.num_steps,
+    core::log_info("{} {} of {} steps: {} examples a step on {} rank(s), {} LoRA parameters",
+                   start.resumes() ? "resuming after" : "starting at", state.global_step, plan.num_steps,
                    plan.global_batch_size, session.world_size(), store.num_parameters());
   }
   return TrainingRun({session, job, inputs, plan, store, optimizer}, std::move(state)).run();

@@ -10,9 +10,9 @@
 namespace allreco::train {
 
 struct TrainResult {
-  bool stopped = false;  // by a signal, after saving: exit code 85; the run resumes with resume_from_checkpoint = auto
-  std::int64_t global_step = 0;  // completed steps
-  double train_loss = 0;         // mean of the completed steps' losses
+  bool stopped_by_signal = false;  // after saving: exit code 85; the run resumes with resume_from_checkpoint = auto
+  std::int64_t global_step = 0;    // completed steps
+  double train_loss = 0;           // mean of the completed steps' losses
   std::int64_t num_skipped_steps = 0;
   std::optional<double> best_metric;
   std::string best_model_checkpoint;  // its name in output_dir; empty: none

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <cmath>
 
 #include "core/check.h"
 #include "core/files.h"
@@ -127,6 +128,7 @@ double TrainingRun::evaluate() {
 void TrainingRun::note_history(const core::Json& line) { state_.log_history.push_back(line); }
 
 bool TrainingRun::is_best(double metric) const {
+  if (!std::isfinite(metric)) return false;
   if (!state_.best_metric) return true;
   return config_.greater_is_better ? metric > *state_.best_metric : metric < *state_.best_metric;
 }
@@ -150,7 +152,7 @@ void TrainingRun::save(std::optional<double> metric) {
 }
 
 TrainResult TrainingRun::finish(bool stopped) {
-  const TrainResult result{.stopped = stopped,
+  const TrainResult result{.stopped_by_signal = stopped,
                            .global_step = state_.global_step,
                            .train_loss = mean(state_.loss_sum, state_.num_losses),
                            .num_skipped_steps = state_.num_skipped_steps,
@@ -166,8 +168,10 @@ TrainResult TrainingRun::finish(bool stopped) {
 
 void TrainingRun::write_results(const TrainResult& result) {
   if (config_.load_best_model_at_end) {
-    core::require(!result.best_model_checkpoint.empty(),
-                  "load_best_model_at_end: the last step has saved and evaluated, yet none is best");
+    if (result.best_model_checkpoint.empty()) {
+      core::fault(
+          "load_best_model_at_end: no evaluation of this run gave a finite eval_loss, so no checkpoint is the best");
+    }
     copy_adapter(output_dir_ / result.best_model_checkpoint, output_dir_);
   } else {
     model::save_adapter(output_dir_, parts_.store, parts_.inputs.base.name);

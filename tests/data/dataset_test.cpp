@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
-#include <array>
+#include <algorithm>
 
 #include "data/dataset_samples.h"
 #include "data/dataset_writer.h"

@@ -18,7 +18,8 @@ TEST(Wilson, PublishedValues) {
     std::int64_t trials;
     double low, high;
   };
-  for (const Case& c : {Case{81, 263, 0.2553, 0.3662}, Case{15, 148, 0.0624, 0.1605}, Case{0, 20, 0.0, 0.1611}, Case{1, 29, 0.0061, 0.1718}}) {
+  for (const Case& c : {Case{81, 263, 0.2553, 0.3662}, Case{15, 148, 0.0624, 0.1605}, Case{0, 20, 0.0, 0.1611},
+                        Case{1, 29, 0.0061, 0.1718}}) {
     const Interval interval = wilson_interval(c.successes, c.trials);
     EXPECT_NEAR(interval.low, c.low, 0.5e-4) << c.successes << "/" << c.trials;
     EXPECT_NEAR(interval.high, c.high, 0.5e-4) << c.successes << "/" << c.trials;
@@ -38,7 +39,8 @@ TEST(Bootstrap, UsersAreResampledWhole) {
 }
 
 /// The definition, written out: draw users, copy their examples, take the mean, sort, interpolate.
-Interval naive_bootstrap(const std::vector<double>& values, const Clusters& clusters, std::int64_t resamples, std::uint64_t seed) {
+Interval naive_bootstrap(const std::vector<double>& values, const Clusters& clusters, std::int64_t resamples,
+                         std::uint64_t seed) {
   std::vector<double> means;
   for (std::int64_t b = 0; b < resamples; ++b) {
     core::RandomStream draws(core::mix_key(seed, {core::key_of("bootstrap"), static_cast<std::uint64_t>(b)}));
@@ -56,7 +58,8 @@ Interval naive_bootstrap(const std::vector<double>& values, const Clusters& clus
   const auto quantile = [&](double q) {
     const double place = q * static_cast<double>(means.size() - 1);
     const double below = std::floor(place);
-    return (1 - (place - below)) * means[static_cast<std::size_t>(below)] + (place - below) * means[static_cast<std::size_t>(std::ceil(place))];
+    return (1 - (place - below)) * means[static_cast<std::size_t>(below)] +
+           (place - below) * means[static_cast<std::size_t>(std::ceil(place))];
   };
   return {quantile(0.025), quantile(0.975)};
 }
@@ -84,8 +87,9 @@ TEST(Bootstrap, AgreesWithTheDefinitionAndDependsOnTheSeedOnly) {
   EXPECT_THROW(bootstrap_intervals(columns, clusters, 999, 5), core::Fault);
 }
 
-/// 200 samples from a known population in which examples of a user resemble each other. 95 % intervals from 60 users cover slightly less than 95 %; of 200 at
-/// 0.94 the standard deviation is 0.017, so the bounds lie 3 of them away. Taking the examples as independent must cover clearly less.
+/// 200 samples from a known population in which examples of a user resemble each other. 95 % intervals from 60 users
+/// cover slightly less than 95 %; of 200 at 0.94 the standard deviation is 0.017, so the bounds lie 3 of them away.
+/// Taking the examples as independent must cover clearly less.
 TEST(Bootstrap, CoversTheTruthAsOftenAsItSays) {
   constexpr int kSamples = 200;
   int covered = 0, covered_without_users = 0;
@@ -102,7 +106,8 @@ TEST(Bootstrap, CoversTheTruthAsOftenAsItSays) {
     }
     const auto covers = [](const Interval& interval) { return interval.low <= 0.5 && 0.5 <= interval.high; };
     covered += covers(bootstrap_intervals({values}, clusters_of(users), 1000, 1)[0]);
-    covered_without_users += covers(wilson_interval(static_cast<double>(std::count(values.begin(), values.end(), 1.0)), 480));
+    covered_without_users +=
+        covers(wilson_interval(static_cast<double>(std::count(values.begin(), values.end(), 1.0)), 480));
   }
   EXPECT_GE(covered, kSamples * 0.89);
   EXPECT_LE(covered, kSamples * 0.99);
@@ -120,7 +125,8 @@ TEST(Bootstrap, HalfWidthOfAPlainShare) {
   const Interval bootstrap = bootstrap_intervals({values}, clusters_of(users), 1000, 1)[0];
   const Interval wilson = wilson_interval(680, 4533);
   const double half_width = 1.96 * std::sqrt(0.15 * 0.85 / 4533);  // 0.0104
-  // A 2.5 % quantile of 1000 draws has a standard error of about sqrt(q (1-q) / n) / density = 0.084 sigma: 4 % of the half-width; allow 3 of them.
+  // A 2.5 % quantile of 1000 draws has a standard error of about sqrt(q (1-q) / n) / density = 0.084 sigma: 4 % of the
+  // half-width; allow 3 of them.
   EXPECT_NEAR((bootstrap.high - bootstrap.low) / 2, half_width, 0.13 * half_width);
   EXPECT_NEAR((wilson.high - wilson.low) / 2, half_width, 0.01 * half_width);
 }

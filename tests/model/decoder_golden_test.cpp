@@ -58,8 +58,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(ModelCase{"llama-tiny", "config.json"}, ModelCase{"llama-tiny", "config.v4.json"},
                       ModelCase{"mistral-tiny", "config.json"}, ModelCase{"mistral-tiny", "config.v4.json"},
                       ModelCase{"llama3rope-tiny", "config.json"}, ModelCase{"llama3rope-tiny", "config.v4.json"}),
-    [](const auto& info) {
-      std::string name = info.param.model + (info.param.config_file == "config.json" ? "_v5" : "_v4");
+    [](const auto& tested) {
+      std::string name = tested.param.model + (tested.param.config_file == "config.json" ? "_v5" : "_v4");
       std::replace(name.begin(), name.end(), '-', '_');
       return name;
     });
@@ -94,7 +94,7 @@ TEST_P(GoldenModelTest, LogitsAndLossesEqualTransformers) {
 
 class GoldenGradientTest : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Peers, GoldenGradientTest, ::testing::Values("all7", "rslora", "qv"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& tested) { return tested.param; });
 
 TEST_P(GoldenGradientTest, EveryLoraGradientEqualsPeft) {
   const Loaded m("llama-tiny", "config.json");
@@ -125,8 +125,8 @@ TEST_P(GoldenGradientTest, EveryLoraGradientEqualsPeft) {
 }
 
 class StoriesTest : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Weights, StoriesTest, ::testing::Values("hf-f32", "hf-bf16-sharded"), [](const auto& info) {
-  return info.param == "hf-f32" ? std::string("f32") : std::string("bf16_sharded");
+INSTANTIATE_TEST_SUITE_P(Weights, StoriesTest, ::testing::Values("hf-f32", "hf-bf16-sharded"), [](const auto& tested) {
+  return tested.param == "hf-f32" ? std::string("f32") : std::string("bf16_sharded");
 });
 
 // golden.json: an independent float64 forward over the same weights, rounded to 6 decimals.

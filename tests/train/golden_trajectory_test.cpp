@@ -1,5 +1,6 @@
 // The trajectories of transformers.Trainer with PEFT, step by step. Limits are those of the fixture's README
 // ("Tolerances"): what an independent fp32 implementation sees, with room for another order of summation.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -137,7 +137,7 @@ TEST(Resume, ASignalSavesStopsAndTheRunGoesOn) {
     });
     const TrainResult result = run(job);
     sender.join();
-    EXPECT_TRUE(result.stopped);
+    EXPECT_TRUE(result.stopped_by_signal);
     EXPECT_GT(result.global_step, last_step);
     last_step = result.global_step;
     EXPECT_EQ(damage_of(scratch / "A" / checkpoint_name(last_step)), std::nullopt);

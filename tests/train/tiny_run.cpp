@@ -1,5 +1,7 @@
 #include "train/tiny_run.h"
 
+#include <fmt/core.h>
+
 #include <sstream>
 
 #include "core/files.h"

@@ -7,6 +7,7 @@
 
 #pragma GCC target("avx2,fma")
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only between functions of this file
+#define ALLRECO_VECTOR_BYTES 32
 // clang-format off
 #include "model/ops/cpu/simd.inc"
 #include "model/ops/cpu/row_kernels.inc"

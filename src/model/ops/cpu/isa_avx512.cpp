@@ -1,6 +1,4 @@
 // The kernels for AVX-512.
-#include <immintrin.h>
-
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -9,6 +7,7 @@
 
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only between functions of this file
+#define ALLRECO_VECTOR_BYTES 64
 // clang-format off
 #include "model/ops/cpu/simd.inc"
 #include "model/ops/cpu/row_kernels.inc"

@@ -6,6 +6,7 @@
 #include "model/ops/cpu/kernels.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only between functions of this file
+#define ALLRECO_VECTOR_BYTES 16
 // clang-format off
 #include "model/ops/cpu/simd.inc"
 #include "model/ops/cpu/row_kernels.inc"

@@ -1,0 +1,104 @@
+#include "eval/baselines.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "eval/metrics.h"
+#include "small_world.h"
+
+namespace allreco::eval {
+namespace {
+
+using testing::ScratchDirectory;
+
+std::map<std::string, CandidateBaseline> by_name(std::vector<CandidateBaseline> baselines) {
+  std::map<std::string, CandidateBaseline> map;
+  for (auto& baseline : baselines) map[baseline.name] = std::move(baseline);
+  return map;
+}
+
+double accuracy_of(const CandidateBaseline& baseline, const Subject& subject) {
+  std::vector<double> scores;
+  for (std::size_t j = 0; j < subject.candidates.size(); ++j) scores.push_back(baseline.score(subject, j));
+  return hit_rate(ranks_of(scores, subject.gold), 1);
+}
+
+Subject subject_with(std::vector<std::uint32_t> candidates, std::size_t gold, std::optional<std::uint32_t> last_item) {
+  Subject subject;
+  subject.candidates = std::move(candidates);
+  subject.gold = gold;
+  subject.last_item = last_item;
+  return subject;
+}
+
+TEST(Baselines, HandmadeCatalogue) {
+  // characters: 9, 9, 12, 3; odd ones: 0, 2 (digits), 4 (é, -, two digits), 3
+  const std::vector<data::Item> catalogue{{0, "", "Mint Tea.", 5, {}},
+                                          {1, "", "Tea 12 is", 9, {}},
+                                          {2, "", "Caf\xC3\xA9-Set 24", 9, {}},
+                                          {3, "", "\xE2\x82\xAC\x35!", 0, {}}};
+  EXPECT_EQ(num_characters(catalogue[2].title), 11);
+  EXPECT_EQ(num_odd_characters(catalogue[2].title), 4);
+  EXPECT_EQ(num_characters(catalogue[3].title), 3);
+  EXPECT_EQ(num_odd_characters(catalogue[3].title), 3);
+  EXPECT_EQ(num_odd_characters("Why? A.b"), 0);
+
+  const std::vector<Subject> subjects{subject_with({0, 1, 2, 3}, 1, 3), subject_with({3, 2, 1, 0}, 3, std::nullopt),
+                                      subject_with({0, 1}, 0, 0)};
+  const auto baselines = by_name(candidate_baselines(subjects, catalogue));
+  ASSERT_EQ(baselines.size(), 5u);
+  const auto expect = [&](const char* name, double first, double second, double third) {
+    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), subjects[0]), first) << name;
+    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), subjects[1]), second) << name;
+    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), subjects[2]), third) << name;
+  };
+  expect("chance", 0.25, 0.25, 0.5);
+  expect("most_popular_candidate", 0.5, 0.0, 0.0);  // items 1 and 2 tie
+  expect("shortest_title", 0.0, 0.0, 0.5);          // item 3 is the shortest; items 0 and 1 tie
+  expect("fewest_odd_characters", 0.0, 1.0, 1.0);
+  expect("last_item_repeat", 0.0, 0.25, 1.0);  // unknown: chance
+}
+
+TEST(Baselines, SayWhyTheyDoNotApply) {
+  const std::vector<data::Item> catalogue{{0, "", "a", 0, {}}, {1, "", "b", 0, {}}};
+  const std::vector<Subject> subjects{subject_with({0, 1}, 0, std::nullopt)};
+  const auto baselines = by_name(candidate_baselines(subjects, catalogue));
+  EXPECT_TRUE(baselines.at("most_popular_candidate").not_applicable);
+  EXPECT_TRUE(baselines.at("last_item_repeat").not_applicable);
+  EXPECT_FALSE(baselines.at("shortest_title").not_applicable);
+}
+
+TEST(Baselines, AnswersCountedByHand) {
+  const ScratchDirectory scratch;
+  const auto directory = testing::write_small_dataset(scratch / "ds", 24);
+  const data::Dataset test(directory, "test");
+  const data::Dataset train(directory, "train");
+  const auto catalogue = data::read_catalogue(test.info());
+  const auto subjects = read_subjects(test, test.size(), {testing::kEos});
+  const auto baselines = answer_baselines(test.info(), subjects, catalogue);
+  ASSERT_EQ(baselines.size(), 3u);
+
+  const auto same_title = [](std::uint32_t a, std::uint32_t b) {
+    return a == b || (a == 3 && b == 7) || (a == 7 && b == 3);
+  };
+  std::map<std::uint32_t, int> counts;  // of titles in train, the twins under the lower id
+  for (std::int64_t i = 0; i < train.size(); ++i) {
+    const auto target = *train.example(i).target;
+    ++counts[target == 7 ? 3 : target];
+  }
+  int most = 0;
+  for (const auto& [item, count] : counts) most = std::max(most, count);
+  ASSERT_EQ(std::count_if(counts.begin(), counts.end(), [&](const auto& c) { return c.second == most; }), 1)
+      << "pick examples without a tie";
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    const auto target = *subjects[i].target;
+    EXPECT_NEAR(baselines[0].correct[i], (target == 3 || target == 7 ? 2.0 : 1.0) / testing::kNumItems, 1e-15);
+    EXPECT_EQ(baselines[1].correct[i], counts[target == 7 ? 3 : target] == most ? 1.0 : 0.0);
+    EXPECT_EQ(baselines[2].correct[i], same_title(target, *subjects[i].last_item) ? 1.0 : 0.0);
+  }
+}
+
+}  // namespace
+}  // namespace allreco::eval

@@ -1,0 +1,206 @@
+// The whole document: its numbers again from the predictions, what it says beside them, and that the world size changes
+// nothing.
+#include "eval/evaluate.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <sstream>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "eval/loss.h"
+#include "small_world.h"
+
+namespace allreco::eval {
+namespace {
+
+using core::Json;
+using testing::ScratchDirectory;
+using testing::TinyModel;
+
+constexpr std::uint64_t kExamples = 90;
+
+EvaluateConfig small_config() {
+  EvaluateConfig config;
+  config.max_tokens_per_batch = 150;  // many chunks, so that every rank gets some
+  config.per_device_eval_batch_size = 4;
+  config.bootstrap_samples = 1000;
+  return config;
+}
+
+/// fp32: rounding must not depend on the ranks either.
+Evaluation evaluate_small(dist::Session& session, const std::filesystem::path& directory,
+                          const EvaluateConfig& config = small_config()) {
+  TinyModel tiny(at::kFloat);
+  return evaluate(session, tiny.decoder, data::Dataset(directory, config.split), config,
+                  {{"model_name_or_path", "llama-tiny"}});
+}
+
+std::vector<Json> json_lines(const std::string& text) {
+  std::vector<Json> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(Json::parse(line));
+  return lines;
+}
+
+/// P(right) of the highest score, written out once more.
+double expected_accuracy(const std::vector<double>& scores, std::size_t gold) {
+  double best = scores[0], tied = 0;
+  for (double s : scores) best = std::max(best, s);
+  for (double s : scores) tied += s == best;
+  return scores[gold] == best ? 1.0 / tied : 0.0;
+}
+
+TEST(Evaluate, DocumentAgreesWithPredictions) {
+  const ScratchDirectory scratch;
+  const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
+  testing::SessionOfTest one;
+  const Evaluation evaluation = evaluate_small(one.session, directory);
+  write_evaluation(scratch / "out", evaluation);
+  const Json document = core::read_json_file(scratch / "out" / "evaluation.json");
+  const auto lines = json_lines(core::read_file(scratch / "out" / "predictions.jsonl"));
+  ASSERT_EQ(lines.size(), kExamples);
+
+  double accuracy = 0, per_token = 0, exact = 0, loss = 0, mrr = 0, last = 0;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const Json& line = lines[i];
+    EXPECT_EQ(line["index"], i);
+    EXPECT_EQ(line["user"], 100 + i / 3);
+    const auto scores = line["log_likelihoods"].get<std::vector<double>>();
+    const auto counts = line["num_tokens"].get<std::vector<double>>();
+    const auto gold = line["gold"].get<std::size_t>();
+    std::vector<double> means;
+    double mass = 0;
+    for (std::size_t j = 0; j < scores.size(); ++j) {
+      means.push_back(scores[j] / counts[j]);
+      mass += std::exp(scores[j] - scores[gold]);
+    }
+    accuracy += expected_accuracy(scores, gold);
+    per_token += expected_accuracy(means, gold);
+    loss += std::log(mass);
+    mrr += 1.0 / line["rank"]["mid"].get<double>();
+    exact += line["exact_match"].get<bool>();
+    EXPECT_EQ(line["exact_match"].get<bool>(), line["generated"] == line["answer"]);
+    const auto& candidates = line["candidates"];
+    const auto at = std::find(candidates.begin(), candidates.end(), line["last_item"]);
+    last += at == candidates.end() ? 1.0 / static_cast<double>(scores.size())
+                                   : (at - candidates.begin()) == static_cast<std::ptrdiff_t>(gold);
+  }
+  const double n = kExamples;
+  const Json& report = document["candidates"];
+  const auto expect_value = [&](const Json& estimate, double sum) {
+    EXPECT_NEAR(estimate["value"].get<double>(), sum / n, 1e-12);  // sums of 90 terms of size 1 to 10
+    EXPECT_LE(estimate["bootstrap_95"][0].get<double>(), sum / n);
+    EXPECT_GE(estimate["bootstrap_95"][1].get<double>(), sum / n);
+  };
+  expect_value(report["scores"]["log_likelihood"]["accuracy"], accuracy);
+  expect_value(report["scores"]["log_likelihood_per_token"]["accuracy"], per_token);
+  expect_value(report["scores"]["log_likelihood"]["log_loss"], loss);
+  expect_value(report["scores"]["log_likelihood"]["mrr"], mrr);
+  expect_value(report["baselines"]["last_item_repeat"]["accuracy"], last);
+  expect_value(document["generation"]["exact_match"], exact);
+  EXPECT_DOUBLE_EQ(report["baselines"]["chance"]["accuracy"]["value"].get<double>(), 0.2);
+  EXPECT_EQ(report["headline"], "log_likelihood");
+  EXPECT_EQ(report["negatives"], "uniform");
+
+  TinyModel tiny(at::kFloat);
+  const LossResult again = evaluate_loss(one.session, tiny.decoder, data::Dataset(directory, "test"), 150);
+  EXPECT_EQ(document["loss"]["mean_nll"].get<double>(), again.mean_nll());
+  EXPECT_NEAR(document["loss"]["perplexity"].get<double>(),
+              std::exp(document["loss"]["sum_nll"].get<double>() / document["loss"]["supervised_tokens"].get<double>()),
+              1e-9 * again.perplexity());
+}
+
+/// An accuracy never alone: whatever is printed has its intervals and all baselines, applicable or not.
+TEST(Evaluate, TableShowsBaselinesAndWarnings) {
+  const ScratchDirectory scratch;
+  testing::SessionOfTest one;
+  EvaluateConfig config = small_config();
+  config.max_eval_samples = 12;
+  const Evaluation evaluation =
+      evaluate_small(one.session, testing::write_small_dataset(scratch / "ds", kExamples), config);
+  const std::string table = accuracy_table(evaluation.document);
+  for (const char* text :
+       {"log-likelihood", "per token", "chance", "most_popular_candidate", "shortest_title", "fewest_odd_characters",
+        "last_item_repeat", "majority", "Wilson 95 %", "bootstrap over users 95 %", "negatives: uniform",
+        "5 candidates", "split by random", "warning: the split is random", "warning: only the first 12 of 90",
+        "is not clearly above it"})
+    EXPECT_NE(table.find(text), std::string::npos) << text << "\n" << table;
+  EXPECT_EQ(evaluation.subjects.size(), 12u);
+}
+
+TEST(Evaluate, SaysWhatDoesNotApply) {
+  const ScratchDirectory scratch;
+  data::DatasetWriterOptions options;
+  options.directory = scratch / "ds";
+  options.vocab_size = 512;
+  data::DatasetWriter writer(options);
+  writer.append("test", {.tokens = {1, 5, 9, 30, 31}, .prompt_length = 3});
+  writer.append("test", {.tokens = {1, 7, 40}, .prompt_length = 2});
+  writer.finish({}, {});
+  testing::SessionOfTest one;
+  const Evaluation evaluation = evaluate_small(one.session, scratch / "ds");
+  EXPECT_EQ(evaluation.document["candidates"]["not_applicable"], "the examples have no candidates");
+  for (const char* name : {"chance", "majority", "last_item_repeat"})
+    EXPECT_TRUE(evaluation.document["generation"]["baselines"][name].contains("not_applicable")) << name;
+  EXPECT_NE(accuracy_table(evaluation.document).find("not applicable: the examples have no candidates"),
+            std::string::npos);
+  write_evaluation(scratch / "out", evaluation);
+  EXPECT_EQ(json_lines(core::read_file(scratch / "out" / "predictions.jsonl")).at(1)["answer"], Json({40}));
+}
+
+TEST(Evaluate, RefusesBadInput) {
+  const ScratchDirectory scratch;
+  data::DatasetWriterOptions options;
+  options.directory = scratch / "ds";
+  options.vocab_size = 600;  // the model has 512
+  data::DatasetWriter writer(options);
+  writer.append("test", {.tokens = {1, 5, 9}, .prompt_length = 2});
+  writer.finish({}, {});
+  testing::SessionOfTest one;
+  EXPECT_THROW(evaluate_small(one.session, scratch / "ds"), core::UserError);
+  EvaluateConfig config;
+  config.bootstrap_samples = 999;
+  EXPECT_THROW(validate(config), core::UserError);
+}
+
+/// Started under mpirun by the test below: reads the dataset and writes the evaluation to the places that the
+/// environment names.
+TEST(MpiEvaluate, WriteEvaluation) {
+  const char* dataset = std::getenv("ALLRECO_TEST_DATASET");
+  const char* output = std::getenv("ALLRECO_TEST_OUTPUT");
+  ASSERT_TRUE(dataset && output);
+  testing::SessionOfTest ranks;
+  const Evaluation evaluation = evaluate_small(ranks.session, dataset);
+  EXPECT_EQ(evaluation.document.is_null(), !ranks.session.is_leader());
+  if (ranks.session.is_leader()) write_evaluation(output, evaluation);
+}
+
+TEST(Evaluate, WorldSizeChangesNoByte) {
+  const ScratchDirectory scratch;
+  const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
+  std::string lone_document, lone_predictions;
+  {
+    testing::SessionOfTest one;
+    write_evaluation(scratch / "lone", evaluate_small(one.session, directory));
+    lone_document = core::read_file(scratch / "lone" / "evaluation.json");
+    lone_predictions = core::read_file(scratch / "lone" / "predictions.jsonl");
+  }
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  ::setenv("ALLRECO_TEST_DATASET", directory.c_str(), 1);
+  for (int ranks : {2, 4}) {
+    const auto output = scratch / fmt::format("ranks{}", ranks);
+    ::setenv("ALLRECO_TEST_OUTPUT", output.c_str(), 1);
+    const std::string command =
+        fmt::format("mpirun --oversubscribe --bind-to none -n {} {} --gtest_filter=MpiEvaluate.* >{}.log 2>&1", ranks,
+                    program, output.string());
+    ASSERT_EQ(std::system(command.c_str()), 0) << core::read_file(output.string() + ".log");
+    EXPECT_EQ(core::read_file(output / "evaluation.json"), lone_document) << ranks;
+    EXPECT_EQ(core::read_file(output / "predictions.jsonl"), lone_predictions) << ranks;
+  }
+}
+
+}  // namespace
+}  // namespace allreco::eval
