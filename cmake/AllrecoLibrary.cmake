@@ -36,5 +36,6 @@ function(allreco_mpi_test folder ranks filter)
   set(name ${folder}.mpi${ranks}.${id})
   add_test(NAME ${name}
     COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe --bind-to none -n ${ranks} $<TARGET_FILE:test_${folder}> --gtest_filter=${filter})
-  set_tests_properties(${name} PROPERTIES PROCESSORS ${ranks} TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES PROCESSORS ${ranks} TIMEOUT 300
+    ENVIRONMENT "${ALLRECO_MPI_TEST_ENVIRONMENT}")
 endfunction()

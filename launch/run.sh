@@ -69,8 +69,11 @@ add_mpirun_flags() {
   if [[ -z "${OMPI_MCA_btl_vader_single_copy_mechanism:-}" ]] && ! "$python" "$ROOT/launch/can_read_siblings.py"; then
     mpirun_arguments+=(--mca btl_vader_single_copy_mechanism none)
   fi
-  mpirun_arguments+=(-x OMP_NUM_THREADS)
-  if [[ -n "${OMP_WAIT_POLICY:-}" ]]; then mpirun_arguments+=(-x OMP_WAIT_POLICY); fi
+  # Ranks on other hosts do not inherit the environment.
+  if "$several_nodes"; then
+    mpirun_arguments+=(-x OMP_NUM_THREADS)
+    if [[ -n "${OMP_WAIT_POLICY:-}" ]]; then mpirun_arguments+=(-x OMP_WAIT_POLICY); fi
+  fi
 }
 
 parse_arguments "$@"

@@ -33,8 +33,9 @@ void bind(OptionList& list, model::LoraConfig& config) {
   list.add("lora_alpha", config.lora_alpha, "LoRA's scale is lora_alpha / lora_r.", at_least(0));
   list.add("lora_dropout", config.lora_dropout, "Dropout on the input of the LoRA factors.", between(0, 0.999));
   list.add("use_rslora", config.use_rslora, "Scale by lora_alpha / sqrt(lora_r) instead.");
-  list.add("target_modules", config.target_modules,
-           "Projections that get factors, of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; or all-linear.");
+  list.add(
+      "target_modules", config.target_modules,
+      "Projections that get factors, of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; or all-linear.");
 }
 
 bool parse_or_help(OptionList& list, const std::vector<std::string>& arguments, const dist::Session& session) {

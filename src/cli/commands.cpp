@@ -19,7 +19,8 @@ const std::vector<Command>& commands() {
 
 std::string overview() {
   std::string text =
-      "allreco: fine-tune language models to recommend.\n\nUsage: allreco <command> [--config FILE] [--key value ...]\n\n"
+      "allreco: fine-tune language models to recommend.\n\nUsage: allreco <command> [--config FILE] [--key value "
+      "...]\n\n"
       "Commands:\n";
   for (const Command& command : commands()) text += fmt::format("  {:<10} {}\n", command.name, command.summary);
   return text + "\n`allreco <command> --help` lists every option with its default.\n";

@@ -16,9 +16,10 @@ namespace {
 
 void bind(OptionList& list, eval::EvaluateConfig& c) {
   list.add("split", c.split, "The split to evaluate on.");
-  list.add("max_tokens_per_batch", c.max_tokens_per_batch, "Tokens of one forward pass: memory and speed only.", at_least(1));
-  list.add("per_device_eval_batch_size", c.per_device_eval_batch_size, "Prompts that are continued together in generation.",
+  list.add("max_tokens_per_batch", c.max_tokens_per_batch, "Tokens of one forward pass: memory and speed only.",
            at_least(1));
+  list.add("per_device_eval_batch_size", c.per_device_eval_batch_size,
+           "Prompts that are continued together in generation.", at_least(1));
   list.add("max_eval_samples", c.max_eval_samples, "The first so many examples of the split; 0: all.", at_least(0));
   list.add("generate", c.generate, "Also generate greedy answers and count exact matches.");
   list.add("max_new_tokens", c.max_new_tokens, "Of a generated answer; 0: from the longest right answer.", at_least(0));
@@ -71,14 +72,16 @@ void evaluate(dist::Session& session, const Options& options) {
 
 int evaluate_command(dist::Session& session, const Arguments& arguments) {
   Options options;
-  OptionList list("allreco evaluate",
-                  "Measures a model, with or without an adapter, on a split: accuracy with its interval next to baselines, "
-                  "ranking metrics, loss, exact match of greedy answers. Writes evaluation.json.");
+  OptionList list(
+      "allreco evaluate",
+      "Measures a model, with or without an adapter, on a split: accuracy with its interval next to baselines, "
+      "ranking metrics, loss, exact match of greedy answers. Writes evaluation.json.");
   bind(list, options.model);
   list.add("dataset", options.dataset, "A dataset directory that `allreco prepare` wrote.");
   list.add("output_dir", options.output_dir, "Where evaluation.json goes.");
   bind(list, options.config);
-  list.add("ddp_timeout", options.ddp_timeout, "Seconds that a rank waits for another before the run ends.", at_least(0.1));
+  list.add("ddp_timeout", options.ddp_timeout, "Seconds that a rank waits for another before the run ends.",
+           at_least(0.1));
   bind(list, options.runtime);
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   apply(options.runtime, session);

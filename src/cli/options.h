@@ -1,5 +1,5 @@
-// Options: one list binds a field, its name, what it may be and what it means; `key = value` files and `--key value` fill it.
-// boost/program_options stays inside options.cpp.
+// Options: one list binds a field, its name, what it may be and what it means; `key = value` files and `--key value`
+// fill it. boost/program_options stays inside options.cpp.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -32,8 +32,9 @@ class OptionList {
   /// A comma-separated list.
   void add(const std::string& name, std::vector<std::string>& field, const std::string& help);
 
-  /// Fills the fields from `--config FILE` (key = value lines) and then from `--key value`, which wins. UserError for an unknown key (naming the
-  /// nearest known one), a missing or bad value (naming key, value and what is allowed), a key given twice. Returns false when --help was asked for.
+  /// Fills the fields from `--config FILE` (key = value lines) and then from `--key value`, which wins. UserError for
+  /// an unknown key (naming the nearest known one), a missing or bad value (naming key, value and what is allowed), a
+  /// key given twice. Returns false when --help was asked for.
   bool parse(const std::vector<std::string>& arguments);
 
   /// True when the user gave the option, in a file or on the command line.

@@ -4,10 +4,12 @@
 
 namespace allreco::cli {
 
-/// `threads` 0: the cores that this process may use, divided by the ranks of its node, at least 1. Returns the number set. libtorch alone would pick 1 under mpirun.
+/// `threads` 0: the cores that this process may use, divided by the ranks of its node, at least 1. Returns the number
+/// set. libtorch alone would pick 1 under mpirun.
 std::int64_t set_up_threads(std::int64_t threads, int ranks_on_node);
 
-/// Keeps freed activations in the process instead of returning them to the system after every step, which would cost a page fault per 4 KiB each time.
+/// Keeps freed activations in the process instead of returning them to the system after every step, which would cost a
+/// page fault per 4 KiB each time.
 void set_up_allocator();
 
 }  // namespace allreco::cli

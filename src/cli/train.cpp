@@ -14,21 +14,25 @@ void bind(OptionList& list, train::TrainConfig& c) {
   list.add("overwrite_output_dir", c.overwrite_output_dir, "Delete what an earlier run left in output_dir.");
   list.add("resume_from_checkpoint", c.resume_from_checkpoint,
            "auto: the newest whole checkpoint, if any; last; or a checkpoint directory. Empty: start anew.");
-  list.add("per_device_train_batch_size", c.per_device_train_batch_size,
-           "Examples that a rank computes at once (a micro-batch); speed and memory only when global_batch_size is given.",
+  list.add(
+      "per_device_train_batch_size", c.per_device_train_batch_size,
+      "Examples that a rank computes at once (a micro-batch); speed and memory only when global_batch_size is given.",
+      at_least(1));
+  list.add("gradient_accumulation_steps", c.gradient_accumulation_steps, "Micro-batches of a rank per step.",
            at_least(1));
-  list.add("gradient_accumulation_steps", c.gradient_accumulation_steps, "Micro-batches of a rank per step.", at_least(1));
   list.add("global_batch_size", c.global_batch_size,
            "Examples per step over all ranks; 0: the two above times the number of ranks.", at_least(0));
   list.add("num_train_epochs", c.num_train_epochs, "Passes over the training split; fractions allowed.", at_least(0));
   list.add("max_steps", c.max_steps, "Optimiser steps; -1: from num_train_epochs.", at_least(-1));
-  list.add("shuffle_dataset", c.shuffle_dataset, "A new order each epoch, from the seed; false: the order of the file.");
+  list.add("shuffle_dataset", c.shuffle_dataset,
+           "A new order each epoch, from the seed; false: the order of the file.");
   list.add("seed", c.seed, "Seed of the sample order, LoRA's start and dropout.");
   list.add("learning_rate", c.learning_rate, "The peak learning rate.", at_least(0));
   list.add("lr_scheduler_type", c.lr_scheduler_type, "How the rate changes over the run.",
            one_of({"linear", "cosine", "constant", "constant_with_warmup", "cosine_with_min_lr"}));
   list.add("warmup_steps", c.warmup_steps, "Steps over which the rate climbs from 0.", at_least(0));
-  list.add("warmup_ratio", c.warmup_ratio, "The same as a share of all steps; counts when warmup_steps is 0.", between(0, 1));
+  list.add("warmup_ratio", c.warmup_ratio, "The same as a share of all steps; counts when warmup_steps is 0.",
+           between(0, 1));
   list.add("min_lr", c.min_lr, "cosine_with_min_lr: the lowest rate; -1: not given.", at_least(-1));
   list.add("min_lr_rate", c.min_lr_rate, "cosine_with_min_lr: the lowest rate as a share of the peak; -1: not given.",
            at_least(-1));
@@ -50,8 +54,10 @@ void bind(OptionList& list, train::TrainConfig& c) {
            at_least(1));
   list.add("save_strategy", c.save_strategy, "When a checkpoint is written.", one_of({"no", "steps", "epoch"}));
   list.add("save_steps", c.save_steps, "With save_strategy = steps.", at_least(1));
-  list.add("save_total_limit", c.save_total_limit, "Keep so many newest checkpoints, and the best; 0: all.", at_least(0));
-  list.add("load_best_model_at_end", c.load_best_model_at_end, "End with the best checkpoint's adapter, not the last's.");
+  list.add("save_total_limit", c.save_total_limit, "Keep so many newest checkpoints, and the best; 0: all.",
+           at_least(0));
+  list.add("load_best_model_at_end", c.load_best_model_at_end,
+           "End with the best checkpoint's adapter, not the last's.");
   list.add("metric_for_best_model", c.metric_for_best_model, "What makes a checkpoint the best.");
   list.add("greater_is_better", c.greater_is_better, "Whether more of that metric is better.");
   list.add("ddp_timeout", c.ddp_timeout, "Seconds that a rank waits for another before the run ends.", at_least(0.1));
@@ -63,7 +69,8 @@ int train_command(dist::Session& session, const Arguments& arguments) {
   train::TrainJob job;
   RuntimeOptions runtime;
   ModelOptions model;
-  OptionList list("allreco train", "Fine-tunes a model with LoRA on the training split of a dataset; run it under mpirun.");
+  OptionList list("allreco train",
+                  "Fine-tunes a model with LoRA on the training split of a dataset; run it under mpirun.");
   bind(list, model);
   bind(list, job.config);
   bind(list, job.lora);

@@ -93,7 +93,8 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
       const ssize_t written = ::write(file.get(), bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
       if (written < 0)
-        user_error("cannot write {}: {}. Free some space or choose another directory", path.string(), std::strerror(errno));
+        user_error("cannot write {}: {}. Free some space or choose another directory", path.string(),
+                   std::strerror(errno));
       bytes.remove_prefix(static_cast<size_t>(written));
     }
   });
@@ -122,7 +123,8 @@ void make_directory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error || !fs::is_directory(path)) {
-    user_error("cannot create the directory {}: {}", path.string(), error ? error.message() : "a file of that name exists");
+    user_error("cannot create the directory {}: {}", path.string(),
+               error ? error.message() : "a file of that name exists");
   }
 }
 

@@ -12,9 +12,10 @@ namespace allreco::core {
 /// The whole file. UserError naming it (and why) when it cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
-/// Calls `write(temporary_path)`, then fsync(file), rename to `path`, fsync(directory). On any failure the temporary file is
-/// removed, `path` stays as it was and the error is thrown (a full disk is a UserError that names the path).
-void write_atomically(const std::filesystem::path& path, const std::function<void(const std::filesystem::path&)>& write);
+/// Calls `write(temporary_path)`, then fsync(file), rename to `path`, fsync(directory). On any failure the temporary
+/// file is removed, `path` stays as it was and the error is thrown (a full disk is a UserError that names the path).
+void write_atomically(const std::filesystem::path& path,
+                      const std::function<void(const std::filesystem::path&)>& write);
 
 /// write_atomically of these bytes.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);

@@ -1,4 +1,5 @@
-// Logging through spdlog, which stays inside log.cpp: lines go to stderr, rank 0 says everything, other ranks only warnings.
+// Logging through spdlog, which stays inside log.cpp: lines go to stderr, rank 0 says everything, other ranks only
+// warnings.
 #pragma once
 #include <fmt/core.h>
 
@@ -9,8 +10,8 @@ namespace allreco::core {
 
 enum class LogLevel { debug, info, warning, error };
 
-/// Call once, after MPI is up. `level` is one of debug, info, warning, error. Ranks other than 0 are raised to at least warning.
-/// With world_size 1 lines carry no rank.
+/// Call once, after MPI is up. `level` is one of debug, info, warning, error. Ranks other than 0 are raised to at least
+/// warning. With world_size 1 lines carry no rank.
 void set_up_log(int rank, int world_size, const std::string& level = "info");
 void write_log(LogLevel level, const std::string& message);
 

@@ -44,8 +44,8 @@ std::uint64_t key_of(std::string_view text) {
 
 std::uint64_t RandomStream::next_u64() {
   const std::uint64_t index = index_++;
-  const auto bits = philox4x32(
-      key_, {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), 0, 0});
+  const auto bits =
+      philox4x32(key_, {static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), 0, 0});
   return (std::uint64_t{bits[1]} << 32) | bits[0];
 }
 

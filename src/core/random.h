@@ -1,4 +1,5 @@
-// Counter-based randomness: every draw is a pure function of a key and a place, so it does not depend on who draws or when.
+// Counter-based randomness: every draw is a pure function of a key and a place, so it does not depend on who draws or
+// when.
 #pragma once
 #include <array>
 #include <cstdint>

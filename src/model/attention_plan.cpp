@@ -4,7 +4,8 @@ namespace allreco::model {
 
 namespace {
 
-/// The span of the rows [first, first + length) of segment `s`, whose queries start at row `q_begin` of the query tensor.
+/// The span of the rows [first, first + length) of segment `s`, whose queries start at row `q_begin` of the query
+/// tensor.
 ops::AttentionSpan span_of(const std::vector<Segment>& segments, const Segment& s, std::int64_t first,
                            std::int64_t length, std::int64_t q_begin) {
   const std::int64_t before = first - s.begin;  // own rows that every query of the span sees
@@ -31,8 +32,7 @@ std::vector<ops::AttentionSpan> attention_spans(const std::vector<Segment>& segm
     while (i < rows.size() && rows[i] < s.begin + s.length) {  // each maximal run of neighbouring rows is a span
       size_t end = i + 1;
       while (end < rows.size() && rows[end] == rows[end - 1] + 1 && rows[end] < s.begin + s.length) ++end;
-      spans.push_back(
-          span_of(segments, s, rows[i], static_cast<std::int64_t>(end - i), static_cast<std::int64_t>(i)));
+      spans.push_back(span_of(segments, s, rows[i], static_cast<std::int64_t>(end - i), static_cast<std::int64_t>(i)));
       i = end;
     }
   }

@@ -10,7 +10,8 @@
 namespace allreco::model {
 
 /// Spans for the query rows `rows` (ascending stream rows); the i-th row is query i. Keys are the whole stream.
-std::vector<ops::AttentionSpan> attention_spans(const std::vector<Segment>& segments, const std::vector<std::int64_t>& rows);
+std::vector<ops::AttentionSpan> attention_spans(const std::vector<Segment>& segments,
+                                                const std::vector<std::int64_t>& rows);
 
 /// Spans where every row of the stream is a query.
 std::vector<ops::AttentionSpan> attention_spans(const std::vector<Segment>& segments);

@@ -58,9 +58,9 @@ at::Tensor Block::forward(const at::Tensor& x, const QueryRows& rows, const Stre
   const DropoutPlace dropout = dropout_of(rows, context), dropout_all = dropout_of(context.all, context);
   const auto heads = [&](const at::Tensor& y) { return y.view({y.size(0), -1, config_.head_dim}); };
 
-  const auto norm1 = ops::rms_norm(x, weights_.input_norm, config_.rms_norm_eps);                      // [T, D]
-  const auto q = q_.forward(take(norm1.y, rows), dropout, keep ? &a.low_rank_q : nullptr);             // [N, H*E]
-  const auto kv = kv_.forward(norm1.y, dropout_all, keep ? &a.low_rank_kv : nullptr);                  // [T, K*E] x 2
+  const auto norm1 = ops::rms_norm(x, weights_.input_norm, config_.rms_norm_eps);           // [T, D]
+  const auto q = q_.forward(take(norm1.y, rows), dropout, keep ? &a.low_rank_q : nullptr);  // [N, H*E]
+  const auto kv = kv_.forward(norm1.y, dropout_all, keep ? &a.low_rank_kv : nullptr);       // [T, K*E] x 2
   a.q = heads(q[0]);
   a.k = heads(kv[0]);
   a.v = heads(kv[1]);
@@ -71,10 +71,10 @@ at::Tensor Block::forward(const at::Tensor& x, const QueryRows& rows, const Stre
     a.k = context.cache->keys(layer_);
     a.v = context.cache->values(layer_);
   }
-  a.attention = ops::attention(a.q, a.k, a.v, rows.spans, attention_scale_, config_.sliding_window);   // [N, H, E]
-  a.x1 = o_.forward(a.attention.out.flatten(1), dropout, keep ? &a.low_rank_o : nullptr)[0];           // [N, D]
+  a.attention = ops::attention(a.q, a.k, a.v, rows.spans, attention_scale_, config_.sliding_window);  // [N, H, E]
+  a.x1 = o_.forward(a.attention.out.flatten(1), dropout, keep ? &a.low_rank_o : nullptr)[0];          // [N, D]
   const auto norm2 = ops::add_rms_norm(a.x1, take(x, rows), weights_.post_attention_norm, config_.rms_norm_eps);
-  const auto gate_up = gate_up_.forward(norm2.y, dropout, keep ? &a.low_rank_gate_up : nullptr);       // [N, F] x 2
+  const auto gate_up = gate_up_.forward(norm2.y, dropout, keep ? &a.low_rank_gate_up : nullptr);  // [N, F] x 2
   a.gate = gate_up[0];
   a.up = gate_up[1];
   at::Tensor y = down_.forward(ops::swiglu(a.gate, a.up), dropout, keep ? &a.low_rank_down : nullptr)[0];  // [N, D]
@@ -95,14 +95,14 @@ at::Tensor Block::backward(at::Tensor dy, BlockActivations& a, const QueryRows& 
   const bool want_mlp = want_o || gate_up_.has_lora();
 
   at::Tensor dm, dh2, dout;
-  const at::Tensor m = ops::swiglu(a.gate, a.up);                                                 // [N, F]
-  down_.backward(m, a.low_rank_down, {dy}, dropout, want_mlp ? &dm : nullptr);                    // dm [N, F]
+  const at::Tensor m = ops::swiglu(a.gate, a.up);                               // [N, F]
+  down_.backward(m, a.low_rank_down, {dy}, dropout, want_mlp ? &dm : nullptr);  // dm [N, F]
   if (!want_mlp) return {};
-  ops::swiglu_backward_in_place(dm, a.gate, a.up);                                                // gate, up: now their gradients
-  const at::Tensor h2 = ops::rms_norm_recompute(a.x1, a.rstd2, weights_.post_attention_norm);     // [N, D]
-  gate_up_.backward(h2, a.low_rank_gate_up, {a.gate, a.up}, dropout, want_o ? &dh2 : nullptr);    // dh2 [N, D]
+  ops::swiglu_backward_in_place(dm, a.gate, a.up);  // gate, up: now their gradients
+  const at::Tensor h2 = ops::rms_norm_recompute(a.x1, a.rstd2, weights_.post_attention_norm);   // [N, D]
+  gate_up_.backward(h2, a.low_rank_gate_up, {a.gate, a.up}, dropout, want_o ? &dh2 : nullptr);  // dh2 [N, D]
   if (!want_o) return {};
-  at::Tensor& dx1 = dy;                                                                           // [N, D]
+  at::Tensor& dx1 = dy;  // [N, D]
   ops::rms_norm_backward_add(dx1, dh2, a.x1, a.rstd2, weights_.post_attention_norm);
   o_.backward(a.attention.out.flatten(1), a.low_rank_o, {dx1}, dropout, want_qkv ? &dout : nullptr);  // dout [N, H*E]
   if (!want_qkv) return {};
@@ -110,7 +110,7 @@ at::Tensor Block::backward(at::Tensor dy, BlockActivations& a, const QueryRows& 
                                    config_.sliding_window);
   ops::rope_in_place(d.dq, rows.positions, context.cos, context.sin, /*inverse=*/true);
   ops::rope_in_place(d.dk, context.all.positions, context.cos, context.sin, /*inverse=*/true);
-  const at::Tensor dh1 = input_norm_backward(d, a, rows, context, want_dx);                       // [T, D]
+  const at::Tensor dh1 = input_norm_backward(d, a, rows, context, want_dx);  // [T, D]
   if (!want_dx) return {};
   at::Tensor dx = rows.indices.defined() ? at::zeros_like(a.x).index_copy_(0, rows.indices, dx1) : dx1;  // [T, D]
   ops::rms_norm_backward_add(dx, dh1, a.x, a.rstd1, weights_.input_norm);
@@ -118,14 +118,14 @@ at::Tensor Block::backward(at::Tensor dy, BlockActivations& a, const QueryRows& 
 }
 
 /// The gradient for the first norm's output, through k, v (all rows) and q (the query rows).
-at::Tensor Block::input_norm_backward(const ops::AttentionGradients& d, const BlockActivations& a, const QueryRows& rows,
-                                      const StreamContext& context, bool want) const {
-  const at::Tensor h1 = ops::rms_norm_recompute(a.x, a.rstd1, weights_.input_norm);               // [T, D]
+at::Tensor Block::input_norm_backward(const ops::AttentionGradients& d, const BlockActivations& a,
+                                      const QueryRows& rows, const StreamContext& context, bool want) const {
+  const at::Tensor h1 = ops::rms_norm_recompute(a.x, a.rstd1, weights_.input_norm);  // [T, D]
   at::Tensor dh1, dh1_rows;
   kv_.backward(h1, a.low_rank_kv, {d.dk.flatten(1), d.dv.flatten(1)}, dropout_of(context.all, context),
-               want ? &dh1 : nullptr);                                                            // dh1 [T, D]
+               want ? &dh1 : nullptr);  // dh1 [T, D]
   const bool pruned = rows.indices.defined();
-  at::Tensor* dh1_of_q = pruned ? &dh1_rows : &dh1;                                               // [N, D]
+  at::Tensor* dh1_of_q = pruned ? &dh1_rows : &dh1;  // [N, D]
   q_.backward(take(h1, rows), a.low_rank_q, {d.dq.flatten(1)}, dropout_of(rows, context), want ? dh1_of_q : nullptr);
   if (want && pruned) dh1.index_add_(0, rows.indices, dh1_rows);
   return dh1;

@@ -1,6 +1,6 @@
 // Block: one decoder layer, forward and backward side by side, one call a term.
-// Legend: T rows of the stream, N rows whose output is wanted (T, except in the last block), D hidden, F intermediate, H heads, K key-value heads,
-// E head dim, R LoRA ranks of a run.
+// Legend: T rows of the stream, N rows whose output is wanted (T, except in the last block), D hidden, F intermediate,
+// H heads, K key-value heads, E head dim, R LoRA ranks of a run.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -26,23 +26,23 @@ struct QueryRows {
 
 /// What all blocks of one pass over a stream share.
 struct StreamContext {
-  QueryRows all;                         // every row of the stream
-  at::Tensor cos, sin;                   // rotary tables [positions, E/2]
+  QueryRows all;        // every row of the stream
+  at::Tensor cos, sin;  // rotary tables [positions, E/2]
   double dropout_probability = 0;
   std::uint64_t dropout_key = 0;
-  KeyValueCache* cache = nullptr;        // generation: keys and values are stored there and read from there
+  KeyValueCache* cache = nullptr;  // generation: keys and values are stored there and read from there
 };
 
 /// What backward needs of forward; the norms' outputs and the SwiGLU product are computed again.
 struct BlockActivations {
-  at::Tensor x;              // [T, D] input
-  at::Tensor rstd1;          // [T]
-  at::Tensor q;              // [N, H, E] rotated
-  at::Tensor k, v;           // [T, K, E] rotated, plain
+  at::Tensor x;                    // [T, D] input
+  at::Tensor rstd1;                // [T]
+  at::Tensor q;                    // [N, H, E] rotated
+  at::Tensor k, v;                 // [T, K, E] rotated, plain
   ops::AttentionOutput attention;  // out [N, H, E]
-  at::Tensor x1;             // [N, D] after the attention's residual
-  at::Tensor rstd2;          // [N]
-  at::Tensor gate, up;       // [N, F]
+  at::Tensor x1;                   // [N, D] after the attention's residual
+  at::Tensor rstd2;                // [N]
+  at::Tensor gate, up;             // [N, F]
   at::Tensor low_rank_q, low_rank_kv, low_rank_o, low_rank_gate_up, low_rank_down;  // [T or N, R]
 };
 
@@ -54,8 +54,8 @@ class Block {
   at::Tensor forward(const at::Tensor& x, const QueryRows& rows, const StreamContext& context,
                      BlockActivations* activations) const;
 
-  /// dy [N, D] (overwritten) -> dx [T, D]; adds the layer's LoRA gradients. Without `want_dx` it stops as soon as the last factor has its gradient and returns an
-  /// undefined tensor. Uses the activations up.
+  /// dy [N, D] (overwritten) -> dx [T, D]; adds the layer's LoRA gradients. Without `want_dx` it stops as soon as the
+  /// last factor has its gradient and returns an undefined tensor. Uses the activations up.
   at::Tensor backward(at::Tensor dy, BlockActivations& activations, const QueryRows& rows, const StreamContext& context,
                       bool want_dx) const;
 

@@ -1,5 +1,5 @@
-// Decoder: a Llama or Mistral decoder over a frozen base with LoRA, forward and backward written out (no autograd engine).
-// Not thread-safe; owns its activations; the weights are shared views.
+// Decoder: a Llama or Mistral decoder over a frozen base with LoRA, forward and backward written out (no autograd
+// engine). Not thread-safe; owns its activations; the weights are shared views.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -18,11 +18,13 @@ namespace allreco::model {
 struct TrainPass {
   /// Factor of the loss sum: 1 / supervised tokens of the whole global batch.
   double gradient_scale = 1;
-  /// Key of this step's dropout masks (seed and step mixed); masks depend on it, the sample, the position and the module only.
+  /// Key of this step's dropout masks (seed and step mixed); masks depend on it, the sample, the position and the
+  /// module only.
   std::uint64_t dropout_key = 0;
   /// Keep only the blocks' inputs and compute the rest again in backward.
   bool gradient_checkpointing = false;
-  /// Called after backward has left a layer (last layer first, every layer, in this order), when the layer's slice of the flat gradients is complete. May be empty.
+  /// Called after backward has left a layer (last layer first, every layer, in this order), when the layer's slice of
+  /// the flat gradients is complete. May be empty.
   std::function<void(std::int64_t layer)> layer_done{};
 };
 
@@ -36,8 +38,9 @@ class Decoder {
 
   const ModelConfig& config() const;
 
-  /// One micro-batch: forward, loss, backward. Adds gradient_scale * d(sum of NLL)/d(factor) to the store's gradients. Returns the unscaled sum of NLL over the
-  /// batch's predictions, in double. REQUIRES a store, and prediction_rows to be the identity.
+  /// One micro-batch: forward, loss, backward. Adds gradient_scale * d(sum of NLL)/d(factor) to the store's gradients.
+  /// Returns the unscaled sum of NLL over the batch's predictions, in double. REQUIRES a store, and prediction_rows to
+  /// be the identity.
   double forward_backward(const PackedBatch& batch, const TrainPass& pass);
 
   /// log p(target) of every prediction, float64 [M] on the CPU. No dropout.
@@ -46,9 +49,10 @@ class Decoder {
   /// Logits of logit_rows, float32 [N, V] (float64 in float64 models): for generation, tests and small batches.
   at::Tensor logits(const PackedBatch& batch);
 
-  /// Greedy continuation of each prompt until one of `eos` or `max_new_tokens`; the returned ids exclude the EOS. Prompts are computed packed; each
-  /// new token once, against a key-value cache.
-  std::vector<std::vector<std::int32_t>> generate_greedy(const std::vector<std::vector<std::int32_t>>& prompts, std::int64_t max_new_tokens,
+  /// Greedy continuation of each prompt until one of `eos` or `max_new_tokens`; the returned ids exclude the EOS.
+  /// Prompts are computed packed; each new token once, against a key-value cache.
+  std::vector<std::vector<std::int32_t>> generate_greedy(const std::vector<std::vector<std::int32_t>>& prompts,
+                                                         std::int64_t max_new_tokens,
                                                          const std::vector<std::int64_t>& eos);
 
  private:

@@ -13,9 +13,9 @@ namespace {
 
 /// The sequences that still grow, and where the next tokens stand.
 struct Running {
-  std::vector<std::int64_t> sequences;   // index of each, [S]
-  std::vector<std::int64_t> next_tokens; // [S]
-  std::vector<std::int64_t> lengths;     // tokens already in the cache, [S]
+  std::vector<std::int64_t> sequences;    // index of each, [S]
+  std::vector<std::int64_t> next_tokens;  // [S]
+  std::vector<std::int64_t> lengths;      // tokens already in the cache, [S]
 };
 
 /// Stores tokens at their sequences' slots and returns the last row's hidden state of each sequence, [S, D].
@@ -33,10 +33,13 @@ at::Tensor last_rows_output(const GreedyModel& model, KeyValueCache& cache, cons
     }
     const auto q_last = static_cast<std::int64_t>(positions.size()) - 1;
     ops::AttentionSpan span{q_begin, counts[i], first, {}};
-    if (counts[i] > 1) span.keys.push_back({base, counts[i], 0, true});  // a prompt, from position 0
-    else span.keys.push_back({base, first + 1, 0, false});               // one token after all before it
+    if (counts[i] > 1)
+      span.keys.push_back({base, counts[i], 0, true});  // a prompt, from position 0
+    else
+      span.keys.push_back({base, first + 1, 0, false});  // one token after all before it
     context.all.spans.push_back(span);
-    last.spans.push_back({static_cast<std::int64_t>(i), 1, first + counts[i] - 1, {{base, first + counts[i], 0, false}}});
+    last.spans.push_back(
+        {static_cast<std::int64_t>(i), 1, first + counts[i] - 1, {{base, first + counts[i], 0, false}}});
     last_rows.push_back(q_last);
   }
   model.rotary.reserve(*std::max_element(positions.begin(), positions.end()) + 1);

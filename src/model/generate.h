@@ -21,6 +21,7 @@ struct GreedyModel {
 /// See Decoder::generate_greedy. UserError for an empty prompt.
 std::vector<std::vector<std::int32_t>> generate_greedy(const GreedyModel& model,
                                                        const std::vector<std::vector<std::int32_t>>& prompts,
-                                                       std::int64_t max_new_tokens, const std::vector<std::int64_t>& eos);
+                                                       std::int64_t max_new_tokens,
+                                                       const std::vector<std::int64_t>& eos);
 
 }  // namespace allreco::model

@@ -11,7 +11,8 @@ namespace allreco::model {
 
 class KeyValueCache {
  public:
-  /// Room for `num_sequences` sequences of up to `capacity` tokens in every layer. Legend: K key-value heads, E head dim.
+  /// Room for `num_sequences` sequences of up to `capacity` tokens in every layer. Legend: K key-value heads, E head
+  /// dim.
   KeyValueCache(const ModelConfig& config, std::int64_t num_sequences, std::int64_t capacity, at::ScalarType dtype);
 
   /// The rows (into keys() and values()) that the next forward stores its k and v at: int64 [T].
@@ -19,7 +20,9 @@ class KeyValueCache {
   void store(std::int64_t layer, const at::Tensor& k, const at::Tensor& v);
 
   std::int64_t row_of(std::int64_t sequence, std::int64_t position) const { return sequence * capacity_ + position; }
-  const at::Tensor& keys(std::int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }      // [sequences * capacity, K, E]
+  const at::Tensor& keys(std::int64_t layer) const {
+    return keys_[static_cast<size_t>(layer)];
+  }  // [sequences * capacity, K, E]
   const at::Tensor& values(std::int64_t layer) const { return values_[static_cast<size_t>(layer)]; }
 
  private:

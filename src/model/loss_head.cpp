@@ -24,14 +24,15 @@ std::int64_t LossHead::rows_per_chunk() const {
   return std::max<std::int64_t>(64, chunk_bytes / row_bytes);
 }
 
-LossHead::Loss LossHead::loss_and_gradient(const at::Tensor& x, const at::Tensor& targets, double gradient_scale) const {
+LossHead::Loss LossHead::loss_and_gradient(const at::Tensor& x, const at::Tensor& targets,
+                                           double gradient_scale) const {
   const auto norm = ops::rms_norm(x, weights_.final_norm, config_.rms_norm_eps);  // [N, D]
   at::Tensor dh = at::empty_like(norm.y);                                         // [N, D]
   Loss loss;
   const std::int64_t n = x.size(0), step = rows_per_chunk();
   for (std::int64_t begin = 0; begin < n; begin += step) {
     const std::int64_t rows = std::min(step, n - begin);
-    at::Tensor logits = at::linear(norm.y.narrow(0, begin, rows), weights_.lm_head);                     // [rows, V]
+    at::Tensor logits = at::linear(norm.y.narrow(0, begin, rows), weights_.lm_head);  // [rows, V]
     const at::Tensor nll = ops::cross_entropy_with_gradient(logits, targets.narrow(0, begin, rows), gradient_scale);
     loss.nll_sum += nll.sum(at::kDouble).item<double>();
     at::Tensor dh_rows = dh.narrow(0, begin, rows);
@@ -55,8 +56,8 @@ at::Tensor LossHead::log_probabilities(const at::Tensor& x, const at::Tensor& pr
     const std::int64_t count = at::searchsorted(rows, end).item<std::int64_t>() - first;
     if (count == 0) continue;
     const at::Tensor logits = at::linear(h.narrow(0, begin, end - begin), weights_.lm_head);  // [rows, V]
-    const at::Tensor log_p =
-        ops::gather_log_softmax(logits, at::sub(rows.narrow(0, first, count), begin), sorted_targets.narrow(0, first, count));
+    const at::Tensor log_p = ops::gather_log_softmax(logits, at::sub(rows.narrow(0, first, count), begin),
+                                                     sorted_targets.narrow(0, first, count));
     result.index_copy_(0, order.narrow(0, first, count), log_p);
   }
   return result;

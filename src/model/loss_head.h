@@ -1,5 +1,5 @@
-// The loss head: final norm, output projection and cross-entropy for the rows that need logits, in chunks: a full [rows, vocabulary] tensor never exists.
-// Legend: N rows, M predictions, D hidden, V vocabulary.
+// The loss head: final norm, output projection and cross-entropy for the rows that need logits, in chunks: a full
+// [rows, vocabulary] tensor never exists. Legend: N rows, M predictions, D hidden, V vocabulary.
 #pragma once
 #include <ATen/core/Tensor.h>
 

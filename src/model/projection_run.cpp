@@ -12,7 +12,8 @@ namespace allreco::model {
 
 namespace {
 
-/// gradient += factor * left^T right. The product of low-precision operands is rounded to their dtype once, then added in the gradient's.
+/// gradient += factor * left^T right. The product of low-precision operands is rounded to their dtype once, then added
+/// in the gradient's.
 void add_product(const at::Tensor& gradient, const at::Tensor& left, const at::Tensor& right, double factor) {
   if (gradient.scalar_type() == left.scalar_type()) {
     gradient.addmm_(left.t(), right, /*beta=*/1, /*alpha=*/factor);
@@ -47,7 +48,9 @@ std::int64_t ProjectionRun::rank_of(std::int64_t lora) const { return rank_begin
 at::Tensor ProjectionRun::a_of_run() const {
   return group_->a.narrow(0, group_->rank_offsets[static_cast<size_t>(first_lora_)], rank_begin(num_lora_));
 }
-at::Tensor ProjectionRun::a_of(std::int64_t lora) const { return a_of_run().narrow(0, rank_begin(lora), rank_of(lora)); }
+at::Tensor ProjectionRun::a_of(std::int64_t lora) const {
+  return a_of_run().narrow(0, rank_begin(lora), rank_of(lora));
+}
 const at::Tensor& ProjectionRun::b_of(std::int64_t lora) const {
   return group_->b[static_cast<size_t>(first_lora_ + lora)];
 }

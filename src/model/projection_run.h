@@ -1,5 +1,5 @@
-// ProjectionRun: the frozen projections of one layer that share an input, with their LoRA factors; forward and backward side by side.
-// Legend: T rows, in/out features, R the sum of the run's LoRA ranks, r one projection's.
+// ProjectionRun: the frozen projections of one layer that share an input, with their LoRA factors; forward and backward
+// side by side. Legend: T rows, in/out features, R the sum of the run's LoRA ranks, r one projection's.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -26,11 +26,12 @@ class ProjectionRun {
 
   bool has_lora() const { return num_lora_ > 0; }
 
-  /// y_i = x W_i^T + scaling * (dropout_i(x) A_i^T) B_i^T, each [T, out_i], for x [T, in]. `low_rank`, where not null, receives the x A^T [T, R] that backward
-  /// needs.
+  /// y_i = x W_i^T + scaling * (dropout_i(x) A_i^T) B_i^T, each [T, out_i], for x [T, in]. `low_rank`, where not null,
+  /// receives the x A^T [T, R] that backward needs.
   std::vector<at::Tensor> forward(const at::Tensor& x, const DropoutPlace& dropout, at::Tensor* low_rank) const;
 
-  /// Adds the factors' gradients to the store. The gradient for x [T, in] is added to `*dx`, or assigned where that is undefined; null: not wanted.
+  /// Adds the factors' gradients to the store. The gradient for x [T, in] is added to `*dx`, or assigned where that is
+  /// undefined; null: not wanted.
   void backward(const at::Tensor& x, const at::Tensor& low_rank, const std::vector<at::Tensor>& dys,
                 const DropoutPlace& dropout, at::Tensor* dx) const;
 
@@ -42,9 +43,9 @@ class ProjectionRun {
   };
   std::int64_t rank_begin(std::int64_t lora) const;
   std::int64_t rank_of(std::int64_t lora) const;
-  at::Tensor a_of_run() const;                                       // [R, in]
-  at::Tensor a_of(std::int64_t lora) const;                          // [r, in]
-  const at::Tensor& b_of(std::int64_t lora) const;                   // [out, r]
+  at::Tensor a_of_run() const;                      // [R, in]
+  at::Tensor a_of(std::int64_t lora) const;         // [r, in]
+  const at::Tensor& b_of(std::int64_t lora) const;  // [out, r]
   at::Tensor dropped(const at::Tensor& x, const Member& member, const DropoutPlace& dropout) const;
 
   std::vector<Member> members_;

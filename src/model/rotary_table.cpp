@@ -14,8 +14,9 @@ RotaryTable::RotaryTable(const ModelConfig& config, at::ScalarType dtype) {
   std::vector<double> frequencies = rope_inverse_frequencies(config);
   const auto size = static_cast<std::int64_t>(frequencies.size());
   // transformers rounds frequencies and angles to float32; checkpoints were trained that way.
-  inverse_frequencies_ = at::from_blob(frequencies.data(), {size}, at::kDouble)
-                             .to(dtype == at::kDouble ? at::kDouble : at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+  inverse_frequencies_ =
+      at::from_blob(frequencies.data(), {size}, at::kDouble)
+          .to(dtype == at::kDouble ? at::kDouble : at::kFloat, /*non_blocking=*/false, /*copy=*/true);
 }
 
 void RotaryTable::reserve(std::int64_t num_positions) {

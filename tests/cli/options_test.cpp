@@ -48,7 +48,8 @@ class OptionsTest : public ::testing::Test {
 };
 
 TEST_F(OptionsTest, CommandLineWinsOverTheFile) {
-  const auto file = config_file("# a comment\nlearning_rate = 1e-3\nmax_steps = 5   # inline\nshuffle_dataset = false\n");
+  const auto file =
+      config_file("# a comment\nlearning_rate = 1e-3\nmax_steps = 5   # inline\nshuffle_dataset = false\n");
   EXPECT_TRUE(list_.parse({"--config", file, "--max_steps", "-1", "--target_modules", "q_proj, v_proj"}));
   EXPECT_EQ(learning_rate_, 1e-3);
   EXPECT_EQ(max_steps_, -1);

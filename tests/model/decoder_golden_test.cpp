@@ -1,5 +1,6 @@
-// The decoder against what transformers and PEFT computed (tests/fixtures/golden). Tolerances are those of the fixtures' generator: what two independent float32
-// implementations differ by, with room: logits 1e-4, per-token NLL 5e-5, sums of NLL 1e-3, gradients 5e-5.
+// The decoder against what transformers and PEFT computed (tests/fixtures/golden). Tolerances are those of the
+// fixtures' generator: what two independent float32 implementations differ by, with room: logits 1e-4, per-token NLL
+// 5e-5, sums of NLL 1e-3, gradients 5e-5.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/neg.h>
 #include <ATen/ops/tensor.h>
@@ -89,7 +90,8 @@ TEST_P(GoldenModelTest, LogitsAndLossesEqualTransformers) {
   const at::Tensor log_p = decoder.log_probabilities(packed.build());
   ASSERT_EQ(log_p.numel(), supervised);
   EXPECT_NEAR(-log_p.sum().item<double>(), nll_sum, 1e-3);
-  EXPECT_NEAR(-log_p.sum().item<double>() / static_cast<double>(supervised), io.tensor("batch.loss").item<double>(), 1e-5);
+  EXPECT_NEAR(-log_p.sum().item<double>() / static_cast<double>(supervised), io.tensor("batch.loss").item<double>(),
+              1e-5);
 }
 
 class GoldenGradientTest : public ::testing::TestWithParam<std::string> {};
@@ -116,7 +118,8 @@ TEST_P(GoldenGradientTest, EveryLoraGradientEqualsPeft) {
   EXPECT_NEAR(decoder.forward_backward(batch, {.gradient_scale = scale}), file.tensor("sum_nll").item<double>(), 1e-3);
   size_t compared = 0;
   for (const LoraEntry& entry : store.entries()) {
-    EXPECT_TRUE(near(LoraStore::view_of(store.gradients(), entry), file.tensor("grad." + entry.name), 5e-5)) << entry.name;
+    EXPECT_TRUE(near(LoraStore::view_of(store.gradients(), entry), file.tensor("grad." + entry.name), 5e-5))
+        << entry.name;
     ++compared;
   }
   size_t expected = 0;

@@ -1,4 +1,5 @@
-// Every backward of the decoder against libtorch's autograd on a naive decoder and against numeric differences, in float64.
+// Every backward of the decoder against libtorch's autograd on a naive decoder and against numeric differences, in
+// float64.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/argmax.h>
@@ -150,7 +151,8 @@ TEST_P(DecoderGradientTest, EqualsNumericDifferences) {
     p[i] = value - h;
     const double below = nll();
     p[i] = value;
-    // Central differences: error h^2/6 f''' (1e-11 times a third derivative of at most some hundreds) plus eps * nll / h = 1e-9.
+    // Central differences: error h^2/6 f''' (1e-11 times a third derivative of at most some hundreds) plus eps * nll /
+    // h = 1e-9.
     EXPECT_NEAR((above - below) / (2 * h), gradients[i].item<double>(), 2e-7) << "parameter " << i;
   }
 }

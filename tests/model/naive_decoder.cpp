@@ -33,8 +33,7 @@ NaiveDecoder::NaiveDecoder(const ModelConfig& config, const Weights& weights, co
 at::Tensor NaiveDecoder::project(const at::Tensor& x, Projection p, std::int64_t layer, const Dropped& dropped) const {
   const at::Tensor w = weights_.layers[static_cast<size_t>(layer)][p].dense().to(at::kDouble);
   at::Tensor y = at::matmul(x, w.t());
-  const std::string stem =
-      fmt::format("base_model.model.model.layers.{}.{}.", layer, std::string(module_path_of(p)));
+  const std::string stem = fmt::format("base_model.model.model.layers.{}.{}.", layer, std::string(module_path_of(p)));
   const auto a = leaves_.find(stem + "lora_A.weight"), b = leaves_.find(stem + "lora_B.weight");
   if (a == leaves_.end()) return y;
   const at::Tensor input = dropped ? dropped(p, layer, x) : x;
@@ -72,14 +71,14 @@ at::Tensor NaiveDecoder::attend(const at::Tensor& h, std::int64_t layer, const D
 }
 
 at::Tensor NaiveDecoder::logits(const std::vector<std::int32_t>& tokens, const Dropped& dropped) const {
-  at::Tensor x = weights_.embedding.to(at::kDouble).index_select(
-      0, at::tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()), at::kLong));
+  at::Tensor x = weights_.embedding.to(at::kDouble)
+                     .index_select(0, at::tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()), at::kLong));
   for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
     const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
     x = x + attend(norm(x, w.input_norm), layer, dropped);
     const at::Tensor h = norm(x, w.post_attention_norm);
-    const at::Tensor m = at::silu(project(h, Projection::gate, layer, dropped)) *
-                         project(h, Projection::up, layer, dropped);
+    const at::Tensor m =
+        at::silu(project(h, Projection::gate, layer, dropped)) * project(h, Projection::up, layer, dropped);
     x = x + project(m, Projection::down, layer, dropped);
   }
   return at::matmul(norm(x, weights_.final_norm), weights_.lm_head.to(at::kDouble).t());

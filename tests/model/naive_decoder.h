@@ -1,4 +1,5 @@
-// A naive decoder for the tests: one sequence at a time, dense masks, float64, gradients by libtorch's autograd. Shares no code with src/model but the containers.
+// A naive decoder for the tests: one sequence at a time, dense masks, float64, gradients by libtorch's autograd. Shares
+// no code with src/model but the containers.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -23,7 +24,8 @@ class NaiveDecoder {
   at::Tensor logits(const std::vector<std::int32_t>& tokens, const Dropped& dropped = {}) const;
 
   /// Sum of -log p(tokens[t]) for t >= max(prompt_length, 1).
-  at::Tensor nll_sum(const std::vector<std::int32_t>& tokens, std::int64_t prompt_length, const Dropped& dropped = {}) const;
+  at::Tensor nll_sum(const std::vector<std::int32_t>& tokens, std::int64_t prompt_length,
+                     const Dropped& dropped = {}) const;
 
   /// After backward(): the gradient of a factor by its PEFT name.
   at::Tensor gradient(const std::string& name) const { return leaves_.at(name).grad(); }

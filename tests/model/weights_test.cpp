@@ -164,7 +164,8 @@ TEST(Weights, RefusesMissingUnexpectedAndMisshapenTensorsByName) {
   tied.tensors["lm_head.weight"] = tied.tensors["lm_head.weight"] * 2;
   EXPECT_NE(tied.refusal().find("tie_word_embeddings"), std::string::npos);
   EXPECT_NE(user_error_of([] { load_base_model("/nonexistent", "auto"); }).find("random:"), std::string::npos);
-  EXPECT_NE(user_error_of([] { load_base_model("random:no-such-shape", "auto"); }).find("tinyllama-1.1b"), std::string::npos);
+  EXPECT_NE(user_error_of([] { load_base_model("random:no-such-shape", "auto"); }).find("tinyllama-1.1b"),
+            std::string::npos);
 }
 
 // Sums of 48 products of values near 1: each of float32's 48 roundings is below 2^-24 of a partial sum below about 50;

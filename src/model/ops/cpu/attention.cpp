@@ -3,6 +3,7 @@
 // head, run of query lanes). Tasks of backward: (cluster of spans that share keys, key-value head), for such spans add
 // to the same dk and dv.
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
 #include <atomic>
@@ -94,8 +95,9 @@ AttentionOutput forward(const at::Tensor& q, const at::Tensor& k, const at::Tens
   using Acc = AccumulatorOf<T>;
   const std::int64_t heads = q.size(1), kv_heads = k.size(1), head_dim = q.size(2), group = heads / kv_heads;
   const std::int64_t padded = padded_head_dim(head_dim);
-  AttentionOutput output{at::zeros({q.size(0), heads, head_dim}, q.options()),
-                         at::zeros({q.size(0), heads}, q.options().dtype(accumulate_dtype(q)))};
+  AttentionOutput output{
+      at::zeros({q.size(0), heads, head_dim}, q.options()),
+      at::full({q.size(0), heads}, -std::numeric_limits<double>::infinity(), q.options().dtype(accumulate_dtype(q)))};
   std::vector<ForwardTask> tasks;
   std::vector<double> costs;
   std::int64_t most_keys = 0;

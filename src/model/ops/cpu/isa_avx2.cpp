@@ -1,7 +1,9 @@
 // The kernels for AVX2 and FMA.
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "model/ops/cpu/kernels.h"
 

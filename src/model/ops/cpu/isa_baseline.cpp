@@ -1,7 +1,9 @@
 // The kernels for any processor the program runs on.
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "model/ops/cpu/kernels.h"
 

@@ -114,7 +114,7 @@ extern const KernelTable kBaselineKernels;
 extern const KernelTable kAvx2Kernels;
 extern const KernelTable kAvx512Kernels;
 
-/// The fastest table that this processor runs.
+/// The fastest table that this processor runs and ATEN_CPU_CAPABILITY (default, avx2 or avx512) allows.
 const KernelTable& kernel_table();
 
 }  // namespace allreco::model::ops::cpu

@@ -1,0 +1,107 @@
+// inspect: what is in a dataset, model, adapter or checkpoint directory, read from its files alone.
+#include <fmt/core.h>
+
+#include <filesystem>
+
+#include "cli/bindings.h"
+#include "cli/commands.h"
+#include "core/check.h"
+#include "core/json.h"
+#include "data/dataset.h"
+#include "model/adapter.h"
+#include "model/config.h"
+#include "model/safetensors.h"
+
+namespace allreco::cli {
+namespace fs = std::filesystem;
+
+namespace {
+
+core::Json tensors_of(const model::SafetensorsFile& file) {
+  std::int64_t parameters = 0, bytes = 0;
+  for (const auto& name : file.names()) {
+    const at::Tensor tensor = file.tensor(name);
+    parameters += tensor.numel();
+    bytes += static_cast<std::int64_t>(tensor.nbytes());
+  }
+  return {{"tensors", file.names().size()}, {"parameters", parameters}, {"bytes", bytes}};
+}
+
+core::Json dataset_summary(const fs::path& path) {
+  const data::DatasetInfo info = data::read_dataset_info(path);
+  return {{"kind", "dataset"}, {"fingerprint", info.fingerprint}, {"dataset", info.json}};
+}
+
+core::Json adapter_summary(const fs::path& path) {
+  const auto config = model::read_adapter_config(path);
+  return {{"kind", "adapter"},
+          {"base_model_name_or_path", config.base_model_name_or_path},
+          {"r", config.lora.r},
+          {"lora_alpha", config.lora.lora_alpha},
+          {"lora_dropout", config.lora.lora_dropout},
+          {"use_rslora", config.lora.use_rslora},
+          {"target_modules", config.lora.target_modules},
+          {"weights", tensors_of(model::SafetensorsFile(path / "adapter_model.safetensors"))}};
+}
+
+core::Json checkpoint_summary(const fs::path& path) {
+  core::Json summary = adapter_summary(path);
+  summary["kind"] = "checkpoint";
+  summary["optimizer"] = tensors_of(model::SafetensorsFile(path / "optimizer.safetensors"));
+  summary["trainer_state"] = core::read_json_file(path / "trainer_state.json");
+  return summary;
+}
+
+core::Json model_summary(const fs::path& path) {
+  const model::ModelConfig config = model::read_model_config(path);
+  const model::Checkpoint checkpoint(path);
+  std::int64_t parameters = 0, bytes = 0;
+  for (const auto& name : checkpoint.names()) {
+    const at::Tensor tensor = checkpoint.tensor(name);
+    parameters += tensor.numel();
+    bytes += static_cast<std::int64_t>(tensor.nbytes());
+  }
+  return {{"kind", "model"},
+          {"model_type", config.model_type},
+          {"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"intermediate_size", config.intermediate_size},
+          {"num_hidden_layers", config.num_hidden_layers},
+          {"num_attention_heads", config.num_attention_heads},
+          {"num_key_value_heads", config.num_key_value_heads},
+          {"head_dim", config.head_dim},
+          {"max_position_embeddings", config.max_position_embeddings},
+          {"sliding_window", config.sliding_window.value_or(0)},
+          {"tie_word_embeddings", config.tie_word_embeddings},
+          {"tensors", checkpoint.names().size()},
+          {"parameters", parameters},
+          {"bytes", bytes}};
+}
+
+core::Json summary_of(const fs::path& path) {
+  if (!fs::is_directory(path))
+    core::user_error("{} is not a directory; give a dataset, model, adapter or checkpoint directory", path.string());
+  if (fs::exists(path / "dataset.json")) return dataset_summary(path);
+  if (fs::exists(path / "trainer_state.json")) return checkpoint_summary(path);
+  if (fs::exists(path / "adapter_config.json")) return adapter_summary(path);
+  if (fs::exists(path / "config.json")) return model_summary(path);
+  core::user_error(
+      "{} holds none of dataset.json, trainer_state.json, adapter_config.json, config.json: nothing that inspect knows",
+      path.string());
+}
+
+}  // namespace
+
+int inspect_command(dist::Session& session, const Arguments& arguments) {
+  std::string path;
+  OptionList list("allreco inspect", "Shows what is in a dataset, model, adapter or checkpoint directory, as JSON.");
+  list.add("path", path, "The directory; `allreco inspect DIR` is short for it.");
+  Arguments given = arguments;
+  if (!given.empty() && !given[0].starts_with("--")) given.insert(given.begin(), "--path");
+  if (!parse_or_help(list, given, session)) return kExitDone;
+  require_option("path", path);
+  if (session.is_leader()) fmt::print("{}\n", summary_of(path).dump(2));
+  return kExitDone;
+}
+
+}  // namespace allreco::cli
