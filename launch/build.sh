@@ -23,7 +23,7 @@ num_jobs() {
 }
 
 case "${1:-}" in
-  -h | --help) show_help && exit 0 ;;
+  -h | --help) show_help; exit 0 ;;
 esac
 preset="${1:-release}"
 shift || true

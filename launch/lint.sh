@@ -17,9 +17,9 @@ preset=release
 paths=()
 while (($# > 0)); do
   case "$1" in
-    -h | --help) show_help && exit 0 ;;
+    -h | --help) show_help; exit 0 ;;
     --fix) fix=true ;;
-    --preset) preset="$(require_value "$1" "$@")" && shift ;;
+    --preset) preset="$(require_value "$1" "$@")"; shift ;;
     -*) die 2 "unknown argument '$1'; see --help" ;;
     *) paths+=("$(realpath -e --relative-to="$ROOT" "$1")") ;;
   esac

@@ -14,9 +14,9 @@ output="$ROOT/quickstart_output"
 ranks=2
 while (($# > 0)); do
   case "$1" in
-    -h | --help) show_help && exit 0 ;;
-    --output_dir) output="$(require_value "$1" "$@")" && shift ;;
-    --ranks) ranks="$(require_value "$1" "$@")" && shift ;;
+    -h | --help) show_help; exit 0 ;;
+    --output_dir) output="$(require_value "$1" "$@")"; shift ;;
+    --ranks) ranks="$(require_value "$1" "$@")"; shift ;;
     *) die 2 "unknown argument '$1'; see --help" ;;
   esac
   shift

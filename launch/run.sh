@@ -24,12 +24,12 @@ several_nodes=false
 parse_arguments() {
   while (($# > 0)); do
     case "$1" in
-      -h | --help) show_help && exit 0 ;;
+      -h | --help) show_help; exit 0 ;;
       --) return ;;
-      -n | -np) ranks="$(require_value "$1" "$@")" && shift ;;
-      --threads) threads="$(require_value "$1" "$@")" && shift ;;
-      --preset) preset="$(require_value "$1" "$@")" && shift ;;
-      -H | --host | -host | --hostfile | -hostfile | --machinefile) several_nodes=true && mpirun_arguments+=("$1") ;;
+      -n | -np) ranks="$(require_value "$1" "$@")"; shift ;;
+      --threads) threads="$(require_value "$1" "$@")"; shift ;;
+      --preset) preset="$(require_value "$1" "$@")"; shift ;;
+      -H | --host | -host | --hostfile | -hostfile | --machinefile) several_nodes=true; mpirun_arguments+=("$1") ;;
       *) mpirun_arguments+=("$1") ;;
     esac
     shift

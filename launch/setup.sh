@@ -40,7 +40,7 @@ parse_arguments() {
     case "$1" in
       --cuda) with_cuda=true ;;
       --no-apt) with_apt=false ;;
-      -h | --help) show_help && exit 0 ;;
+      -h | --help) show_help; exit 0 ;;
       *) die 2 "unknown argument '$1'; see --help" ;;
     esac
     shift

@@ -12,7 +12,7 @@ preset=release
 ctest_arguments=()
 while (($# > 0)); do
   case "$1" in
-    -h | --help) show_help && exit 0 ;;
+    -h | --help) show_help; exit 0 ;;
     --preset)
       preset="$(require_value --preset "$@")"
       shift

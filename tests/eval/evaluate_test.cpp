@@ -137,8 +137,8 @@ TEST(Evaluate, SaysWhatDoesNotApply) {
   options.directory = scratch / "ds";
   options.vocab_size = 512;
   data::DatasetWriter writer(options);
-  writer.append("test", {.tokens = {1, 5, 9, 30, 31}, .prompt_length = 3});
-  writer.append("test", {.tokens = {1, 7, 40}, .prompt_length = 2});
+  writer.append("test", testing::tokens_only({1, 5, 9, 30, 31}, 3));
+  writer.append("test", testing::tokens_only({1, 7, 40}, 2));
   writer.finish({}, {});
   testing::SessionOfTest one;
   const Evaluation evaluation = evaluate_small(one.session, scratch / "ds");
@@ -157,7 +157,7 @@ TEST(Evaluate, RefusesBadInput) {
   options.directory = scratch / "ds";
   options.vocab_size = 600;  // the model has 512
   data::DatasetWriter writer(options);
-  writer.append("test", {.tokens = {1, 5, 9}, .prompt_length = 2});
+  writer.append("test", testing::tokens_only({1, 5, 9}, 2));
   writer.finish({}, {});
   testing::SessionOfTest one;
   EXPECT_THROW(evaluate_small(one.session, scratch / "ds"), core::UserError);

@@ -215,7 +215,7 @@ TEST(Generation, ExactMatchOfIdsAndTexts) {
 TEST(Generation, Stories260kTellsTheGoldenStory) {
   const core::Json golden =
       core::read_json_file(testing::repository("tests/fixtures/golden/stories260k/golden.json"))["hf-f32"];
-  data::Example example{.tokens = {1}, .prompt_length = 1};
+  data::Example example = testing::tokens_only({1}, 1);
   for (data::TokenId id : golden["greedy_200_ids"].get<Tokens>()) example.tokens.push_back(id);
   ASSERT_EQ(std::ssize(example.tokens), golden["golden_text_ids_len"].get<std::int64_t>());
   const ScratchDirectory scratch;

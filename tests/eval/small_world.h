@@ -1,5 +1,6 @@
 // A small prepared dataset, a small model and a session of one rank, for the tests of this folder.
 #pragma once
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -62,6 +63,14 @@ struct TinyModel {
   model::Weights weights;
   model::Decoder decoder;
 };
+
+/// An example of a token dataset.
+inline data::Example tokens_only(std::vector<data::TokenId> tokens, std::int64_t prompt_length) {
+  data::Example example;
+  example.tokens = std::move(tokens);
+  example.prompt_length = prompt_length;
+  return example;
+}
 
 inline constexpr data::TokenId kEos = 2;
 inline constexpr std::uint32_t kNumItems = 12;
