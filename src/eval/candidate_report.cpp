@@ -220,18 +220,6 @@ void warn_of_lists(const Json& report, std::vector<std::string>& warnings) {
         left_out));
 }
 
-/// A baseline whose accuracy reaches into the model's interval is the finding, not the model's accuracy.
-void warn_of_baselines(const Json& report, std::vector<std::string>& warnings) {
-  const Json& accuracy = report["scores"]["log_likelihood"]["accuracy"];
-  for (const auto& [name, baseline] : report["baselines"].items()) {
-    if (baseline.contains("not_applicable")) continue;
-    const double reached = baseline["accuracy"]["value"].get<double>();
-    if (reached >= accuracy["wilson_95"][0].get<double>())
-      warnings.push_back(fmt::format("the baseline {} reaches {:.1f} %: the model's {:.1f} % is not clearly above it",
-                                     name, 100 * reached, 100 * accuracy["value"].get<double>()));
-  }
-}
-
 }  // namespace
 
 core::Json candidate_report(std::span<const Subject> subjects, std::span<const CandidateScores> scores,
@@ -258,7 +246,7 @@ core::Json candidate_report(std::span<const Subject> subjects, std::span<const C
   add_baselines(report, table, ranked, subjects, catalogue);
   table.write_to(report, bootstrap.resamples, bootstrap.seed);
   warn_of_lists(report, warnings);
-  warn_of_baselines(report, warnings);
+  warn_of_baselines("accuracy", report["scores"]["log_likelihood"]["accuracy"], report["baselines"], "accuracy", warnings);
   return report;
 }
 

@@ -1,5 +1,7 @@
 #include "eval/estimates.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "core/check.h"
@@ -26,6 +28,19 @@ void EstimateTable::write_to(core::Json& document, std::int64_t resamples, std::
     }
     document[core::Json::json_pointer(pointers_[m])] = std::move(estimate);
   }
+}
+
+void warn_of_baselines(const std::string& what, const core::Json& of_model, const core::Json& baselines, const std::string& metric,
+                       std::vector<std::string>& warnings) {
+  std::string reached;
+  for (const auto& [name, baseline] : baselines.items()) {
+    if (baseline.contains("not_applicable")) continue;
+    const double value = baseline[metric]["value"].get<double>();
+    if (value >= of_model["wilson_95"][0].get<double>())
+      reached += fmt::format("{}{} {:.1f} %", reached.empty() ? "" : ", ", name, 100 * value);
+  }
+  if (!reached.empty())
+    warnings.push_back(fmt::format("{}: the model's {:.1f} % is not clearly above {}", what, 100 * of_model["value"].get<double>(), reached));
 }
 
 }  // namespace allreco::eval

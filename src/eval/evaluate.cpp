@@ -99,6 +99,8 @@ Json config_json(const EvaluateConfig& config) {
 }
 
 void warn_of_dataset(const Json& dataset, std::vector<std::string>& warnings) {
+  if (const auto count = dataset["num_examples_beyond_context"].get<std::int64_t>(); count > 0)
+    warnings.push_back(fmt::format("{} examples are longer than the model's context (max_position_embeddings)", count));
   if (dataset["split_by"] == "random")
     warnings.push_back(
         "the split is random: the same shoppers and their later purchases are in train; a split by time is the honest "
@@ -174,7 +176,7 @@ Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data:
         score_candidates(session, decoder, dataset, measured.subjects, measured.catalogue, config.max_tokens_per_batch);
   if (config.generate)
     measured.answers = generate_answers(session, decoder, dataset, measured.subjects, generation_options(config),
-                                        measured.plan.max_new_tokens, eos);
+                                        measured.plan, eos);
 
   Evaluation evaluation;
   session.together("evaluation report", [&] {

@@ -64,46 +64,45 @@ std::vector<Tokens> prompts_of(const data::Dataset& dataset, std::span<const Sub
 GenerationPlan plan_generation(const data::Dataset& dataset, std::span<const Subject> subjects,
                                const GenerationOptions& options, std::int64_t max_position_embeddings) {
   GenerationPlan plan;
+  for (const Subject& subject : subjects)
+    plan.longest_answer = std::max(plan.longest_answer, dataset.num_supervised(subject.index));
+  plan.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : plan.longest_answer + kMarginTokens;
   for (const Subject& subject : subjects) {
     const std::int64_t prompt_length = dataset.prompt_length(subject.index);
     if (prompt_length < 1)
       core::user_error("example {} has an empty prompt: there is nothing to generate from; use --generate false",
                        subject.index);
-    plan.longest_prompt = std::max(plan.longest_prompt, prompt_length);
-    plan.longest_answer = std::max(plan.longest_answer, dataset.length(subject.index) - prompt_length);
+    if (prompt_length >= max_position_embeddings)
+      core::user_error(
+          "the prompt of example {} has {} tokens and fills the model's context of {} (max_position_embeddings): "
+          "prepare with a smaller max_length, or use --generate false",
+          subject.index, prompt_length, max_position_embeddings);
+    plan.limits.push_back(std::min(plan.max_new_tokens, max_position_embeddings - prompt_length));
+    plan.num_cut_by_context += plan.limits.back() < plan.max_new_tokens;
+    plan.num_out_of_reach += plan.limits.back() < std::ssize(subject.answer);
   }
-  const std::int64_t room = max_position_embeddings - plan.longest_prompt;
-  if (room < 1)
-    core::user_error(
-        "the longest prompt has {} tokens, but the model's context ends at {} (max_position_embeddings): prepare with "
-        "a smaller "
-        "max_length, or use --generate false",
-        plan.longest_prompt, max_position_embeddings);
-  if (options.max_new_tokens > room)
-    core::user_error(
-        "max_new_tokens = {} after the longest prompt of {} tokens passes the model's context of {} "
-        "(max_position_embeddings); "
-        "use at most {}",
-        options.max_new_tokens, plan.longest_prompt, max_position_embeddings, room);
-  const std::int64_t wanted = options.max_new_tokens > 0 ? options.max_new_tokens : plan.longest_answer + kMarginTokens;
-  plan.max_new_tokens = std::min(wanted, room);
-  plan.cut_by_context = room < plan.longest_answer;
   return plan;
 }
 
 std::vector<Tokens> generate_answers(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                                      std::span<const Subject> subjects, const GenerationOptions& options,
-                                     std::int64_t max_new_tokens, const std::vector<std::int64_t>& eos) {
-  const auto chunks = cut_into_chunks(
-      std::ssize(subjects), options.max_tokens_per_batch, options.max_batch_examples, [&](std::int64_t i) {
-        return dataset.prompt_length(subjects[static_cast<std::size_t>(i)].index) + max_new_tokens;
+                                     const GenerationPlan& plan, const std::vector<std::int64_t>& eos) {
+  const auto chunks =
+      cut_into_chunks(std::ssize(subjects), options.max_tokens_per_batch, options.max_batch_examples, [&](std::int64_t i) {
+        const auto s = static_cast<std::size_t>(i);
+        return dataset.prompt_length(subjects[s].index) + plan.limits[s];
       });
   AnswerBytes mine;
   for_each_chunk(session, chunks, "generation", [&](std::size_t, const Chunk& chunk) {
     const auto begin = static_cast<std::size_t>(chunk.begin);
-    const auto part = subjects.subspan(begin, static_cast<std::size_t>(chunk.end - chunk.begin));
-    const auto answers = decoder.generate_greedy(prompts_of(dataset, part), max_new_tokens, eos);
-    for (std::size_t i = 0; i < answers.size(); ++i) mine.append(begin + i, answers[i]);
+    const auto count = static_cast<std::size_t>(chunk.end - chunk.begin);
+    const auto limits = std::span(plan.limits).subspan(begin, count);
+    auto answers = decoder.generate_greedy(prompts_of(dataset, subjects.subspan(begin, count)),
+                                           *std::max_element(limits.begin(), limits.end()), eos);
+    for (std::size_t i = 0; i < count; ++i) {
+      answers[i].resize(std::min(answers[i].size(), static_cast<std::size_t>(limits[i])));
+      mine.append(begin + i, answers[i]);
+    }
   });
   std::vector<Tokens> answers(subjects.size());
   for (const std::string& bytes : session.all_gather(mine.bytes())) AnswerBytes::read_into(bytes, answers);

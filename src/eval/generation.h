@@ -20,26 +20,25 @@ struct GenerationOptions {
   std::int64_t max_tokens_per_batch = 4096;  // of their prompts and answers; a longer one goes alone
 };
 
-/// How many tokens an answer may get, and whether the model's context cut that short.
+/// How many tokens each answer may get.
 struct GenerationPlan {
-  std::int64_t max_new_tokens = 0;
-  std::int64_t longest_answer = 0;  // tokens, with the EOS
-  std::int64_t longest_prompt = 0;
-  bool cut_by_context = false;  // the longest prompt leaves no room for the longest answer
+  std::int64_t max_new_tokens = 0;        // asked for, or the longest right answer and some tokens more
+  std::int64_t longest_answer = 0;        // tokens, with the EOS
+  std::vector<std::int64_t> limits;       // per subject: max_new_tokens, or less where the model's context ends before
+  std::int64_t num_cut_by_context = 0;    // limits below max_new_tokens
+  std::int64_t num_out_of_reach = 0;      // right answers that are longer than their limit
 };
 
-/// Without `options.max_new_tokens`: the longest right answer among the subjects and some tokens more, as far as the
-/// longest prompt leaves room in the model's max_position_embeddings. UserError when an explicit value leaves that
-/// room, or a prompt fills it.
+/// UserError for an empty prompt, and for one that fills the model's context (max_position_embeddings).
 GenerationPlan plan_generation(const data::Dataset& dataset, std::span<const Subject> subjects,
                                const GenerationOptions& options, std::int64_t max_position_embeddings);
 
-/// Collective: the greedy continuation of every subject's prompt, without the EOS, in order, on every rank; the same
-/// for every world size. UserError for an empty prompt.
+/// Collective: the greedy continuation of every subject's prompt up to its limit, without the EOS, in order, on every
+/// rank; the same for every world size.
 std::vector<std::vector<data::TokenId>> generate_answers(dist::Session& session, model::Decoder& decoder,
                                                          const data::Dataset& dataset,
                                                          std::span<const Subject> subjects,
-                                                         const GenerationOptions& options, std::int64_t max_new_tokens,
+                                                         const GenerationOptions& options, const GenerationPlan& plan,
                                                          const std::vector<std::int64_t>& eos);
 
 /// Text without white space at its ends.

@@ -29,18 +29,6 @@ void add_baselines(Json& report, EstimateTable& table, const data::DatasetInfo& 
   }
 }
 
-void warn_of_baselines(const Json& report, std::vector<std::string>& warnings) {
-  const Json& exact = report["exact_match"];
-  for (const auto& [name, baseline] : report["baselines"].items()) {
-    if (baseline.contains("not_applicable")) continue;
-    const double reached = baseline["exact_match"]["value"].get<double>();
-    if (reached >= exact["wilson_95"][0].get<double>())
-      warnings.push_back(
-          fmt::format("generation: the baseline {} reaches {:.1f} %: the model's {:.1f} % is not clearly above it",
-                      name, 100 * reached, 100 * exact["value"].get<double>()));
-  }
-}
-
 }  // namespace
 
 core::Json generation_report(const data::DatasetInfo& info, std::span<const Subject> subjects,
@@ -55,7 +43,7 @@ core::Json generation_report(const data::DatasetInfo& info, std::span<const Subj
   for (std::size_t i = 0; i < subjects.size(); ++i) {
     exact.push_back(is_exact_match(subjects[i], answers[i], tokenizer) ? 1.0 : 0.0);
     users.push_back(subjects[i].user);
-    unfinished += std::ssize(answers[i]) >= plan.max_new_tokens;
+    unfinished += std::ssize(answers[i]) >= plan.limits[i];
     empty += answers[i].empty();
   }
   Json report = {{"decoding", "greedy"},
@@ -63,17 +51,18 @@ core::Json generation_report(const data::DatasetInfo& info, std::span<const Subj
                  {"num_examples", subjects.size()},
                  {"max_new_tokens", plan.max_new_tokens},
                  {"longest_answer_tokens", plan.longest_answer},
+                 {"num_cut_by_context", plan.num_cut_by_context},
                  {"num_unfinished", unfinished},
                  {"num_empty", empty}};
   EstimateTable table(clusters_of(users));
   table.add("/exact_match", std::move(exact), /*is_share=*/true);
   add_baselines(report, table, info, subjects, catalogue);
   table.write_to(report, bootstrap.resamples, bootstrap.seed);
-  if (plan.max_new_tokens < plan.longest_answer)
-    warnings.push_back(fmt::format(
-        "generation stops after {} tokens{}, but the longest right answer has {}: it cannot be matched",
-        plan.max_new_tokens, plan.cut_by_context ? ", where the model's context ends" : "", plan.longest_answer));
-  warn_of_baselines(report, warnings);
+  if (plan.num_out_of_reach > 0)
+    warnings.push_back(fmt::format("{} right answers are longer than generation may get (max_new_tokens = {}, or the "
+                                   "model's context): they cannot be matched",
+                                   plan.num_out_of_reach, plan.max_new_tokens));
+  warn_of_baselines("exact match", report["exact_match"], report["baselines"], "exact_match", warnings);
   return report;
 }
 

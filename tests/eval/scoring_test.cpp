@@ -101,7 +101,7 @@ TEST(Ranking, SharedPrefixAgreesWithWholeSequences) {
   }
 }
 
-/// In fp32 equal titles at two places of a list would differ in the last bits, were they computed twice.
+/// In fp32 equal titles at two places of a list may differ in the last bits where they are computed twice.
 TEST(Ranking, EqualTitlesTieExactly) {
   const ScratchDirectory scratch;
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 40), "test");

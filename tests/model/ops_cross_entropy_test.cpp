@@ -9,8 +9,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "core/check.h"
@@ -170,8 +172,14 @@ TEST(OpsKernels, OlderInstructionSetsPassTheSameTests) {
   }
   for (const char* capability : {"default", "avx2"}) {
     const std::string command = std::string("ATEN_CPU_CAPABILITY=") + capability + " \"$(readlink -f /proc/" +
-                                std::to_string(getpid()) + "/exe)\" --gtest_brief=1 --gtest_filter=Ops*";
-    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+                                std::to_string(getpid()) + "/exe)\" --gtest_brief=1 --gtest_filter='Ops*' 2>&1";
+    FILE* const pipe = popen(command.c_str(), "r");
+    ASSERT_NE(pipe, nullptr);
+    std::string said;
+    for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) {
+      said += static_cast<char>(c);
+    }
+    EXPECT_EQ(pclose(pipe), 0) << command << "\n" << said;
   }
 }
 

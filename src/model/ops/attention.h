@@ -18,7 +18,8 @@ struct KeyRange {
                         // sees all of it
 };
 
-/// A run of query rows with the keys they see: at most a shared prefix, an own full part and an own causal part.
+/// A run of query rows (no row in two spans) with the keys they see: at most a shared prefix, an own full part and an
+/// own causal part.
 struct AttentionSpan {
   std::int64_t q_begin = 0;
   std::int64_t q_length = 0;
@@ -26,6 +27,7 @@ struct AttentionSpan {
   std::vector<KeyRange> keys;  // not empty; results of several ranges are merged by their log-sum-exp
 };
 
+/// Rows that no span names, and queries whose window hides all their keys: out 0, log_sum_exp -inf, gradients 0.
 struct AttentionOutput {
   at::Tensor out;          // [Tq, H, E], dtype of q
   at::Tensor log_sum_exp;  // [Tq, H], float32 (float64 for float64 input)

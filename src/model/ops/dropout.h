@@ -7,8 +7,9 @@
 
 namespace allreco::model::ops {
 
-/// x [T, D] -> x * mask / (1 - p); element (t, j) is kept with probability 1 - p, decided by a hash of (key,
-/// row_keys[t], j). row_keys int64 [T]. The backward is the same call on dy. REQUIRES 0 < p < 1.
+/// x [T, D] -> x * mask / (1 - p). Element (t, j) is kept if a 32-bit hash of (key, row_keys[t], j) is below
+/// round((1 - p) 2^32), which has probability 1 - p. row_keys int64 [T]. The backward is the same call on dy.
+/// REQUIRES 0 < p < 1.
 at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p);
 
 }  // namespace allreco::model::ops
