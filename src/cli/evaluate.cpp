@@ -23,7 +23,7 @@ void bind(OptionList& list, eval::EvaluateConfig& c) {
   list.add("max_eval_samples", c.max_eval_samples, "The first so many examples of the split; 0: all.", at_least(0));
   list.add("generate", c.generate, "Also generate greedy answers and count exact matches.");
   list.add("max_new_tokens", c.max_new_tokens, "Of a generated answer; 0: from the longest right answer.", at_least(0));
-  list.add("bootstrap_samples", c.bootstrap_samples, "Resamples of shoppers behind each interval.", at_least(100));
+  list.add("bootstrap_samples", c.bootstrap_samples, "Resamples of shoppers behind each interval.", at_least(1000));
   list.add("seed", c.seed, "Seed of the bootstrap.");
 }
 

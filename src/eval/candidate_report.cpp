@@ -246,7 +246,8 @@ core::Json candidate_report(std::span<const Subject> subjects, std::span<const C
   add_baselines(report, table, ranked, subjects, catalogue);
   table.write_to(report, bootstrap.resamples, bootstrap.seed);
   warn_of_lists(report, warnings);
-  warn_of_baselines("accuracy", report["scores"]["log_likelihood"]["accuracy"], report["baselines"], "accuracy", warnings);
+  warn_of_baselines("accuracy", report["scores"]["log_likelihood"]["accuracy"], report["baselines"], "accuracy",
+                    warnings);
   return report;
 }
 

@@ -30,8 +30,8 @@ void EstimateTable::write_to(core::Json& document, std::int64_t resamples, std::
   }
 }
 
-void warn_of_baselines(const std::string& what, const core::Json& of_model, const core::Json& baselines, const std::string& metric,
-                       std::vector<std::string>& warnings) {
+void warn_of_baselines(const std::string& what, const core::Json& of_model, const core::Json& baselines,
+                       const std::string& metric, std::vector<std::string>& warnings) {
   std::string reached;
   for (const auto& [name, baseline] : baselines.items()) {
     if (baseline.contains("not_applicable")) continue;
@@ -40,7 +40,8 @@ void warn_of_baselines(const std::string& what, const core::Json& of_model, cons
       reached += fmt::format("{}{} {:.1f} %", reached.empty() ? "" : ", ", name, 100 * value);
   }
   if (!reached.empty())
-    warnings.push_back(fmt::format("{}: the model's {:.1f} % is not clearly above {}", what, 100 * of_model["value"].get<double>(), reached));
+    warnings.push_back(fmt::format("{}: the model's {:.1f} % is not clearly above {}", what,
+                                   100 * of_model["value"].get<double>(), reached));
 }
 
 }  // namespace allreco::eval

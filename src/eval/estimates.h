@@ -27,8 +27,9 @@ class EstimateTable {
   std::vector<bool> is_share_;
 };
 
-/// One warning that names all baselines whose `metric` reaches the lower end of the model's Wilson interval: then they are the finding, not the model.
-void warn_of_baselines(const std::string& what, const core::Json& of_model, const core::Json& baselines, const std::string& metric,
-                       std::vector<std::string>& warnings);
+/// One warning that names all baselines whose `metric` reaches the lower end of the model's Wilson interval: then they
+/// are the finding, not the model.
+void warn_of_baselines(const std::string& what, const core::Json& of_model, const core::Json& baselines,
+                       const std::string& metric, std::vector<std::string>& warnings);
 
 }  // namespace allreco::eval

@@ -23,6 +23,7 @@ constexpr int kDocumentVersion = 1;
 struct Measured {
   std::vector<data::Item> catalogue;
   std::vector<Subject> subjects;
+  std::int64_t num_beyond_context = 0;  // examples with more tokens than max_position_embeddings
   LossResult loss;
   std::vector<CandidateScores> scores;
   std::vector<std::vector<data::TokenId>> answers;
@@ -56,6 +57,8 @@ Measured read_all(dist::Session& session, const model::ModelConfig& model, const
     check_fit(model, dataset.info());
     measured.catalogue = data::read_catalogue(dataset.info());
     measured.subjects = read_subjects(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
+    for (const Subject& subject : measured.subjects)
+      measured.num_beyond_context += dataset.length(subject.index) > model.max_position_embeddings;
     if (config.generate)
       measured.plan =
           plan_generation(dataset, measured.subjects, generation_options(config), model.max_position_embeddings);
@@ -74,14 +77,15 @@ std::string negatives_of(const data::DatasetInfo& info) {
                                                  : described(info, "/candidates/negatives");
 }
 
-Json dataset_json(const data::Dataset& dataset, const EvaluateConfig& config, std::int64_t num_evaluated) {
+Json dataset_json(const data::Dataset& dataset, const EvaluateConfig& config, const Measured& measured) {
   const data::DatasetInfo& info = dataset.info();
   Json json = {{"directory", info.directory.string()},
                {"fingerprint", info.fingerprint},
                {"split", config.split},
                {"split_by", described(info, "/split_method/method")},
                {"num_examples", dataset.size()},
-               {"num_examples_evaluated", num_evaluated}};
+               {"num_examples_evaluated", measured.subjects.size()},
+               {"num_examples_beyond_context", measured.num_beyond_context}};
   for (const char* key : {"command", "source", "split_method", "template", "candidates", "counts",
                           "share_of_targets_tied_with_last_item", "share_of_targets_with_title_in_history"})
     if (info.json.contains(key)) json[key] = info.json[key];
@@ -128,7 +132,7 @@ Json document_of(const data::Dataset& dataset, const Measured& measured, const E
   const BootstrapOptions bootstrap{config.bootstrap_samples, config.seed};
   Json document = {{"format", "allreco-evaluation"}, {"format_version", kDocumentVersion}};
   document["model"] = model_description;
-  document["dataset"] = dataset_json(dataset, config, std::ssize(measured.subjects));
+  document["dataset"] = dataset_json(dataset, config, measured);
   document["options"] = config_json(config);
   document["intervals"] = fmt::format(
       "wilson_95: of a share, examples taken as independent; bootstrap_95: percentiles of {} resamples of users (of "
@@ -175,8 +179,8 @@ Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data:
     measured.scores =
         score_candidates(session, decoder, dataset, measured.subjects, measured.catalogue, config.max_tokens_per_batch);
   if (config.generate)
-    measured.answers = generate_answers(session, decoder, dataset, measured.subjects, generation_options(config),
-                                        measured.plan, eos);
+    measured.answers =
+        generate_answers(session, decoder, dataset, measured.subjects, generation_options(config), measured.plan, eos);
 
   Evaluation evaluation;
   session.together("evaluation report", [&] {

@@ -87,11 +87,11 @@ GenerationPlan plan_generation(const data::Dataset& dataset, std::span<const Sub
 std::vector<Tokens> generate_answers(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                                      std::span<const Subject> subjects, const GenerationOptions& options,
                                      const GenerationPlan& plan, const std::vector<std::int64_t>& eos) {
-  const auto chunks =
-      cut_into_chunks(std::ssize(subjects), options.max_tokens_per_batch, options.max_batch_examples, [&](std::int64_t i) {
-        const auto s = static_cast<std::size_t>(i);
-        return dataset.prompt_length(subjects[s].index) + plan.limits[s];
-      });
+  const auto chunks = cut_into_chunks(std::ssize(subjects), options.max_tokens_per_batch, options.max_batch_examples,
+                                      [&](std::int64_t i) {
+                                        const auto s = static_cast<std::size_t>(i);
+                                        return dataset.prompt_length(subjects[s].index) + plan.limits[s];
+                                      });
   AnswerBytes mine;
   for_each_chunk(session, chunks, "generation", [&](std::size_t, const Chunk& chunk) {
     const auto begin = static_cast<std::size_t>(chunk.begin);

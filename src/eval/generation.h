@@ -24,7 +24,7 @@ struct GenerationOptions {
 struct GenerationPlan {
   std::int64_t max_new_tokens = 0;        // asked for, or the longest right answer and some tokens more
   std::int64_t longest_answer = 0;        // tokens, with the EOS
-  std::vector<std::int64_t> limits;       // per subject: max_new_tokens, or less where the model's context ends before
+  std::vector<std::int64_t> limits = {};  // per subject: max_new_tokens, or less where the model's context ends before
   std::int64_t num_cut_by_context = 0;    // limits below max_new_tokens
   std::int64_t num_out_of_reach = 0;      // right answers that are longer than their limit
 };

@@ -59,9 +59,10 @@ core::Json generation_report(const data::DatasetInfo& info, std::span<const Subj
   add_baselines(report, table, info, subjects, catalogue);
   table.write_to(report, bootstrap.resamples, bootstrap.seed);
   if (plan.num_out_of_reach > 0)
-    warnings.push_back(fmt::format("{} right answers are longer than generation may get (max_new_tokens = {}, or the "
-                                   "model's context): they cannot be matched",
-                                   plan.num_out_of_reach, plan.max_new_tokens));
+    warnings.push_back(
+        fmt::format("{} right answers are longer than generation may get (max_new_tokens = {}, or the "
+                    "model's context): they cannot be matched",
+                    plan.num_out_of_reach, plan.max_new_tokens));
   warn_of_baselines("exact match", report["exact_match"], report["baselines"], "exact_match", warnings);
   return report;
 }

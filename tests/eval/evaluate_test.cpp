@@ -126,7 +126,7 @@ TEST(Evaluate, TableShowsBaselinesAndWarnings) {
        {"log-likelihood", "per token", "chance", "most_popular_candidate", "shortest_title", "fewest_odd_characters",
         "last_item_repeat", "majority", "Wilson 95 %", "bootstrap over users 95 %", "negatives: uniform",
         "5 candidates", "split by random", "warning: the split is random", "warning: only the first 12 of 90",
-        "is not clearly above it"})
+        "is not clearly above chance 20.0 %"})
     EXPECT_NE(table.find(text), std::string::npos) << text << "\n" << table;
   EXPECT_EQ(evaluation.subjects.size(), 12u);
 }

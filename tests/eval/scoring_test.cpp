@@ -110,7 +110,8 @@ TEST(Ranking, EqualTitlesTieExactly) {
   TinyModel tiny(at::kFloat);
   auto subjects = read_subjects(dataset, dataset.size(), {kEos});
   for (Subject& subject : subjects) subject.candidates = {3, 0, 7, 1, 3};
-  for (const CandidateScores& scores : score_candidates(one.session, tiny.decoder, dataset, subjects, catalogue, 200)) {
+  // 30 tokens: two computations would fall into batches of different sizes.
+  for (const CandidateScores& scores : score_candidates(one.session, tiny.decoder, dataset, subjects, catalogue, 30)) {
     EXPECT_EQ(scores.log_likelihood[0], scores.log_likelihood[2]);
     EXPECT_EQ(scores.log_likelihood[0], scores.log_likelihood[4]);
     EXPECT_NE(scores.log_likelihood[0], scores.log_likelihood[1]);
@@ -160,12 +161,15 @@ TEST(Generation, AgreesWithNaiveLoop) {
   };
   // Random weights never say EOS by themselves: one answer's fourth token plays it.
   const data::TokenId eos = naive_greedy(tiny.decoder, prompt_of(4), 4, -1).back();
+  GenerationPlan plan{
+      .max_new_tokens = 7, .longest_answer = 7, .limits = std::vector<std::int64_t>(subjects.size(), 7)};
+  plan.limits[2] = 3;  // a prompt near the end of the context
   for (const auto& [batch, tokens] : {std::pair{1, 4096}, std::pair{4, 4096}, std::pair{8, 60}}) {
     const GenerationOptions options{.max_batch_examples = batch, .max_tokens_per_batch = tokens};
-    const auto answers = generate_answers(one.session, tiny.decoder, dataset, subjects, options, 7, {eos});
+    const auto answers = generate_answers(one.session, tiny.decoder, dataset, subjects, options, plan, {eos});
     ASSERT_EQ(answers.size(), subjects.size());
     for (std::size_t i = 0; i < subjects.size(); ++i)
-      EXPECT_EQ(answers[i], naive_greedy(tiny.decoder, prompt_of(i), 7, eos)) << i;
+      EXPECT_EQ(answers[i], naive_greedy(tiny.decoder, prompt_of(i), plan.limits[i], eos)) << i;
     EXPECT_LE(answers[4].size(), 3u);
   }
 }
@@ -181,13 +185,20 @@ TEST(Generation, PlanFollowsAnswersAndContext) {
   }
   const GenerationPlan free = plan_generation(dataset, subjects, {}, 2048);
   EXPECT_EQ(free.longest_answer, longest_answer);
-  EXPECT_EQ(free.max_new_tokens, longest_answer + 8);
-  EXPECT_FALSE(free.cut_by_context);
-  const GenerationPlan tight = plan_generation(dataset, subjects, {}, longest_prompt + 2);
-  EXPECT_EQ(tight.max_new_tokens, 2);
-  EXPECT_TRUE(tight.cut_by_context);
-  EXPECT_EQ(plan_generation(dataset, subjects, {.max_new_tokens = 3}, 2048).max_new_tokens, 3);
-  EXPECT_THROW(plan_generation(dataset, subjects, {.max_new_tokens = 3}, longest_prompt + 2), core::UserError);
+  EXPECT_EQ(free.limits, std::vector<std::int64_t>(subjects.size(), longest_answer + 8));
+  EXPECT_EQ(free.num_cut_by_context + free.num_out_of_reach, 0);
+  const GenerationPlan tight = plan_generation(dataset, subjects, {.max_new_tokens = 5}, longest_prompt + 2);
+  std::int64_t cut = 0, out_of_reach = 0;
+  for (std::size_t i = 0; i < subjects.size(); ++i) {
+    const std::int64_t room = longest_prompt + 2 - dataset.prompt_length(subjects[i].index);
+    EXPECT_EQ(tight.limits[i], std::min<std::int64_t>(5, room));
+    cut += room < 5;
+    out_of_reach += std::ssize(subjects[i].answer) > tight.limits[i];
+  }
+  EXPECT_GT(cut, 0);
+  EXPECT_EQ(tight.num_cut_by_context, cut);
+  EXPECT_GT(out_of_reach, 0);
+  EXPECT_EQ(tight.num_out_of_reach, out_of_reach);
   EXPECT_THROW(plan_generation(dataset, subjects, {}, longest_prompt), core::UserError);
 }
 
@@ -229,7 +240,9 @@ TEST(Generation, Stories260kTellsTheGoldenStory) {
   const data::Dataset dataset(scratch / "ds", "test");
   const auto eos = end_tokens(dataset.info(), base.config.eos_token_ids);
   const auto subjects = read_subjects(dataset, 1, eos);
-  const auto answers = generate_answers(one.session, decoder, dataset, subjects, {.max_new_tokens = 200}, 200, eos);
+  const GenerationOptions options{.max_new_tokens = 200};
+  const GenerationPlan plan = plan_generation(dataset, subjects, options, base.config.max_position_embeddings);
+  const auto answers = generate_answers(one.session, decoder, dataset, subjects, options, plan, eos);
   EXPECT_EQ(answers[0], subjects[0].answer);
   EXPECT_TRUE(is_exact_match(subjects[0], answers[0], nullptr));
   // The fixture gives 8 digits; fp32 per-token NLL is good to 5e-5.
