@@ -99,7 +99,7 @@ void check_case(const Case& c, at::ScalarType dtype) {
   const Reference wanted = reference(q64, k64, v64, mask_of(c.spans, c.num_queries, c.num_keys, c.window), scale);
   wanted.out.backward(dout64);
 
-  const double computed = dtype == at::kDouble ? 0x1p-52 : 0x1p-23, rounded = unit_of(dtype) / 2;
+  const double computed = computed_unit(dtype), rounded = unit_of(dtype) / 2;
   const std::int64_t group = c.heads / c.kv_heads;
   const double score =
       std::max(1.0, largest(at::einsum("ihe,jhe->hij", {q64, k64.repeat_interleave(group, 1)})) * scale);

@@ -16,6 +16,9 @@ inline double unit_of(at::ScalarType dtype) {
   return dtype == at::kDouble ? 0x1p-52 : dtype == at::kFloat ? 0x1p-23 : 0x1p-7;
 }
 
+/// The unit of the type in which a result of `dtype` is computed.
+inline double computed_unit(at::ScalarType dtype) { return dtype == at::kDouble ? 0x1p-52 : 0x1p-23; }
+
 /// Standard normal values that `dtype` holds exactly.
 inline at::Tensor normal(at::IntArrayRef sizes, at::ScalarType dtype) {
   return at::randn(sizes, at::TensorOptions().dtype(at::kDouble)).to(dtype);

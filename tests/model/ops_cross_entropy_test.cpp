@@ -1,22 +1,16 @@
-// Cross-entropy against a loop in double precision and numeric derivatives; the exponential against the C library; and
-// all op tests again on the instruction sets below the best that this processor has.
+// Cross-entropy against a loop in double precision and numeric derivatives.
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/linspace.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
 #include <string>
 #include <vector>
 
 #include "core/check.h"
-#include "model/ops/cpu/kernels.h"
 #include "model/ops/cross_entropy.h"
 #include "ops_compare.h"
 
@@ -62,7 +56,7 @@ TEST(OpsCrossEntropy, LossAndGradientMatchALoop) {
       // The log-sum-exp, below 32, is computed in double from exponentials good to 2 units, summed 2048 / 16 a lane:
       // 130 units relative in the sum are absolute in its logarithm (worst case; a random walk gives 12), and the loss
       // is rounded once.
-      const double unit = dtype == at::kDouble ? 0x1p-52 : 0x1p-23;
+      const double unit = computed_unit(dtype);
       expect_close(found, losses, 130 * unit, unit, name + " loss");
       // Probabilities inherit that, the rounding of x - lse (32 units / 2) and of exp, relatively.
       expect_close(logits, gradient, 0x1p-126, 160 * unit + unit_of(dtype) / 2, name + " gradient");
@@ -129,7 +123,7 @@ TEST(OpsCrossEntropy, GatherReadsOnlyWhatIsAsked) {
       const at::Tensor row = logits[rows[i].item<std::int64_t>()];
       wanted[i].fill_(row[targets[i].item<std::int64_t>()].to(at::kDouble).item<double>() - naive_log_sum_exp(row));
     }
-    expect_close(found, wanted, 70 * (dtype == at::kDouble ? 0x1p-52 : 0x1p-23), 0,
+    expect_close(found, wanted, 70 * computed_unit(dtype), 0,
                  c10::toString(dtype));  // 1003 / 16 terms a lane
     expect_same_bits(logits, before, "logits");
     EXPECT_THROW(gather_log_softmax(logits, at::full({1}, 6, at::kLong), at::zeros({1}, at::kLong)), core::Fault);
@@ -153,34 +147,6 @@ TEST(OpsCrossEntropy, NumberOfThreadsChangesNoBit) {
     }
   }
   at::set_num_threads(before);
-}
-
-TEST(OpsKernels, ExponentialIsGoodToTwoUnits) {
-  const at::Tensor x = at::linspace(-87.3, 88.3, 1000003, at::kFloat);
-  const at::Tensor wanted = x.to(at::kDouble).exp();
-  cpu::kernel_table().f32.scaled_softmax(x.mutable_data_ptr<float>(), x.numel(), 0.0f, 1.0f);
-  expect_close(x, wanted, 0, 1.2e-7, "exp");
-  float ends[] = {-90, -1e30f, -std::numeric_limits<float>::infinity(), 0, 89, std::nanf("")};
-  cpu::kernel_table().f32.scaled_softmax(ends, 6, 0.0f, 1.0f);
-  EXPECT_TRUE(ends[0] == 0 && ends[1] == 0 && ends[2] == 0 && ends[3] == 1);
-  EXPECT_TRUE(ends[4] == std::numeric_limits<float>::infinity() && std::isnan(ends[5]));
-}
-
-TEST(OpsKernels, OlderInstructionSetsPassTheSameTests) {
-  if (std::getenv("ATEN_CPU_CAPABILITY") != nullptr) {
-    return;  // a run started below
-  }
-  for (const char* capability : {"default", "avx2"}) {
-    const std::string command = std::string("ATEN_CPU_CAPABILITY=") + capability + " \"$(readlink -f /proc/" +
-                                std::to_string(getpid()) + "/exe)\" --gtest_brief=1 --gtest_filter='Ops*' 2>&1";
-    FILE* const pipe = popen(command.c_str(), "r");
-    ASSERT_NE(pipe, nullptr);
-    std::string said;
-    for (int c = fgetc(pipe); c != EOF; c = fgetc(pipe)) {
-      said += static_cast<char>(c);
-    }
-    EXPECT_EQ(pclose(pipe), 0) << command << "\n" << said;
-  }
 }
 
 }  // namespace

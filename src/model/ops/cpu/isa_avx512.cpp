@@ -13,6 +13,8 @@
 // clang-format off
 #include "model/ops/cpu/simd.inc"
 #include "model/ops/cpu/row_kernels.inc"
+#include "model/ops/cpu/gemm.inc"
+#include "model/ops/cpu/attention_lanes.inc"
 #include "model/ops/cpu/attention_kernels.inc"
 #include "model/ops/cpu/table.inc"
 // clang-format on
