@@ -1,0 +1,127 @@
+// Bad input through the program: exit code 2 and a message that says what and where, on every rank, and nothing
+// half-written left.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "core/files.h"
+#include "program.h"
+
+namespace allreco::cli {
+namespace {
+
+using namespace testing;
+namespace fs = std::filesystem;
+
+class BadInput : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write("rows.jsonl",
+          "{\"input_ids\":[1,2,3,4],\"labels\":[-100,-100,3,4]}\n{\"input_ids\":[1,5,6],\"labels\":[-100,5,6]}\n");
+    const auto outcome = run_program(
+        0, "prepare --tokens " + (scratch_ / "rows.jsonl") + " --vocab_size 512 --output_dir " + (scratch_ / "DS"));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
+  }
+  void write(const std::string& name, const std::string& text) { core::write_file_atomically(scratch_ / name, text); }
+  std::string train(const std::string& dataset, const std::string& model, const std::string& options = "") const {
+    return fmt::format("train --model_name_or_path {} --dataset {} --output_dir {} --max_steps 2 --save_strategy no {}",
+                       model, dataset, scratch_ / "OUT", options);
+  }
+  /// Fails with 2 within seconds, says `parts`, leaves no `left`.
+  static void expect_refused(const std::string& command, const std::vector<std::string>& parts,
+                             const std::string& left) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto outcome = run_shell(command);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+    for (const auto& part : parts)
+      EXPECT_NE(outcome.output.find(part), std::string::npos) << part << " not in: " << outcome.output;
+    EXPECT_TRUE(left.empty() || !fs::exists(left)) << left << " was left behind";
+  }
+  const std::string model_ = source("examples/stories260k").string();
+  Scratch scratch_;
+};
+
+TEST_F(BadInput, OptionsAndConfigFiles) {
+  write("typo.cfg", "learning_rat = 1e-3\n");
+  expect_refused(program(2, train(scratch_ / "DS", model_, "--config " + (scratch_ / "typo.cfg"))),
+                 {"learning_rat", "learning_rate", "typo.cfg"}, scratch_ / "OUT");
+  expect_refused(program(0, "trian"), {"trian", "train"}, "");
+  expect_refused(program(0, train(scratch_ / "DS", model_, "--dtype float8")), {"dtype", "float8", "bfloat16"},
+                 scratch_ / "OUT");
+}
+
+TEST_F(BadInput, RawFilesOfPrepare) {
+  const std::string reviews = source("examples/gift-cards/reviews.json.gz").string();
+  const std::string metadata = source("examples/gift-cards/metadata.json.gz").string();
+  const auto prepare = [&](const std::string& r, const std::string& options) {
+    return program(0, fmt::format("prepare --reviews {} --metadata {} --tokenizer {} --output_dir {} {}", r, metadata,
+                                  model_, scratch_ / "NEW", options));
+  };
+  expect_refused(prepare("/nowhere/reviews.json.gz", ""), {"/nowhere/reviews.json.gz"}, scratch_ / "NEW");
+  const std::string bytes = core::read_file(reviews);
+  write("cut.json.gz", bytes.substr(0, bytes.size() / 2));
+  expect_refused(prepare(scratch_ / "cut.json.gz", ""), {"cut.json.gz"}, scratch_ / "NEW");
+  expect_refused(prepare(reviews, "--min_history 1000"), {"no example is left", "shoppers_with_too_few_purchases 458"},
+                 scratch_ / "NEW");
+
+  std::string rows = core::read_file(scratch_ / "rows.jsonl");
+  write("bad.jsonl", rows + "{\"input_ids\": [1,\n");
+  expect_refused(program(0, fmt::format("prepare --tokens {} --vocab_size 512 --output_dir {}", scratch_ / "bad.jsonl",
+                                        scratch_ / "NEW")),
+                 {"bad.jsonl", "3"}, scratch_ / "NEW");
+  for (int i = 0; i < 8; ++i) rows += rows;  // one bad line among 512 is below the share that ends the run
+  write("mostly.jsonl", rows + "{\"input_ids\": [1,\n");
+  const auto counted = run_program(0, fmt::format("prepare --tokens {} --vocab_size 512 --output_dir {}",
+                                                  scratch_ / "mostly.jsonl", scratch_ / "NEW"));
+  EXPECT_EQ(counted.exit_code, 0) << counted.output;
+  EXPECT_NE(counted.output.find("513"), std::string::npos) << counted.output;
+}
+
+TEST_F(BadInput, DatasetsThatWereDamagedOrBelongElsewhere) {
+  const fs::path shard = scratch_.path() / "DS/train-00000-of-00001.h5";
+  const std::string bytes = core::read_file(shard);
+  core::write_file_atomically(shard, bytes.substr(0, bytes.size() - 7));
+  expect_refused(program(2, train(scratch_ / "DS", model_)), {"train-00000-of-00001.h5"}, scratch_ / "OUT");
+  std::string flipped = bytes;
+  flipped[bytes.size() / 2] = static_cast<char>(flipped[bytes.size() / 2] ^ 1);
+  core::write_file_atomically(shard, flipped);
+  expect_refused(program(2, train(scratch_ / "DS", model_)), {"train-00000-of-00001.h5"}, scratch_ / "OUT");
+
+  write("prompts.jsonl",
+        "{\"prompt\":\"a\",\"output\":\"b\"}\n{\"prompt\":\"c\",\"output\":\"d\"}\n{\"prompt\":\"e\",\"output\":\"f\"}"
+        "\n");
+  const std::string other = source("tests/fixtures/tokenizer/mistral-7b-v0.1-tokenizer.model").string();
+  ASSERT_TRUE(fs::exists(other));
+  const auto prepared = run_program(0, fmt::format("prepare --prompts {} --tokenizer {} --output_dir {}",
+                                                   scratch_ / "prompts.jsonl", other, scratch_ / "MISTRAL"));
+  ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
+  expect_refused(program(0, train(scratch_ / "MISTRAL", model_)), {"tokenizer"}, scratch_ / "OUT");
+}
+
+TEST_F(BadInput, ModelsThatLie) {
+  fs::copy(model_, scratch_ / "M");
+  std::string bytes = core::read_file(scratch_ / "M/model.safetensors");
+  bytes[0] = bytes[1] = bytes[2] = '\xff';  // a header longer than the file
+  write("M/model.safetensors", bytes);
+  expect_refused(program(2, train(scratch_ / "DS", scratch_ / "M")), {"model.safetensors"}, scratch_ / "OUT");
+}
+
+TEST_F(BadInput, OutputDirectoryOfAnotherRun) {
+  const auto first = run_program(0, train(scratch_ / "DS", model_));
+  ASSERT_EQ(first.exit_code, 0) << first.output;
+  const std::string adapter = core::read_file(scratch_ / "OUT/adapter_model.safetensors");
+  expect_refused(program(2, train(scratch_ / "DS", model_, "--seed 7")), {"OUT", "overwrite_output_dir"}, "");
+  EXPECT_EQ(core::read_file(scratch_ / "OUT/adapter_model.safetensors"), adapter);
+}
+
+TEST_F(BadInput, AFileMissingOnOneRankOnly) {
+  const std::string own = "sh -c 'exec " + std::string(ALLRECO_BINARY) + " " +
+                          train((scratch_ / "DS") + "$OMPI_COMM_WORLD_RANK", model_) + "'";
+  fs::copy(scratch_ / "DS", scratch_ / "DS0", fs::copy_options::recursive);
+  expect_refused("mpirun --oversubscribe --bind-to none -n 2 " + own, {"rank 1", "DS1"}, scratch_ / "OUT");
+}
+
+}  // namespace
+}  // namespace allreco::cli

@@ -1,0 +1,81 @@
+// Runs the program as a user does, and reads what it wrote.
+#pragma once
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "core/check.h"
+#include "core/json.h"
+
+namespace allreco::cli::testing {
+
+struct Outcome {
+  int exit_code = -1;
+  std::string output;  // stdout and stderr
+};
+
+/// Runs a shell command.
+inline Outcome run_shell(const std::string& command) {
+  FILE* pipe = ::popen(("( " + command + " ) 2>&1").c_str(), "r");
+  core::require(pipe != nullptr, "popen failed");
+  Outcome outcome;
+  std::array<char, 4096> buffer{};
+  for (size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+    outcome.output.append(buffer.data(), n);
+  const int status = ::pclose(pipe);
+  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return outcome;
+}
+
+/// `allreco <arguments>`, alone (ranks 0) or under mpirun.
+inline std::string program(int ranks, const std::string& arguments) {
+  const std::string alone = std::string(ALLRECO_BINARY) + " " + arguments;
+  if (ranks == 0) return alone;
+  return "mpirun --oversubscribe --bind-to none -n " + std::to_string(ranks) + " " + alone;
+}
+inline Outcome run_program(int ranks, const std::string& arguments) { return run_shell(program(ranks, arguments)); }
+
+/// The lines of metrics.jsonl that carry a training loss.
+inline std::vector<core::Json> training_metrics(const std::filesystem::path& output_dir) {
+  std::ifstream file(output_dir / "metrics.jsonl");
+  std::vector<core::Json> lines;
+  for (std::string line; std::getline(file, line);) {
+    core::Json json = core::Json::parse(line);
+    if (json.contains("loss")) lines.push_back(std::move(json));
+  }
+  return lines;
+}
+
+inline std::filesystem::path source(const std::string& relative) {
+  return std::filesystem::path(ALLRECO_SOURCE_DIR) / relative;
+}
+inline std::filesystem::path golden(const std::string& relative) { return source("tests/fixtures/golden/" + relative); }
+
+/// An empty directory that goes away with the object.
+class Scratch {
+ public:
+  Scratch() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "allreco-XXXXXX").string();
+    core::require(::mkdtemp(pattern.data()) != nullptr, "cannot make a temporary directory");
+    path_ = pattern;
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace allreco::cli::testing
