@@ -116,6 +116,23 @@ TEST_F(BadInput, OutputDirectoryOfAnotherRun) {
   EXPECT_EQ(core::read_file(scratch_ / "OUT/adapter_model.safetensors"), adapter);
 }
 
+// A tmpfs of 200 KiB in a mount namespace of its own: the adapter (370 KB) does not fit.
+TEST_F(BadInput, FullDiskWhileSaving) {
+  const std::string tiny = scratch_ / "tiny";
+  fs::create_directory(tiny);
+  const std::string mounted = "unshare -m sh -c \"mount -t tmpfs -o size=200k none " + tiny + " && ";
+  if (run_shell(mounted + "true\"").exit_code != 0)
+    GTEST_SKIP() << "this user may not mount; data.DiskFull tests the same with a file size limit";
+  const std::string command = program(
+      2, fmt::format("train --model_name_or_path {} --dataset {} --output_dir {}/OUT --max_steps 2 --save_steps 1",
+                     model_, scratch_ / "DS", tiny));
+  const auto outcome = run_shell(mounted + "(" + command + "); echo code $?; find " + tiny + "/OUT\"");
+  EXPECT_NE(outcome.output.find("code 2"), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.output.find("No space left on device"), std::string::npos) << outcome.output;
+  EXPECT_EQ(outcome.output.find("OUT/checkpoint-1\n"), std::string::npos) << outcome.output;
+  EXPECT_EQ(outcome.output.find("OUT/adapter_model"), std::string::npos) << outcome.output;
+}
+
 TEST_F(BadInput, AFileMissingOnOneRankOnly) {
   const std::string own = "sh -c 'exec " + std::string(ALLRECO_BINARY) + " " +
                           train((scratch_ / "DS") + "$OMPI_COMM_WORLD_RANK", model_) + "'";
