@@ -83,7 +83,7 @@ void OptionList::add_option(Option option) {
   options_.push_back(std::move(option));
 }
 
-void OptionList::add(const std::string& name, std::string& field, const std::string& help, Allowed allowed) {
+void OptionList::add(const std::string& name, std::string& field, const std::string& help, const Allowed& allowed) {
   add_option({name, help, range_text(allowed),
               [name, &field, allowed](const std::string& value) {
                 const auto& choices = allowed.choices;
@@ -94,7 +94,7 @@ void OptionList::add(const std::string& name, std::string& field, const std::str
               [&field] { return field; }, "", false});
 }
 
-void OptionList::add(const std::string& name, std::int64_t& field, const std::string& help, Allowed allowed) {
+void OptionList::add(const std::string& name, std::int64_t& field, const std::string& help, const Allowed& allowed) {
   add_option({name, help, range_text(allowed),
               [name, &field, allowed](const std::string& value) {
                 const auto number = parse_number<std::int64_t>(name, value, "a whole number");
@@ -112,7 +112,7 @@ void OptionList::add(const std::string& name, std::uint64_t& field, const std::s
               [&field] { return std::to_string(field); }, "", false});
 }
 
-void OptionList::add(const std::string& name, double& field, const std::string& help, Allowed allowed) {
+void OptionList::add(const std::string& name, double& field, const std::string& help, const Allowed& allowed) {
   add_option({name, help, range_text(allowed),
               [name, &field, allowed](const std::string& value) {
                 const auto number = parse_number<double>(name, value, "a number");

@@ -24,10 +24,10 @@ class OptionList {
   OptionList(std::string usage, std::string description);
 
   /// Binds `field`; its present value is the default. Names use underscores. Help is one or two plain sentences.
-  void add(const std::string& name, std::string& field, const std::string& help, Allowed allowed = {});
-  void add(const std::string& name, std::int64_t& field, const std::string& help, Allowed allowed = {});
+  void add(const std::string& name, std::string& field, const std::string& help, const Allowed& allowed = {});
+  void add(const std::string& name, std::int64_t& field, const std::string& help, const Allowed& allowed = {});
   void add(const std::string& name, std::uint64_t& field, const std::string& help);
-  void add(const std::string& name, double& field, const std::string& help, Allowed allowed = {});
+  void add(const std::string& name, double& field, const std::string& help, const Allowed& allowed = {});
   void add(const std::string& name, bool& field, const std::string& help);
   /// A comma-separated list.
   void add(const std::string& name, std::vector<std::string>& field, const std::string& help);

@@ -106,7 +106,7 @@ void warn_of_dataset(const Json& dataset, std::vector<std::string>& warnings) {
   if (const auto count = dataset["num_examples_beyond_context"].get<std::int64_t>(); count > 0)
     warnings.push_back(fmt::format("{} examples are longer than the model's context (max_position_embeddings)", count));
   if (dataset["split_by"] == "random")
-    warnings.push_back(
+    warnings.emplace_back(
         "the split is random: the same shoppers and their later purchases are in train; a split by time is the honest "
         "one");
   if (dataset["num_examples_evaluated"] != dataset["num_examples"])

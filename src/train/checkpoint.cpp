@@ -85,7 +85,7 @@ std::map<std::string, std::string> read_sums(const fs::path& path) {
   return sums;
 }
 
-void copy_moment(const model::SafetensorsFile& file, const std::string& name, at::Tensor target) {
+void copy_moment(const model::SafetensorsFile& file, const std::string& name, const at::Tensor& target) {
   const at::Tensor saved = file.tensor(name);
   if (saved.sizes() != target.sizes() || saved.scalar_type() != target.scalar_type()) {
     core::user_error("{}: the tensor {} has another shape or dtype than this run's LoRA factor", file.path().string(),

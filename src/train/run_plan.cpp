@@ -10,7 +10,8 @@ namespace allreco::train {
 double RunPlan::epoch_after(std::int64_t completed_steps) const {
   if (completed_steps == 0) return 0;
   const std::int64_t last = completed_steps - 1;
-  return static_cast<double>(last / steps_per_epoch) +
+  const std::int64_t whole_epochs = last / steps_per_epoch;
+  return static_cast<double>(whole_epochs) +
          static_cast<double>(last % steps_per_epoch + 1) / static_cast<double>(steps_per_epoch);
 }
 
