@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cli::shorten_spinning(argv);
   cli::set_up_allocator();
   try {
     return run(argc, argv);

@@ -3,10 +3,18 @@
 #include <ATen/Parallel.h>
 #include <malloc.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace allreco::cli {
+
+void shorten_spinning(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  if (::setenv("GOMP_SPINCOUNT", "1000", 1) == 0) ::execv("/proc/self/exe", argv);
+  // Where exec is not possible the program is only slower: go on.
+}
 
 std::int64_t set_up_threads(std::int64_t threads, int ranks_on_node) {
   if (threads == 0) {

@@ -18,7 +18,7 @@ std::string sampled_hash(const at::Tensor& tensor) {
   if (bytes.size() <= kNumBlocks * kBlockBytes) return core::sha256_of_bytes(bytes);
   std::string sample;
   const size_t last = bytes.size() - kBlockBytes;
-  for (size_t i = 0; i < kNumBlocks; ++i) sample += bytes.substr(last / (kNumBlocks - 1) * i, kBlockBytes);
+  for (size_t i = 0; i + 1 < kNumBlocks; ++i) sample += bytes.substr(last / (kNumBlocks - 1) * i, kBlockBytes);
   sample += bytes.substr(last);
   return core::sha256_of_bytes(sample);
 }
