@@ -60,6 +60,14 @@ void bind(OptionList& list, train::TrainConfig& c) {
            "End with the best checkpoint's adapter, not the last's.");
   list.add("metric_for_best_model", c.metric_for_best_model, "What makes a checkpoint the best.");
   list.add("greater_is_better", c.greater_is_better, "Whether more of that metric is better.");
+  list.add("deterministic", c.deterministic,
+           "The same bits on every number of ranks that divides virtual_shards, with the same threads per rank.");
+  list.add(
+      "virtual_shards", c.virtual_shards,
+      "With deterministic: the parts of a global batch whose gradients are summed in a fixed tree; a power of two.",
+      at_least(1));
+  list.add("overlap_grad_reduce", c.overlap_grad_reduce,
+           "Sum a layer's gradients over the ranks while backward goes on; false: after it.");
   list.add("ddp_timeout", c.ddp_timeout, "Seconds that a rank waits for another before the run ends.", at_least(0.1));
 }
 

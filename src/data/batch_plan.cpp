@@ -73,16 +73,21 @@ std::vector<std::vector<std::int64_t>> deal_by_cost(const std::vector<std::int64
   return parts;
 }
 
-std::vector<std::vector<std::int64_t>> micro_batches_of_rank(const GlobalBatch& batch,
-                                                             const std::function<double(std::int64_t)>& cost_of,
-                                                             std::int64_t rank, std::int64_t world_size,
-                                                             std::int64_t per_device_batch_size) {
-  core::require(rank >= 0 && rank < world_size && per_device_batch_size > 0,
-                "a rank of the world, a size of micro-batches");
-  const auto parts = deal_by_cost(batch.samples, cost_of, world_size);
-  const std::vector<std::int64_t>& own = parts[static_cast<size_t>(rank)];
-  if (own.empty()) return {};
-  return deal_by_cost(own, cost_of, ceil_div(static_cast<std::int64_t>(own.size()), per_device_batch_size));
+std::vector<MicroBatches> micro_batches_of_shards(const GlobalBatch& batch,
+                                                  const std::function<double(std::int64_t)>& cost_of,
+                                                  std::int64_t num_shards, std::int64_t first, std::int64_t count,
+                                                  std::int64_t per_device_batch_size) {
+  core::require(first >= 0 && count >= 0 && first + count <= num_shards && per_device_batch_size > 0,
+                "shards of the batch, a size of micro-batches");
+  const auto parts = deal_by_cost(batch.samples, cost_of, num_shards);
+  std::vector<MicroBatches> shards;
+  for (std::int64_t shard = first; shard < first + count; ++shard) {
+    const std::vector<std::int64_t>& own = parts[static_cast<size_t>(shard)];
+    MicroBatches& micro_batches = shards.emplace_back();
+    if (own.empty()) continue;
+    micro_batches = deal_by_cost(own, cost_of, ceil_div(std::ssize(own), per_device_batch_size));
+  }
+  return shards;
 }
 
 }  // namespace allreco::data

@@ -36,11 +36,13 @@ std::vector<std::vector<std::int64_t>> deal_by_cost(const std::vector<std::int64
                                                     const std::function<double(std::int64_t)>& cost_of,
                                                     std::int64_t num_parts);
 
-/// The micro-batches of `rank`: its part of the batch, cut again by cost into ceil(samples / per_device_batch_size)
-/// micro-batches. Empty when it has none.
-std::vector<std::vector<std::int64_t>> micro_batches_of_rank(const GlobalBatch& batch,
-                                                             const std::function<double(std::int64_t)>& cost_of,
-                                                             std::int64_t rank, std::int64_t world_size,
-                                                             std::int64_t per_device_batch_size);
+using MicroBatches = std::vector<std::vector<std::int64_t>>;
+
+/// The parts of the batch dealt to `num_shards` shards, each cut again by cost into ceil(samples /
+/// per_device_batch_size) micro-batches: those of shards [first, first + count). A shard without samples has none.
+std::vector<MicroBatches> micro_batches_of_shards(const GlobalBatch& batch,
+                                                  const std::function<double(std::int64_t)>& cost_of,
+                                                  std::int64_t num_shards, std::int64_t first, std::int64_t count,
+                                                  std::int64_t per_device_batch_size);
 
 }  // namespace allreco::data

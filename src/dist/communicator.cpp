@@ -23,6 +23,7 @@ class SelfCommunicator final : public Communicator {
     check_reducible(tensor);
     return std::make_unique<DoneWork>();
   }
+  std::unique_ptr<Work> start_tree_sum(at::Tensor tensor) override { return start_all_reduce_sum(std::move(tensor)); }
   void broadcast(at::Tensor tensor, int root) override { check_broadcastable(tensor, root, 1); }
 };
 
@@ -41,6 +42,11 @@ void check_reducible(const at::Tensor& tensor) {
   if (tensor.numel() > kMaxCount)
     core::fault("all_reduce_sum takes at most {} elements at once, not {}: reduce it in slices", kMaxCount,
                 tensor.numel());
+}
+
+void check_tree_world(int world_size) {
+  if ((world_size & (world_size - 1)) != 0)
+    core::fault("a tree sum needs a number of ranks that is a power of two, not {}", world_size);
 }
 
 void check_broadcastable(const at::Tensor& tensor, int root, int world_size) {

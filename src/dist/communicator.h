@@ -33,7 +33,11 @@ class Communicator {
   /// wait() has returned. `tensor`: contiguous, float32, float64 or int64, fewer than 2^31 elements, on this plane's
   /// device.
   virtual std::unique_ptr<Work> start_all_reduce_sum(at::Tensor tensor) = 0;
-  /// The same, done on return.
+  /// The same sum in a fixed order, by recursive doubling: neighbours add theirs, then pairs of neighbours, and so on.
+  /// Its bits are those of a binary tree over the ranks, so 2^n ranks that each hold the sum of a subtree give the same
+  /// bits for every n. More traffic than start_all_reduce_sum. REQUIRES a world size that is a power of two.
+  virtual std::unique_ptr<Work> start_tree_sum(at::Tensor tensor) = 0;
+  /// start_all_reduce_sum, done on return.
   void all_reduce_sum(at::Tensor tensor);
   /// In place: the root's contents on every rank, on return. Contiguous, any dtype, less than 2 GiB, on this plane's
   /// device.
@@ -46,6 +50,7 @@ std::unique_ptr<Communicator> make_self_communicator();
 
 /// The checks that every plane shares; a Fault says what is wrong with the tensor.
 void check_reducible(const at::Tensor& tensor);
+void check_tree_world(int world_size);
 void check_broadcastable(const at::Tensor& tensor, int root, int world_size);
 
 }  // namespace allreco::dist

@@ -7,8 +7,8 @@
 namespace allreco::dist {
 
 GradientReducer::GradientReducer(Communicator& communicator, const at::Tensor& gradients,
-                                 std::vector<GradientBucket> slices, std::int64_t min_bucket_bytes)
-    : communicator_(communicator), num_slices_(std::ssize(slices)) {
+                                 std::vector<GradientBucket> slices, std::int64_t min_bucket_bytes, SumOrder order)
+    : communicator_(communicator), order_(order), num_slices_(std::ssize(slices)) {
   core::require(gradients.dim() == 1 && gradients.is_contiguous(), "gradients must be one flat, contiguous buffer");
   std::int64_t begin = 0;
   std::int64_t end = 0;
@@ -43,7 +43,8 @@ void GradientReducer::start_completed(std::int64_t num_slices_done) {
   while (under_way_.size() < buckets_.size()) {
     const Bucket& next = buckets_[under_way_.size()];
     if (next.last_slice >= num_slices_done) return;
-    under_way_.push_back(communicator_.start_all_reduce_sum(next.view));
+    under_way_.push_back(order_ == SumOrder::tree ? communicator_.start_tree_sum(next.view)
+                                                  : communicator_.start_all_reduce_sum(next.view));
   }
 }
 

@@ -17,6 +17,9 @@ struct GradientBucket {
   std::int64_t end = 0;
 };
 
+/// How the sum over the ranks is made: fastest, or in a fixed tree (Communicator::start_tree_sum).
+enum class SumOrder { fastest, tree };
+
 /// Use, per optimiser step: in the last micro-batch layer_done(i) for i = 0, 1, ... in the order in which backward
 /// completes them, then finish(). A rank without samples may call finish() alone: it starts what is left. Buckets and
 /// their order are the same on every rank and do not depend on overlap, so neither do the bits of the result. The
@@ -27,7 +30,7 @@ class GradientReducer {
   /// adjacent and cover the buffer. Neighbours are joined until a bucket has `min_bucket_bytes`; the last bucket may be
   /// smaller.
   GradientReducer(Communicator& communicator, const at::Tensor& gradients, std::vector<GradientBucket> slices,
-                  std::int64_t min_bucket_bytes = std::int64_t{1} << 20);
+                  std::int64_t min_bucket_bytes = std::int64_t{1} << 20, SumOrder order = SumOrder::fastest);
 
   /// Starts every bucket that is now complete and lets those under way advance. With `overlap` off, finish() starts
   /// them all. Never blocks.
@@ -50,6 +53,7 @@ class GradientReducer {
   Communicator& communicator_;
   std::vector<Bucket> buckets_;
   std::vector<std::unique_ptr<Work>> under_way_;  // of buckets 0 ... under_way_.size() - 1
+  SumOrder order_;
   std::int64_t num_slices_ = 0;
   std::int64_t num_done_ = 0;
   bool overlap_ = true;

@@ -1,5 +1,6 @@
 #include "dist/mpi_communicator.h"
 
+#include <ATen/ops/empty_like.h>
 #include <mpi.h>
 
 #include <vector>
@@ -16,6 +17,8 @@ struct Pending {
   MPI_Request request = MPI_REQUEST_NULL;
 };
 using Abandoned = std::vector<std::shared_ptr<Pending>>;
+
+constexpr int kNumTags = 32768;  // every MPI has as many; far more than operations under way at once
 
 class MpiWork final : public Work {
  public:
@@ -51,6 +54,73 @@ MPI_Datatype datatype_of(const at::Tensor& tensor) {
   return tensor.scalar_type() == at::kDouble ? MPI_DOUBLE : MPI_INT64_T;
 }
 
+/// A tree sum under way: level by level, this rank swaps its sum so far with the rank whose number differs in one bit.
+/// Both then add the same two numbers, and addition commutes, so both hold the same bits.
+class MpiTreeWork final : public Work {
+ public:
+  /// `tag`: of this operation alone, since another one's levels may overtake it.
+  MpiTreeWork(at::Tensor tensor, MPI_Comm comm, int rank, int world_size, int tag, Watchdog& watchdog,
+              Abandoned& abandoned)
+      : tensor_(std::move(tensor)),
+        comm_(comm),
+        rank_(rank),
+        world_size_(world_size),
+        tag_(tag),
+        watchdog_(watchdog),
+        abandoned_(abandoned) {
+    start_level();
+  }
+
+  ~MpiTreeWork() override {
+    if (!receive_) return;
+    abandoned_.push_back(std::move(send_));
+    abandoned_.push_back(std::move(receive_));
+  }
+
+  bool poll() override {
+    while (receive_) {
+      int sent = 0, received = 0;
+      check_mpi(MPI_Test(&send_->request, &sent, MPI_STATUS_IGNORE), "all_reduce_sum");
+      check_mpi(MPI_Test(&receive_->request, &received, MPI_STATUS_IGNORE), "all_reduce_sum");
+      if (!sent || !received) return false;
+      tensor_.add_(receive_->tensor);
+      distance_ *= 2;
+      start_level();
+    }
+    return true;
+  }
+
+  void wait() override {
+    watchdog_.wait("all_reduce_sum", [this] { return poll(); });
+  }
+
+ private:
+  void start_level() {
+    if (distance_ >= world_size_) {
+      send_.reset();
+      receive_.reset();
+      return;
+    }
+    const at::Tensor theirs = receive_ ? receive_->tensor : at::empty_like(tensor_);
+    send_ = std::make_shared<Pending>(Pending{tensor_});
+    receive_ = std::make_shared<Pending>(Pending{theirs});
+    const int partner = rank_ ^ distance_;
+    const int count = static_cast<int>(tensor_.numel());
+    check_mpi(MPI_Irecv(theirs.data_ptr(), count, datatype_of(tensor_), partner, tag_, comm_, &receive_->request),
+              "MPI_Irecv");
+    check_mpi(MPI_Isend(tensor_.data_ptr(), count, datatype_of(tensor_), partner, tag_, comm_, &send_->request),
+              "MPI_Isend");
+  }
+
+  at::Tensor tensor_;
+  MPI_Comm comm_;
+  int rank_, world_size_, tag_;
+  int distance_ = 1;
+  std::shared_ptr<Pending> send_, receive_;  // null when all levels are done
+  Watchdog& watchdog_;
+  Abandoned& abandoned_;
+};
+
 class MpiCommunicator final : public Communicator {
  public:
   explicit MpiCommunicator(Watchdog& watchdog) : watchdog_(watchdog) {
@@ -74,6 +144,16 @@ class MpiCommunicator final : public Communicator {
     return std::make_unique<MpiWork>("all_reduce_sum", pending, watchdog_, abandoned_);
   }
 
+  std::unique_ptr<Work> start_tree_sum(at::Tensor tensor) override {
+    check_reducible(tensor);
+    check_on_cpu(tensor);
+    check_tree_world(world_size_);
+    watchdog_.begin("all_reduce_sum");
+    next_tag_ = (next_tag_ + 1) % kNumTags;
+    return std::make_unique<MpiTreeWork>(std::move(tensor), comm_, rank_, world_size_, next_tag_, watchdog_,
+                                         abandoned_);
+  }
+
   void broadcast(at::Tensor tensor, int root) override {
     check_broadcastable(tensor, root, world_size_);
     check_on_cpu(tensor);
@@ -94,6 +174,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_ = MPI_COMM_NULL;  // freed by MPI_Finalize
   int rank_ = 0;
   int world_size_ = 1;
+  int next_tag_ = 0;  // all ranks start the same operations in the same order, so they agree
   Abandoned abandoned_;
 };
 

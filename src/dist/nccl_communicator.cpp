@@ -1,6 +1,7 @@
 #include "dist/nccl_communicator.h"
 
 #include <ATen/cuda/CUDAEvent.h>
+#include <ATen/ops/empty_like.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
@@ -151,6 +152,22 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
+  std::unique_ptr<Work> start_tree_sum(at::Tensor tensor) override {
+    check_reducible(tensor);
+    check_tree_world(world_size_);
+    const at::Tensor theirs = at::empty_like(tensor);
+    c10::cuda::CUDACachingAllocator::recordStream(theirs.storage().data_ptr(), stream_);
+    return start("all_reduce_sum", std::move(tensor), [this, theirs](const at::Tensor& t) {
+      for (int distance = 1; distance < world_size_; distance *= 2) {
+        if (const ncclResult_t result = swap_with(rank_ ^ distance, t, theirs); result != ncclSuccess) return result;
+        handle_.settle("all_reduce_sum");
+        const c10::cuda::CUDAStreamGuard on_stream(stream_);
+        t.add_(theirs);
+      }
+      return ncclSuccess;
+    });
+  }
+
   void broadcast(at::Tensor tensor, int root) override {
     check_broadcastable(tensor, root, world_size_);
     start("broadcast", std::move(tensor), [this, root](const at::Tensor& t) {
@@ -159,6 +176,18 @@ class NcclCommunicator final : public Communicator {
   }
 
  private:
+  /// Sends `mine` to the partner and receives its tensor into `theirs`, on NCCL's own stream.
+  ncclResult_t swap_with(int partner, const at::Tensor& mine, const at::Tensor& theirs) {
+    const auto count = static_cast<size_t>(mine.numel());
+    check_nccl(ncclGroupStart(), "ncclGroupStart", handle_.get());
+    check_nccl(ncclSend(mine.data_ptr(), count, datatype_of(mine), partner, handle_.get(), stream_.stream()),
+               "ncclSend", handle_.get());
+    check_nccl(ncclRecv(theirs.data_ptr(), count, datatype_of(theirs), partner, handle_.get(), stream_.stream()),
+               "ncclRecv", handle_.get());
+    const ncclResult_t result = ncclGroupEnd();
+    return result == ncclInProgress ? ncclSuccess : result;
+  }
+
   /// Behind what torch's current stream holds now, on NCCL's own stream.
   template <class Issue>
   std::unique_ptr<Work> start(const char* operation, at::Tensor tensor, Issue issue) {

@@ -113,6 +113,8 @@ void check_output(const TrainConfig& c) {
         c.resume_from_checkpoint);
   }
   check_range("ddp_timeout", c.ddp_timeout, 0.1, 1e9);
+  if (c.virtual_shards < 1 || c.virtual_shards > 4096 || (c.virtual_shards & (c.virtual_shards - 1)) != 0)
+    core::user_error("virtual_shards = {}: expected a power of two of at most 4096", c.virtual_shards);
 }
 
 }  // namespace

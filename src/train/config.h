@@ -56,7 +56,10 @@ struct TrainConfig {
   std::string metric_for_best_model = "eval_loss";  // what makes a checkpoint the best
   bool greater_is_better = false;                   // direction of that metric
   // ranks
-  double ddp_timeout = 600;  // seconds that a rank waits for another before the run ends
+  bool deterministic = false;       // the same bits for every world size that divides virtual_shards
+  std::int64_t virtual_shards = 8;  // with deterministic: the parts that a global batch is cut into, a power of two
+  bool overlap_grad_reduce = true;  // sum a layer's gradients over the ranks while backward goes on
+  double ddp_timeout = 600;         // seconds that a rank waits for another before the run ends
 
   std::int64_t eval_interval() const { return eval_steps > 0 ? eval_steps : logging_steps; }
   AdamWConfig adamw() const { return {adam_beta1, adam_beta2, adam_epsilon, weight_decay}; }

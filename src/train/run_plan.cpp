@@ -32,15 +32,29 @@ RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64
   return plan;
 }
 
+Sharding sharding_of(const TrainConfig& config, std::int64_t rank, std::int64_t world_size) {
+  if (!config.deterministic) return {.num_shards = world_size, .first = rank, .count = 1};
+  if (config.virtual_shards % world_size != 0) {
+    std::string sizes;
+    for (std::int64_t size = 1; size <= config.virtual_shards; size *= 2)
+      sizes += fmt::format("{}{}", size > 1 ? ", " : "", size);
+    core::user_error(
+        "deterministic = true with virtual_shards = {}: {} ranks cannot share them evenly; start {} ranks, or give "
+        "another virtual_shards (which gives other bits)",
+        config.virtual_shards, world_size, sizes);
+  }
+  const std::int64_t count = config.virtual_shards / world_size;
+  return {.num_shards = config.virtual_shards, .first = rank * count, .count = count};
+}
+
 StepPlanner::StepPlanner(const data::Dataset& dataset, const model::ModelConfig& model, const TrainConfig& config,
-                         const RunPlan& run, std::int64_t rank, std::int64_t world_size)
+                         const RunPlan& run, const Sharding& sharding)
     : dataset_(dataset),
       order_(dataset.size(), config.seed, config.shuffle_dataset),
       cost_(cost_model_of(model)),
       global_batch_size_(run.global_batch_size),
       per_device_batch_size_(config.per_device_train_batch_size),
-      rank_(rank),
-      world_size_(world_size) {}
+      sharding_(sharding) {}
 
 StepPlan StepPlanner::plan(std::int64_t step) const {
   const data::GlobalBatch batch = data::global_batch_of_step(order_, global_batch_size_, step);
@@ -54,7 +68,8 @@ StepPlan StepPlanner::plan(std::int64_t step) const {
                      step + 1, batch.samples.size());
   }
   const auto cost_of = [&](std::int64_t sample) { return cost_.of(dataset_.length(sample)); };
-  plan.micro_batches = data::micro_batches_of_rank(batch, cost_of, rank_, world_size_, per_device_batch_size_);
+  plan.shards = data::micro_batches_of_shards(batch, cost_of, sharding_.num_shards, sharding_.first, sharding_.count,
+                                              per_device_batch_size_);
   return plan;
 }
 

@@ -31,15 +31,24 @@ RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64
 
 /// One optimiser step as a rank sees it.
 struct StepPlan {
-  std::int64_t tokens = 0;             // of the whole global batch
-  std::int64_t supervised_tokens = 0;  // of the whole global batch: every rank's loss is divided by it
-  std::vector<std::vector<std::int64_t>> micro_batches;  // this rank's samples
+  std::int64_t tokens = 0;                 // of the whole global batch
+  std::int64_t supervised_tokens = 0;      // of the whole global batch: every rank's loss is divided by it
+  std::vector<data::MicroBatches> shards;  // this rank's samples, by virtual shard
 };
+
+/// How a global batch is cut and who computes what. Without determinism every rank is one shard.
+struct Sharding {
+  std::int64_t num_shards = 1;
+  std::int64_t first = 0;  // this rank's shards are [first, first + count)
+  std::int64_t count = 1;
+};
+/// UserError, naming the world sizes that would do, when the virtual shards cannot be shared evenly.
+Sharding sharding_of(const TrainConfig& config, std::int64_t rank, std::int64_t world_size);
 
 class StepPlanner {
  public:
   StepPlanner(const data::Dataset& dataset, const model::ModelConfig& model, const TrainConfig& config,
-              const RunPlan& run, std::int64_t rank, std::int64_t world_size);
+              const RunPlan& run, const Sharding& sharding);
   /// UserError when the whole batch has no supervised token.
   StepPlan plan(std::int64_t step) const;
 
@@ -47,7 +56,8 @@ class StepPlanner {
   const data::Dataset& dataset_;
   data::SampleOrder order_;
   data::CostModel cost_;
-  std::int64_t global_batch_size_, per_device_batch_size_, rank_, world_size_;
+  std::int64_t global_batch_size_, per_device_batch_size_;
+  Sharding sharding_;
 };
 
 /// Relative time of an example: multiply-adds of a layer's projections (forward and gradient of the input) against

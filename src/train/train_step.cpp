@@ -1,13 +1,17 @@
 #include "train/train_step.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <span>
 
 #include "core/random.h"
 #include "train/clip.h"
 
 namespace allreco::train {
 namespace {
+
+constexpr std::int64_t kBucketBytes = std::int64_t{1} << 20;
 
 class Stopwatch {
  public:
@@ -31,11 +35,18 @@ std::vector<dist::GradientBucket> slices_in_backward_order(const model::LoraStor
 
 }  // namespace
 
-TrainStep::TrainStep(const StepParts& parts, const TrainConfig& config, const Schedule& schedule)
+TrainStep::TrainStep(const StepParts& parts, const TrainConfig& config, const Sharding& sharding,
+                     const Schedule& schedule)
     : parts_(parts),
       config_(config),
       schedule_(schedule),
-      reducer_(parts.session.communicator(), parts.store.gradients(), slices_in_backward_order(parts.store)) {}
+      sharding_(sharding),
+      slices_(slices_in_backward_order(parts.store)),
+      shard_sums_(parts.store.gradients(), sharding.count),
+      reducer_(parts.session.communicator(), parts.store.gradients(), slices_, kBucketBytes,
+               config.deterministic ? dist::SumOrder::tree : dist::SumOrder::fastest) {
+  reducer_.set_overlap(config.overlap_grad_reduce);
+}
 
 StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   const Stopwatch watch;
@@ -45,24 +56,29 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   report.tokens = plan.tokens;
   report.supervised_tokens = plan.supervised_tokens;
   report.learning_rate = schedule_.at(step);
-  // 2. Forward and backward; under the last micro-batch the reducer already sums finished layers over the ranks.
+  // 2. Forward and backward, shard by shard; under the last one the reducer already sums finished layers over the
+  // ranks.
   parts_.session.enter_phase(step + 1, "forward and backward");
   parts_.store.zero_gradients();
-  const LocalResult local = run_micro_batches(plan, step, report.times);
+  const LocalResult local = run_shards(plan, step, report.times);
   // 3. The rest of the gradients.
   parts_.session.enter_phase(step + 1, "summing gradients");
   reducer_.finish();
   report.times.communication_exposed_ms = reducer_.exposed_ms();
-  // 4. One small sum agrees on the loss, on errors and on stopping.
-  std::vector<double> totals{local.nll, local.failure ? 1.0 : 0.0, stop_requested ? 1.0 : 0.0};
+  // 4. One small sum agrees on errors, on stopping and on the loss: each shard's has a place of its own, so that the
+  // sum over ranks adds zeros only and is exact.
+  std::vector<double> totals(static_cast<size_t>(sharding_.num_shards) + 2);
+  totals[0] = local.failure ? 1.0 : 0.0;
+  totals[1] = stop_requested ? 1.0 : 0.0;
+  std::copy(local.nll.begin(), local.nll.end(), totals.begin() + 2 + sharding_.first);
   parts_.session.all_sum(totals);
-  if (totals[1] > 0) {
+  if (totals[0] > 0) {
     parts_.session.together("computing the step's gradients", [&] {
       if (local.failure) std::rethrow_exception(local.failure);
     });
   }
-  report.loss = totals[0] / static_cast<double>(plan.supervised_tokens);
-  report.stop_requested = totals[2] > 0;
+  report.loss = tree_sum(std::span(totals).subspan(2)) / static_cast<double>(plan.supervised_tokens);
+  report.stop_requested = totals[1] > 0;
   // 5. Clip, update, and cast for the next forward.
   parts_.session.enter_phase(step + 1, "optimiser");
   update(report);
@@ -70,25 +86,42 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   return report;
 }
 
-TrainStep::LocalResult TrainStep::run_micro_batches(const StepPlan& plan, std::int64_t step, StepTimes& times) {
-  std::int64_t layers_done = 0;
+TrainStep::LocalResult TrainStep::run_shards(const StepPlan& plan, std::int64_t step, StepTimes& times) {
   model::TrainPass pass;
   pass.gradient_scale = 1 / static_cast<double>(plan.supervised_tokens);
   pass.dropout_key = core::mix_key(config_.seed, {core::key_of("dropout"), static_cast<std::uint64_t>(step)});
   pass.gradient_checkpointing = config_.gradient_checkpointing;
+  std::int64_t layers_done = 0;
+  bool all_ended = false;  // so the last shard's layers can be added to those of the others
+  const auto last_layer_done = [&](std::int64_t) {
+    const dist::GradientBucket& slice = slices_[static_cast<size_t>(layers_done)];
+    if (all_ended) shard_sums_.end_last_shard(slice.begin, slice.end);
+    reducer_.layer_done(layers_done++);
+  };
   LocalResult local;
   try {
-    for (size_t m = 0; m < plan.micro_batches.size(); ++m) {
-      if (m + 1 == plan.micro_batches.size()) {
-        pass.layer_done = [&](std::int64_t) { reducer_.layer_done(layers_done++); };
-      }
-      local.nll += forward_backward(plan.micro_batches[m], pass, times);
+    for (size_t shard = 0; shard + 1 < plan.shards.size(); ++shard) {
+      local.nll.push_back(run_micro_batches(plan.shards[shard], pass, {}, times));
+      shard_sums_.end_shard();
     }
+    all_ended = true;
+    local.nll.push_back(run_micro_batches(plan.shards.back(), pass, last_layer_done, times));
   } catch (...) {
     local.failure = std::current_exception();  // the others are waiting in the reducer: take part, then tell them
   }
-  while (layers_done < parts_.store.num_layers()) reducer_.layer_done(layers_done++);
+  while (layers_done < parts_.store.num_layers()) last_layer_done(layers_done);
+  shard_sums_.restart();
   return local;
+}
+
+double TrainStep::run_micro_batches(const data::MicroBatches& micro_batches, model::TrainPass pass,
+                                    const std::function<void(std::int64_t)>& layer_done, StepTimes& times) {
+  double nll = 0;
+  for (size_t m = 0; m < micro_batches.size(); ++m) {
+    if (m + 1 == micro_batches.size()) pass.layer_done = layer_done;
+    nll += forward_backward(micro_batches[m], pass, times);
+  }
+  return nll;
 }
 
 double TrainStep::forward_backward(const std::vector<std::int64_t>& samples, const model::TrainPass& pass,

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <vector>
 
 #include "data/dataset.h"
@@ -12,6 +13,7 @@
 #include "train/adamw.h"
 #include "train/config.h"
 #include "train/run_plan.h"
+#include "train/shard_sums.h"
 
 namespace allreco::train {
 
@@ -45,23 +47,28 @@ struct StepParts {
 
 class TrainStep {
  public:
-  TrainStep(const StepParts& parts, const TrainConfig& config, const Schedule& schedule);
+  TrainStep(const StepParts& parts, const TrainConfig& config, const Sharding& sharding, const Schedule& schedule);
 
   /// Collective. Computes step `step` (0-based). An error on one rank is thrown on all.
   StepReport run(std::int64_t step, bool stop_requested);
 
  private:
   struct LocalResult {
-    double nll = 0;              // sum over this rank's supervised tokens
+    std::vector<double> nll;     // sum over the supervised tokens of each of this rank's shards
     std::exception_ptr failure;  // what went wrong on this rank alone
   };
-  LocalResult run_micro_batches(const StepPlan& plan, std::int64_t step, StepTimes& times);
+  LocalResult run_shards(const StepPlan& plan, std::int64_t step, StepTimes& times);
+  double run_micro_batches(const data::MicroBatches& micro_batches, model::TrainPass pass,
+                           const std::function<void(std::int64_t)>& layer_done, StepTimes& times);
   double forward_backward(const std::vector<std::int64_t>& samples, const model::TrainPass& pass, StepTimes& times);
   void update(StepReport& report);
 
   StepParts parts_;
   const TrainConfig& config_;
   Schedule schedule_;
+  Sharding sharding_;
+  std::vector<dist::GradientBucket> slices_;
+  ShardSums shard_sums_;
   dist::GradientReducer reducer_;
 };
 

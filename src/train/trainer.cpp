@@ -81,6 +81,7 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
   const TrainConfig& config = job.config;
   validate(config);
   session.set_timeout(config.ddp_timeout);
+  const Sharding sharding = sharding_of(config, session.rank(), session.world_size());
   const Start start = agree_on_start(session, config);
   const RunInputs inputs = read_inputs(session, job);
   const RunPlan plan = plan_from(config, start, inputs.train_data, session);
@@ -101,7 +102,7 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
                    start.resumes() ? "resuming after" : "starting at", state.global_step, plan.num_steps,
                    plan.global_batch_size, session.world_size(), store.num_parameters());
   }
-  return TrainingRun({session, job, inputs, plan, store, optimizer}, std::move(state)).run();
+  return TrainingRun({session, job, inputs, plan, sharding, store, optimizer}, std::move(state)).run();
 }
 
 }  // namespace allreco::train

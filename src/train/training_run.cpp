@@ -34,10 +34,9 @@ TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
           run_identity(config_, parts.inputs.lora, parts.plan, parts.inputs.train_data.info(), parts.inputs.base)),
       state_(std::move(state)),
       decoder_(parts.inputs.base.config, parts.inputs.base.weights, &parts.store),
-      planner_(parts.inputs.train_data, parts.inputs.base.config, config_, parts.plan, parts.session.rank(),
-               parts.session.world_size()),
+      planner_(parts.inputs.train_data, parts.inputs.base.config, config_, parts.plan, parts.sharding),
       train_step_({parts.session, parts.inputs.train_data, planner_, parts.store, decoder_, parts.optimizer}, config_,
-                  config_.schedule(parts.plan.num_steps)),
+                  parts.sharding, config_.schedule(parts.plan.num_steps)),
       log_(output_dir_, state_.global_step, parts.plan.num_steps, parts.session.is_leader()) {}
 
 TrainResult TrainingRun::run() {

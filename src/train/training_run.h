@@ -27,6 +27,7 @@ struct RunParts {
   const TrainJob& job;
   const RunInputs& inputs;
   const RunPlan& plan;
+  const Sharding& sharding;
   model::LoraStore& store;
   AdamW& optimizer;
 };

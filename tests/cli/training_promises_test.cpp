@@ -80,6 +80,42 @@ TEST_F(TrainingPromises, KilledAfterACheckpointAndResumedGivesTheSameBits) {
             core::read_file(scratch_ / "whole" + "/adapter_model.safetensors"));
 }
 
+// Bits, not tolerances: loss, gradient norm and adapter. Eight ranks on two cores are slow, so the run is short.
+TEST_F(TrainingPromises, DeterministicRunsHaveTheSameBitsOnAnyNumberOfRanks) {
+  const std::string options = "--deterministic true --max_steps 40 --save_steps 10 --threads 1";
+  const auto reference = metrics_of(1, "on1", options);
+  ASSERT_EQ(reference.size(), 40u);
+  const std::string adapter = core::read_file(scratch_ / "on1" + "/adapter_model.safetensors");
+  const auto expect_same = [&](const std::vector<core::Json>& found, const std::string& out) {
+    ASSERT_EQ(found.size(), reference.size()) << out;
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(found[i]["loss"], reference[i]["loss"]) << out << ", step " << i + 1;
+      EXPECT_EQ(found[i]["grad_norm"], reference[i]["grad_norm"]) << out << ", step " << i + 1;
+    }
+    EXPECT_EQ(core::read_file(scratch_ / out + "/adapter_model.safetensors"), adapter) << out;
+  };
+  for (int ranks : {2, 4, 8}) {
+    const std::string out = fmt::format("on{}", ranks);
+    expect_same(metrics_of(ranks, out, options), out);
+  }
+  EXPECT_NE(metrics_of(2, "fast", "--max_steps 40 --save_strategy no --threads 1").back()["loss"],
+            reference.back()["loss"])
+      << "the fast sum has the same bits: this test shows nothing";
+
+  // Ten steps each on 4, 2, 8 and 1 ranks: every run goes on from where the one before it stood after its ten.
+  metrics_of(4, "mixed", options);
+  std::vector<core::Json> mixed;
+  for (const auto& [ranks, done] : std::vector<std::pair<int, int>>{{2, 10}, {8, 20}, {1, 30}}) {
+    mixed = metrics_of(ranks, "mixed",
+                       fmt::format("{} --resume_from_checkpoint {}/checkpoint-{}", options, scratch_ / "mixed", done));
+  }
+  expect_same(mixed, "mixed");
+
+  const auto refused = run_program(3, train("on3", options));
+  EXPECT_EQ(refused.exit_code, 2) << refused.output;
+  EXPECT_NE(refused.output.find("start 1, 2, 4, 8 ranks"), std::string::npos) << refused.output;
+}
+
 // bfloat16 keeps 8 bits: one rounding errs by 2^-9 of a value. A loss of about 4 sums the effects of some 40 roundings
 // a token in 5 layers, independent, averaged over hundreds of tokens; and small weight differences then build up over
 // the steps. 2 % of the loss is 5 times 2^-8: wide enough for that, far below what a wrong scale or a stale compute

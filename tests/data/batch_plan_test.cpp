@@ -117,8 +117,10 @@ TEST(MicroBatches, HoldEverySampleOnceForAnyWorld) {
       const auto per_device = static_cast<std::int64_t>(1 + stream.next_below(9));
       Parts all;
       for (std::int64_t rank = 0; rank < world_size; ++rank) {
-        const Parts own = micro_batches_of_rank(batch, &cost_of, rank, world_size, per_device);
-        EXPECT_EQ(own, micro_batches_of_rank(batch, &cost_of, rank, world_size, per_device)) << "not a pure function";
+        const Parts own = micro_batches_of_shards(batch, &cost_of, world_size, rank, 1, per_device).at(0);
+        EXPECT_EQ(own, micro_batches_of_shards(batch, &cost_of, world_size, 0, world_size, per_device)
+                           .at(static_cast<size_t>(rank)))
+            << "depends on who asks";
         std::int64_t held = 0;
         for (const auto& micro_batch : own) {
           EXPECT_FALSE(micro_batch.empty());
@@ -134,9 +136,10 @@ TEST(MicroBatches, HoldEverySampleOnceForAnyWorld) {
 
 TEST(MicroBatches, KeepTheBatchOrderInside) {
   const GlobalBatch batch{0, 0, {9, 3, 7, 1, 8, 2}};
-  const auto one = micro_batches_of_rank(batch, &cost_of, 0, 1, 100);
+  const auto one = micro_batches_of_shards(batch, &cost_of, 1, 0, 1, 100).at(0);
   EXPECT_EQ(one, (Parts{{9, 3, 7, 1, 8, 2}}));
-  for (const auto& micro_batch : micro_batches_of_rank(batch, &cost_of, 0, 2, 2)) {
+  const auto half = micro_batches_of_shards(batch, &cost_of, 2, 0, 1, 2).at(0);
+  for (const auto& micro_batch : half) {
     std::vector<std::ptrdiff_t> places;
     for (std::int64_t sample : micro_batch)
       places.push_back(std::find(batch.samples.begin(), batch.samples.end(), sample) - batch.samples.begin());

@@ -10,7 +10,9 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -80,6 +82,38 @@ TEST_F(MpiCommunicator, SlicesUnderWayAtOnceLeaveTheRestAlone) {
     expected.slice(0, 100, 400).fill_(plane.world_size());
     expected.slice(0, 500, 501).fill_(plane.world_size());
     EXPECT_TRUE(at::equal(buffer.cpu(), expected));
+  }
+}
+
+// Eight leaves with numbers of very different size, so that the order of the sum shows in the bits. Rank r holds the
+// sum of its subtree; the expectation is the tree over all eight, added here.
+TEST_F(MpiCommunicator, TreeSumHasTheBitsOfTheTreeForEveryWorldSize) {
+  constexpr std::int64_t kLeaves = 8, kSize = 100'003;
+  std::vector<at::Tensor> leaves;
+  for (std::int64_t i = 0; i < kLeaves; ++i)
+    leaves.push_back(at::arange(kSize, at::kDouble)
+                         .add(1.0 / (3.0 + static_cast<double>(i)))
+                         .cos()
+                         .mul(std::pow(10.0, i - 4))
+                         .to(at::kFloat));
+  const std::function<at::Tensor(std::int64_t, std::int64_t)> tree = [&](std::int64_t begin, std::int64_t end) {
+    if (end - begin == 1) return leaves[static_cast<size_t>(begin)];
+    const std::int64_t middle = (begin + end) / 2;
+    return tree(begin, middle).add(tree(middle, end));
+  };
+  at::Tensor in_order = leaves[0];
+  for (std::int64_t i = 1; i < kLeaves; ++i) in_order = in_order.add(leaves[static_cast<size_t>(i)]);
+  ASSERT_FALSE(at::equal(in_order, tree(0, kLeaves)));  // the order does matter
+  for (const auto& [plane, device] : planes()) {
+    const std::int64_t share = kLeaves / plane.world_size();
+    const at::Tensor mine = tree(plane.rank() * share, (plane.rank() + 1) * share).clone().to(device);
+    const at::Tensor other = at::full({5}, plane.rank() + 1, at::kLong).to(device);
+    auto first = plane.start_tree_sum(mine);
+    auto second = plane.start_tree_sum(other);  // under way at once, and waited for in the other order
+    second->wait();
+    first->wait();
+    EXPECT_TRUE(at::equal(mine.cpu(), tree(0, kLeaves)));
+    EXPECT_EQ(other.cpu()[0].item<std::int64_t>(), plane.world_size() * (plane.world_size() + 1) / 2);
   }
 }
 
