@@ -38,7 +38,7 @@ at::Tensor dropout_row_keys(const PackedBatch& batch) {
 
 struct Decoder::State {
   State(const ModelConfig& c, const Weights& w, LoraStore* l)
-      : config(c), weights(w), lora(l), rotary(c, w.dtype()), head(config, weights) {
+      : config(c), weights(w), lora(l), rotary(c, w.dtype(), w.device()), head(config, weights) {
     for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
       blocks.emplace_back(config, weights.layers[static_cast<size_t>(i)], lora, i);
     }
@@ -46,7 +46,10 @@ struct Decoder::State {
 
   StreamContext context_of(const PackedBatch& batch, std::uint64_t dropout_key, bool training);
   QueryRows loss_rows(const PackedBatch& batch, const StreamContext& context) const;
-  at::Tensor embed(const at::Tensor& tokens) const { return weights.embedding.index_select(0, tokens); }  // [T, D]
+  at::Tensor on_device(const at::Tensor& t) const { return t.to(weights.device(), /*non_blocking=*/true); }
+  at::Tensor embed(const at::Tensor& tokens) const {
+    return weights.embedding.index_select(0, on_device(tokens));  // [T, D]
+  }
   at::Tensor loss_rows_output(const PackedBatch& batch);
 
   ModelConfig config;
@@ -65,21 +68,21 @@ StreamContext Decoder::State::context_of(const PackedBatch& batch, std::uint64_t
   StreamContext context;
   context.cos = rotary.cos();
   context.sin = rotary.sin();
-  context.all.positions = batch.positions;
+  context.all.positions = on_device(batch.positions);
   context.all.spans = attention_spans(batch.segments);
   if (training && lora->config().lora_dropout > 0) {
     context.dropout_probability = lora->config().lora_dropout;
     context.dropout_key = dropout_key;
-    context.all.row_keys = dropout_row_keys(batch);
+    context.all.row_keys = on_device(dropout_row_keys(batch));
   }
   return context;
 }
 
 QueryRows Decoder::State::loss_rows(const PackedBatch& batch, const StreamContext& context) const {
   QueryRows rows;
-  rows.indices = batch.logit_rows;
-  rows.positions = batch.positions.index_select(0, rows.indices);
-  rows.spans = attention_spans(batch.segments, to_vector(rows.indices));
+  rows.indices = on_device(batch.logit_rows);
+  rows.positions = context.all.positions.index_select(0, rows.indices);
+  rows.spans = attention_spans(batch.segments, to_vector(batch.logit_rows));
   if (context.all.row_keys.defined()) rows.row_keys = context.all.row_keys.index_select(0, rows.indices);
   return rows;
 }
@@ -120,7 +123,7 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
     x = s.blocks[static_cast<size_t>(i)].forward(x, rows_of(i), context, keep ? &a : nullptr);  // [T or N, D]
   }
   // 2 loss and its gradient in one pass
-  const LossHead::Loss loss = s.head.loss_and_gradient(x, batch.targets, pass.gradient_scale);
+  const LossHead::Loss loss = s.head.loss_and_gradient(x, s.on_device(batch.targets), pass.gradient_scale);
   // 3 backward, last layer first; each layer's gradients are complete when it is left
   at::Tensor dx = loss.dx;
   for (std::int64_t i = num_layers - 1; i >= 0; --i) {
@@ -133,13 +136,13 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
     }
     if (pass.layer_done) pass.layer_done(i);
   }
-  return loss.nll_sum;
+  return loss.nll_sum.item<double>();
 }
 
 at::Tensor Decoder::log_probabilities(const PackedBatch& batch) {
   at::NoGradGuard no_grad;
   const at::Tensor x = state_->loss_rows_output(batch);
-  return state_->head.log_probabilities(x, batch.prediction_rows, batch.targets);
+  return state_->head.log_probabilities(x, batch.prediction_rows, batch.targets).cpu();
 }
 
 at::Tensor Decoder::logits(const PackedBatch& batch) {

@@ -1,5 +1,6 @@
 // Decoder: a Llama or Mistral decoder over a frozen base with LoRA, forward and backward written out (no autograd
-// engine). Not thread-safe; owns its activations; the weights are shared views.
+// engine). Not thread-safe; owns its activations; the weights are shared views. Computes where the weights are; batches
+// are given on the CPU (pinned, where copying shall not wait), and results come back there.
 #pragma once
 #include <ATen/core/Tensor.h>
 

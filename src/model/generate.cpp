@@ -46,12 +46,15 @@ at::Tensor last_rows_output(const GreedyModel& model, KeyValueCache& cache, cons
   context.cos = model.rotary.cos();
   context.sin = model.rotary.sin();
   context.cache = &cache;
-  context.all.positions = at::tensor(positions, at::kLong);
-  last.indices = at::tensor(last_rows, at::kLong);
+  const auto on_device = [&](const std::vector<std::int64_t>& values) {
+    return at::tensor(values, at::kLong).to(model.weights.device());
+  };
+  context.all.positions = on_device(positions);
+  last.indices = on_device(last_rows);
   last.positions = context.all.positions.index_select(0, last.indices);
-  cache.set_store_rows(at::tensor(store_rows, at::kLong));
+  cache.set_store_rows(on_device(store_rows));
 
-  at::Tensor x = model.weights.embedding.index_select(0, at::tensor(tokens, at::kLong));  // [T, D]
+  at::Tensor x = model.weights.embedding.index_select(0, on_device(tokens));  // [T, D]
   for (size_t i = 0; i + 1 < model.blocks.size(); ++i) x = model.blocks[i].forward(x, context.all, context, nullptr);
   return model.blocks.back().forward(x, last, context, nullptr);
 }
@@ -59,7 +62,7 @@ at::Tensor last_rows_output(const GreedyModel& model, KeyValueCache& cache, cons
 /// Takes the likeliest next token of each running sequence; those that end leave `running`.
 void advance(Running& running, const at::Tensor& logits, const std::vector<std::int64_t>& eos,
              std::int64_t max_new_tokens, std::vector<std::vector<std::int32_t>>& results) {
-  const at::Tensor best = at::argmax(logits, 1);
+  const at::Tensor best = at::argmax(logits, 1).cpu();
   Running next;
   for (size_t i = 0; i < running.sequences.size(); ++i) {
     const auto token = best.const_data_ptr<std::int64_t>()[i];
@@ -93,7 +96,8 @@ std::vector<std::vector<std::int32_t>> generate_greedy(const GreedyModel& model,
     running.sequences.push_back(static_cast<std::int64_t>(i));
     running.lengths.push_back(0);
   }
-  KeyValueCache cache(model.config, static_cast<std::int64_t>(prompts.size()), capacity, model.weights.dtype());
+  KeyValueCache cache(model.config, static_cast<std::int64_t>(prompts.size()), capacity, model.weights.dtype(),
+                      model.weights.device());
   while (true) {
     const at::Tensor x = last_rows_output(model, cache, running, tokens, counts);
     for (size_t i = 0; i < counts.size(); ++i) running.lengths[i] += counts[i];

@@ -7,10 +7,11 @@
 namespace allreco::model {
 
 KeyValueCache::KeyValueCache(const ModelConfig& config, std::int64_t num_sequences, std::int64_t capacity,
-                             at::ScalarType dtype)
+                             at::ScalarType dtype, at::Device device)
     : capacity_(capacity) {
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    keys_.push_back(at::zeros({num_sequences * capacity, config.num_key_value_heads, config.head_dim}, dtype));
+    keys_.push_back(at::zeros({num_sequences * capacity, config.num_key_value_heads, config.head_dim},
+                              at::TensorOptions().dtype(dtype).device(device)));
     values_.push_back(at::zeros_like(keys_.back()));
   }
 }

@@ -13,7 +13,8 @@ class KeyValueCache {
  public:
   /// Room for `num_sequences` sequences of up to `capacity` tokens in every layer. Legend: K key-value heads, E head
   /// dim.
-  KeyValueCache(const ModelConfig& config, std::int64_t num_sequences, std::int64_t capacity, at::ScalarType dtype);
+  KeyValueCache(const ModelConfig& config, std::int64_t num_sequences, std::int64_t capacity, at::ScalarType dtype,
+                at::Device device = at::kCPU);
 
   /// The rows (into keys() and values()) that the next forward stores its k and v at: int64 [T].
   void set_store_rows(at::Tensor rows) { store_rows_ = std::move(rows); }

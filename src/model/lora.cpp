@@ -90,11 +90,11 @@ void validate(const LoraConfig& config) {
 }
 
 LoraStore::LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype,
-                     std::uint64_t seed)
+                     std::uint64_t seed, at::Device device)
     : config_(config), scaling_(config.scaling()) {
   validate(config);
   lay_out(model);
-  allocate(compute_dtype);
+  allocate(compute_dtype, device);
   make_views();
   initialize(seed);
 }
@@ -124,11 +124,12 @@ void LoraStore::lay_out(const ModelConfig& model) {
   num_parameters_ = offset;
 }
 
-void LoraStore::allocate(at::ScalarType compute_dtype) {
+void LoraStore::allocate(at::ScalarType compute_dtype, at::Device device) {
   const at::ScalarType master_dtype = compute_dtype == at::kDouble ? at::kDouble : at::kFloat;
-  parameters_ = at::zeros({num_parameters_}, master_dtype);
-  gradients_ = at::zeros({num_parameters_}, master_dtype);
-  compute_ = compute_dtype == master_dtype ? parameters_ : at::empty({num_parameters_}, compute_dtype);
+  const auto master = at::TensorOptions().dtype(master_dtype).device(device);
+  parameters_ = at::zeros({num_parameters_}, master);
+  gradients_ = at::zeros({num_parameters_}, master);
+  compute_ = compute_dtype == master_dtype ? parameters_ : at::empty({num_parameters_}, master.dtype(compute_dtype));
 }
 
 /// Entries come group by group, the A factors of a group side by side: one matrix [R, in] spans them all.
@@ -156,14 +157,16 @@ void LoraStore::make_views() {
 }
 
 void LoraStore::initialize(std::uint64_t seed) {
+  const at::Tensor drawn = at::zeros({num_parameters_}, parameters_.scalar_type());  // on the CPU
   for (const LoraEntry& entry : entries_) {
     if (entry.is_b) continue;
-    if (parameters_.scalar_type() == at::kDouble) {
-      draw_a(parameters_.mutable_data_ptr<double>() + entry.offset, entry, seed);
+    if (drawn.scalar_type() == at::kDouble) {
+      draw_a(drawn.mutable_data_ptr<double>() + entry.offset, entry, seed);
     } else {
-      draw_a(parameters_.mutable_data_ptr<float>() + entry.offset, entry, seed);
+      draw_a(drawn.mutable_data_ptr<float>() + entry.offset, entry, seed);
     }
   }
+  parameters_.copy_(drawn);
   refresh_compute_copy();
 }
 

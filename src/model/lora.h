@@ -64,8 +64,9 @@ struct LoraEntry {
 class LoraStore {
  public:
   /// Allocates and sets PEFT's start: A uniform in (-1/sqrt(in), 1/sqrt(in)), each factor drawn from (seed, its name);
-  /// B zero. `compute_dtype`: of the model's activations.
-  LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed);
+  /// B zero. `compute_dtype`: of the model's activations. The same values on any `device`.
+  LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed,
+            at::Device device = at::kCPU);
 
   const LoraConfig& config() const { return config_; }
   double scaling() const { return scaling_; }
@@ -96,7 +97,7 @@ class LoraStore {
 
  private:
   void lay_out(const ModelConfig& model);
-  void allocate(at::ScalarType compute_dtype);
+  void allocate(at::ScalarType compute_dtype, at::Device device);
   void make_views();
   void initialize(std::uint64_t seed);
   LoraGroup& mutable_group(std::int64_t layer, LoraGroupKind kind) {

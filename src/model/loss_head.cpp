@@ -8,6 +8,7 @@
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/sub.h>
 #include <ATen/ops/sum.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
@@ -18,8 +19,8 @@
 namespace allreco::model {
 
 std::int64_t LossHead::rows_per_chunk() const {
-  // Large enough for an efficient product, small enough to stay in the last-level cache between its three passes.
-  constexpr std::int64_t chunk_bytes = std::int64_t{16} << 20;
+  // Large enough for an efficient product; on the CPU small enough to stay in the last-level cache between its passes.
+  const std::int64_t chunk_bytes = std::int64_t{weights_.lm_head.is_cpu() ? 16 : 128} << 20;
   const std::int64_t row_bytes = config_.vocab_size * static_cast<std::int64_t>(weights_.lm_head.element_size());
   return std::max<std::int64_t>(64, chunk_bytes / row_bytes);
 }
@@ -28,13 +29,13 @@ LossHead::Loss LossHead::loss_and_gradient(const at::Tensor& x, const at::Tensor
                                            double gradient_scale) const {
   const auto norm = ops::rms_norm(x, weights_.final_norm, config_.rms_norm_eps);  // [N, D]
   at::Tensor dh = at::empty_like(norm.y);                                         // [N, D]
-  Loss loss;
+  Loss loss{at::zeros({}, x.options().dtype(at::kDouble)), {}};
   const std::int64_t n = x.size(0), step = rows_per_chunk();
   for (std::int64_t begin = 0; begin < n; begin += step) {
     const std::int64_t rows = std::min(step, n - begin);
     at::Tensor logits = at::linear(norm.y.narrow(0, begin, rows), weights_.lm_head);  // [rows, V]
     const at::Tensor nll = ops::cross_entropy_with_gradient(logits, targets.narrow(0, begin, rows), gradient_scale);
-    loss.nll_sum += nll.sum(at::kDouble).item<double>();
+    loss.nll_sum.add_(nll.sum(at::kDouble));
     at::Tensor dh_rows = dh.narrow(0, begin, rows);
     at::mm_out(dh_rows, logits, weights_.lm_head);  // the logits now hold their own gradient
   }
@@ -48,7 +49,7 @@ at::Tensor LossHead::log_probabilities(const at::Tensor& x, const at::Tensor& pr
   const at::Tensor h = ops::rms_norm(x, weights_.final_norm, config_.rms_norm_eps).y;  // [N, D]
   const at::Tensor order = at::argsort(prediction_rows, /*stable=*/true, /*dim=*/0);
   const at::Tensor rows = prediction_rows.index_select(0, order), sorted_targets = targets.index_select(0, order);
-  at::Tensor result = at::empty({targets.size(0)}, at::kDouble);
+  at::Tensor result = at::empty({targets.size(0)}, x.options().dtype(at::kDouble));
   const std::int64_t n = x.size(0), step = rows_per_chunk();
   for (std::int64_t begin = 0; begin < n; begin += step) {
     const std::int64_t end = std::min(begin + step, n);
@@ -56,9 +57,10 @@ at::Tensor LossHead::log_probabilities(const at::Tensor& x, const at::Tensor& pr
     const std::int64_t count = at::searchsorted(rows, end).item<std::int64_t>() - first;
     if (count == 0) continue;
     const at::Tensor logits = at::linear(h.narrow(0, begin, end - begin), weights_.lm_head);  // [rows, V]
-    const at::Tensor log_p = ops::gather_log_softmax(logits, at::sub(rows.narrow(0, first, count), begin),
-                                                     sorted_targets.narrow(0, first, count));
-    result.index_copy_(0, order.narrow(0, first, count), log_p);
+    const at::Tensor log_p =
+        ops::gather_log_softmax(logits, at::sub(rows.narrow(0, first, count), begin).to(x.device()),
+                                sorted_targets.narrow(0, first, count).to(x.device()));
+    result.index_copy_(0, order.narrow(0, first, count).to(x.device()), log_p);
   }
   return result;
 }

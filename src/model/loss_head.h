@@ -15,13 +15,14 @@ class LossHead {
   LossHead(const ModelConfig& config, const Weights& weights) : config_(config), weights_(weights) {}
 
   struct Loss {
-    double nll_sum = 0;
-    at::Tensor dx;  // [N, D]: gradient_scale * d(nll_sum)/dx
+    at::Tensor nll_sum;  // float64 scalar, on the device: reading it waits for the device
+    at::Tensor dx;       // [N, D]: gradient_scale * d(nll_sum)/dx
   };
   /// x [N, D] the last block's output, targets int64 [N].
   Loss loss_and_gradient(const at::Tensor& x, const at::Tensor& targets, double gradient_scale) const;
 
-  /// log p(targets[i]) at row prediction_rows[i], float64 [M].
+  /// log p(targets[i]) at row prediction_rows[i], float64 [M], on x's device; the int64 [M] tensors are given on the
+  /// CPU.
   at::Tensor log_probabilities(const at::Tensor& x, const at::Tensor& prediction_rows, const at::Tensor& targets) const;
 
   /// [N, V] in float32 (float64 in float64 models).

@@ -10,7 +10,7 @@
 
 namespace allreco::model {
 
-RotaryTable::RotaryTable(const ModelConfig& config, at::ScalarType dtype) {
+RotaryTable::RotaryTable(const ModelConfig& config, at::ScalarType dtype, at::Device device) : device_(device) {
   std::vector<double> frequencies = rope_inverse_frequencies(config);
   const auto size = static_cast<std::int64_t>(frequencies.size());
   // transformers rounds frequencies and angles to float32; checkpoints were trained that way.
@@ -24,8 +24,8 @@ void RotaryTable::reserve(std::int64_t num_positions) {
   const std::int64_t grown = std::max(num_positions, cos_.defined() ? 2 * cos_.size(0) : 512);
   const at::Tensor angles =
       at::outer(at::arange(grown, inverse_frequencies_.options()), inverse_frequencies_);  // [positions, E/2]
-  cos_ = at::cos(angles);
-  sin_ = at::sin(angles);
+  cos_ = at::cos(angles).to(device_);
+  sin_ = at::sin(angles).to(device_);
 }
 
 }  // namespace allreco::model

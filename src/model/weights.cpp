@@ -87,7 +87,7 @@ void check_names(const Checkpoint& checkpoint, const ModelConfig& config, const 
   }
 }
 
-at::Tensor load_tensor(const Checkpoint& checkpoint, const TensorSpec& spec, at::ScalarType dtype) {
+at::Tensor load_tensor(const Checkpoint& checkpoint, const TensorSpec& spec, at::ScalarType dtype, at::Device device) {
   const at::Tensor tensor = checkpoint.tensor(spec.name);
   if (tensor.sizes() != at::IntArrayRef(spec.shape)) {
     user_error("{}: {} has the shape [{}], config.json asks for [{}]", checkpoint.file_of(spec.name).string(),
@@ -97,15 +97,17 @@ at::Tensor load_tensor(const Checkpoint& checkpoint, const TensorSpec& spec, at:
     user_error("{}: {} holds {} values; expected a checkpoint in float32, bfloat16 or float16",
                checkpoint.file_of(spec.name).string(), spec.name, c10::toString(tensor.scalar_type()));
   }
-  return tensor.to(dtype);  // the mapped view itself when the dtype is the same
+  return tensor.to(device).to(dtype);  // on the CPU the mapped view itself when the dtype is the same
 }
 
 Weights load_weights(const Checkpoint& checkpoint, const std::string& directory, const ModelConfig& config,
-                     at::ScalarType dtype) {
+                     at::ScalarType dtype, at::Device device) {
   check_names(checkpoint, config, directory);
   check_tied_head(checkpoint, config);
   std::vector<at::Tensor> tensors;
-  for (const TensorSpec& spec : expected_tensors(config)) tensors.push_back(load_tensor(checkpoint, spec, dtype));
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    tensors.push_back(load_tensor(checkpoint, spec, dtype, device));
+  }
   return assemble(config, tensors);
 }
 
@@ -149,11 +151,11 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
   return specs;
 }
 
-Weights load_weights(const std::string& directory, const ModelConfig& config, at::ScalarType dtype) {
-  return load_weights(Checkpoint(directory), directory, config, dtype);
+Weights load_weights(const std::string& directory, const ModelConfig& config, at::ScalarType dtype, at::Device device) {
+  return load_weights(Checkpoint(directory), directory, config, dtype, device);
 }
 
-Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed) {
+Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed, at::Device device) {
   const std::vector<TensorSpec> specs = expected_tensors(config);
   std::vector<at::Tensor> tensors(specs.size());
   const auto draw = [&](std::int64_t begin, std::int64_t end) {
@@ -168,17 +170,18 @@ Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uin
     }
   };
   at::parallel_for(0, static_cast<std::int64_t>(specs.size()), 1, draw);
+  for (at::Tensor& tensor : tensors) tensor = tensor.to(device);
   return assemble(config, tensors);
 }
 
-BaseModel load_base_model(const std::string& model_name_or_path, const std::string& dtype) {
+BaseModel load_base_model(const std::string& model_name_or_path, const std::string& dtype, at::Device device) {
   constexpr std::string_view kRandom = "random:";
   BaseModel base;
   base.name = model_name_or_path;
   if (model_name_or_path.starts_with(kRandom)) {
     base.config = named_model_config(model_name_or_path.substr(kRandom.size()));
     const at::ScalarType compute_dtype = parse_dtype(dtype).value_or(base.config.checkpoint_dtype);
-    base.weights = random_weights(base.config, compute_dtype, kRandomBaseSeed);
+    base.weights = random_weights(base.config, compute_dtype, kRandomBaseSeed, device);
     base.fingerprint = fingerprint_of(base.config, kRandomBaseSeed);
     return base;
   }
@@ -190,8 +193,8 @@ BaseModel load_base_model(const std::string& model_name_or_path, const std::stri
   base.config = read_model_config(model_name_or_path);
   const Checkpoint checkpoint(model_name_or_path);
   check_names(checkpoint, base.config, model_name_or_path);
-  base.weights =
-      load_weights(checkpoint, model_name_or_path, base.config, choose_dtype(checkpoint, model_name_or_path, dtype));
+  base.weights = load_weights(checkpoint, model_name_or_path, base.config,
+                              choose_dtype(checkpoint, model_name_or_path, dtype), device);
   base.fingerprint = fingerprint_of(base.config, checkpoint);
   return base;
 }

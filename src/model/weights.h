@@ -1,5 +1,6 @@
 // The frozen base: every tensor of a decoder in the compute dtype. Tensors stored in that dtype are views of the mapped
-// files (shared by the ranks of a node through the page cache); others are converted once while loading.
+// files (shared by the ranks of a node through the page cache); others are converted once while loading. On a GPU they
+// are copies, made tensor by tensor from the mapped files.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -44,6 +45,7 @@ struct Weights {
   at::Tensor final_norm;  // [D]
   at::Tensor lm_head;     // [V, D]; the embedding itself when tied
   at::ScalarType dtype() const { return embedding.scalar_type(); }
+  at::Device device() const { return embedding.device(); }
 };
 
 /// A tensor that a checkpoint of this config must hold.
@@ -58,12 +60,14 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 /// Loads a Hugging Face directory. `dtype`: the compute dtype (float32, bfloat16; float64 for tests). UserError naming
 /// the tensor and the file when one is missing, unexpected, or of another shape. Known not to matter and accepted:
 /// rotary_emb.inv_freq buffers of old checkpoints, and an lm_head.weight that equals the embedding it is tied to.
-Weights load_weights(const std::string& directory, const ModelConfig& config, at::ScalarType dtype);
+Weights load_weights(const std::string& directory, const ModelConfig& config, at::ScalarType dtype,
+                     at::Device device = at::kCPU);
 
 /// Random weights N(0, 0.02^2), norms 1: a shape without a checkpoint. Drawn per tensor from (seed, name) in float32
 /// and then rounded, so every rank and run has the same model on one kind of CPU (vector units differ in the last
 /// bits).
-Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed);
+Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed,
+                       at::Device device = at::kCPU);
 
 struct BaseModel {
   ModelConfig config;
@@ -74,6 +78,7 @@ struct BaseModel {
 
 /// `model_name_or_path`: a directory, or `random:<shape>`. `dtype`: auto (the checkpoint's; float16 checkpoints need an
 /// explicit one), float32, bfloat16.
-BaseModel load_base_model(const std::string& model_name_or_path, const std::string& dtype);
+BaseModel load_base_model(const std::string& model_name_or_path, const std::string& dtype,
+                          at::Device device = at::kCPU);
 
 }  // namespace allreco::model

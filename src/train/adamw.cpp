@@ -19,9 +19,10 @@ AdamW::AdamW(at::Tensor parameters, const AdamWConfig& config)
 void AdamW::step(const at::Tensor& gradients, double learning_rate, double gradient_factor) {
   core::require(gradients.numel() == parameters_.numel(), "AdamW: gradients and parameters differ in size");
   ++num_updates_;
+  const auto scalar = at::TensorOptions().dtype(at::kFloat).device(parameters_.device());
   std::optional<at::Tensor> divisor;  // the kernel divides by it, so no pass of its own is spent on clipping
-  if (gradient_factor != 1) divisor = at::scalar_tensor(1 / gradient_factor, at::kFloat);
-  const at::Tensor steps = at::scalar_tensor(static_cast<double>(num_updates_), at::kFloat);  // exact up to 2^24
+  if (gradient_factor != 1) divisor = at::scalar_tensor(1 / gradient_factor, scalar);
+  const at::Tensor steps = at::scalar_tensor(static_cast<double>(num_updates_), scalar);  // exact up to 2^24
   at::_fused_adamw_({parameters_}, {gradients}, {exp_avg_}, {exp_avg_sq_}, {}, {steps}, learning_rate, config_.beta1,
                     config_.beta2, config_.weight_decay, config_.epsilon, /*amsgrad=*/false, /*maximize=*/false,
                     divisor);

@@ -30,10 +30,11 @@ constexpr const char* kReplaced =
 constexpr const char* kDeleted = ".deleted.tmp";
 
 void save_optimizer(const fs::path& path, const CheckpointParts& parts) {
+  const at::Tensor exp_avg = parts.optimizer.exp_avg().cpu(), exp_avg_sq = parts.optimizer.exp_avg_sq().cpu();
   std::vector<model::NamedTensor> tensors;
   for (const model::LoraEntry& entry : parts.store.entries()) {
-    tensors.push_back({"exp_avg." + entry.name, model::LoraStore::view_of(parts.optimizer.exp_avg(), entry)});
-    tensors.push_back({"exp_avg_sq." + entry.name, model::LoraStore::view_of(parts.optimizer.exp_avg_sq(), entry)});
+    tensors.push_back({"exp_avg." + entry.name, model::LoraStore::view_of(exp_avg, entry)});
+    tensors.push_back({"exp_avg_sq." + entry.name, model::LoraStore::view_of(exp_avg_sq, entry)});
   }
   model::write_safetensors(path, tensors, {{"num_updates", std::to_string(parts.optimizer.num_updates())}});
 }

@@ -1,5 +1,7 @@
 #include "train/clip.h"
 
+#include <ATen/ops/linalg_vector_norm.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -31,7 +33,8 @@ double sum_of_squares(const T* data, std::int64_t count) {
 }  // namespace
 
 double global_norm(const at::Tensor& flat) {
-  core::require(flat.is_cpu() && flat.is_contiguous(), "global_norm needs a contiguous tensor on the CPU");
+  core::require(flat.is_contiguous(), "global_norm needs a contiguous tensor");
+  if (!flat.is_cpu()) return at::linalg_vector_norm(flat, 2, {}, false, at::kDouble).item<double>();
   if (flat.scalar_type() == at::kDouble) return std::sqrt(sum_of_squares(flat.const_data_ptr<double>(), flat.numel()));
   return std::sqrt(sum_of_squares(flat.const_data_ptr<float>(), flat.numel()));
 }

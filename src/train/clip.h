@@ -4,8 +4,8 @@
 
 namespace allreco::train {
 
-/// Euclidean norm of a flat contiguous CPU tensor (float32 or float64), summed in double in a fixed order: the bits do
-/// not depend on the number of threads. NaN or infinity when an element is.
+/// Euclidean norm of a flat contiguous tensor (float32 or float64), summed in double in a fixed order: on the CPU the
+/// bits do not depend on the number of threads. On a GPU it waits for the device. NaN or infinity when an element is.
 double global_norm(const at::Tensor& flat);
 
 /// min(1, max_norm / (norm + 1e-6)): multiply the gradient by it. max_norm 0: no clipping, 1.

@@ -9,6 +9,7 @@
 #include "golden.h"
 #include "model/adapter.h"
 #include "model/decoder.h"
+#include "test_device.h"
 
 namespace allreco::model {
 namespace {
@@ -45,7 +46,7 @@ at::Tensor all_logits(Decoder& decoder, Tokens tokens) {
 struct Loaded {
   Loaded(const std::string& model, const std::string& config_file)
       : config(read_model_config(golden(model) / config_file)),
-        weights(load_weights(golden(model).string(), config, at::kFloat)) {}
+        weights(load_weights(golden(model).string(), config, at::kFloat, testing::test_device())) {}
   ModelConfig config;
   Weights weights;
 };
@@ -75,7 +76,7 @@ TEST_P(GoldenModelTest, LogitsAndLossesEqualTransformers) {
   for (int i = 0; i < 3; ++i) {
     const std::string seq = "seq" + std::to_string(i) + ".";
     const Tokens ids = tokens_of(io.tensor(seq + "input_ids"));
-    EXPECT_TRUE(near(all_logits(decoder, ids), io.tensor(seq + "logits"), 1e-4)) << seq;
+    EXPECT_TRUE(near(all_logits(decoder, ids).cpu(), io.tensor(seq + "logits"), 1e-4)) << seq;
 
     PackedBatchBuilder alone;
     alone.add_example(ids, 0);
@@ -101,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(Peers, GoldenGradientTest, ::testing::Values("all7", "r
 TEST_P(GoldenGradientTest, EveryLoraGradientEqualsPeft) {
   const Loaded m("llama-tiny", "config.json");
   const auto directory = golden("lora-grad/" + GetParam() + "/adapter");
-  LoraStore store(m.config, read_adapter_config(directory).lora, at::kFloat, 0);
+  LoraStore store(m.config, read_adapter_config(directory).lora, at::kFloat, 0, testing::test_device());
   load_adapter(directory, store);
   Decoder decoder(m.config, m.weights, &store);
 
@@ -118,7 +119,7 @@ TEST_P(GoldenGradientTest, EveryLoraGradientEqualsPeft) {
   EXPECT_NEAR(decoder.forward_backward(batch, {.gradient_scale = scale}), file.tensor("sum_nll").item<double>(), 1e-3);
   size_t compared = 0;
   for (const LoraEntry& entry : store.entries()) {
-    EXPECT_TRUE(near(LoraStore::view_of(store.gradients(), entry), file.tensor("grad." + entry.name), 5e-5))
+    EXPECT_TRUE(near(LoraStore::view_of(store.gradients(), entry).cpu(), file.tensor("grad." + entry.name), 5e-5))
         << entry.name;
     ++compared;
   }
@@ -137,12 +138,12 @@ TEST_P(StoriesTest, LogitsLossesAndGreedyTextEqualTheReference) {
   const auto directory = GetParam() == "hf-f32" ? std::filesystem::path(ALLRECO_SOURCE_DIR) / "examples/stories260k"
                                                 : golden("stories260k/hf-bf16-sharded");
   const ModelConfig config = read_model_config(directory);
-  const Weights weights = load_weights(directory.string(), config, at::kFloat);
+  const Weights weights = load_weights(directory.string(), config, at::kFloat, testing::test_device());
   Decoder decoder(config, weights, nullptr);
   const auto expected = golden_json("stories260k/golden.json")[GetParam()];
 
   const auto prompt = expected["prompt_ids"].get<Tokens>();
-  const at::Tensor logits = all_logits(decoder, prompt);
+  const at::Tensor logits = all_logits(decoder, prompt).cpu();
   const at::Tensor last = at::tensor(expected["last_logits"].get<std::vector<double>>(), at::kDouble);
   EXPECT_TRUE(near(logits[logits.size(0) - 1], last, 1e-4));
 

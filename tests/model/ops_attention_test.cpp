@@ -12,12 +12,16 @@
 
 #include "core/check.h"
 #include "model/ops/attention.h"
+#include "model/ops/backends.h"
 #include "ops_compare.h"
+#include "test_device.h"
 
 namespace allreco::model::ops {
 namespace {
 
 using Window = std::optional<std::int64_t>;
+enum class Path { kernels, device };  // the CPU kernels, or ops/cuda on the device of the tests
+using model::testing::on_device;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// A packed example: keys and queries are the same rows.
@@ -84,15 +88,27 @@ double largest(const at::Tensor& t) { return t.detach().abs().max().item<double>
 /// gradient, at most twice G = the largest |dout . v|, times scale * k). Those of a key sum to `seen` over the queries:
 /// dk and dv take that factor. Results are rounded once to their type. delta = sum over e of dout * out takes the
 /// rounded out: half a unit of sum over e of |dout * out|.
-void check_case(const Case& c, at::ScalarType dtype) {
-  const std::string name = name_of(c, dtype);
+/// Flash attention on a GPU also rounds the weights and the scores' gradients to bfloat16 before it multiplies them:
+/// half a unit of them, `weight_rounding`.
+void check_case_of(const Case& c, at::ScalarType dtype, Path path) {
+  const std::string name = name_of(c, dtype) + (path == Path::kernels ? "" : ", device path");
   const double scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
   const at::Tensor q = normal({c.num_queries, c.heads, c.head_dim}, dtype);
   const at::Tensor k = normal({c.num_keys, c.kv_heads, c.head_dim}, dtype);
   const at::Tensor v = normal({c.num_keys, c.kv_heads, c.head_dim}, dtype);
   const at::Tensor dout = normal({c.num_queries, c.heads, c.head_dim}, dtype);
-  const AttentionOutput found = attention(q, k, v, c.spans, scale, c.window);
-  const AttentionGradients gradients = attention_backward(dout, q, k, v, found, c.spans, scale, c.window);
+  AttentionOutput found;
+  AttentionGradients gradients;
+  if (path == Path::kernels) {
+    found = attention(q, k, v, c.spans, scale, c.window);
+    gradients = attention_backward(dout, q, k, v, found, c.spans, scale, c.window);
+  } else {
+    const at::Tensor qd = on_device(q), kd = on_device(k), vd = on_device(v);
+    found = cuda::attention(qd, kd, vd, c.spans, scale, c.window);
+    gradients = cuda::attention_backward(on_device(dout), qd, kd, vd, found, c.spans, scale, c.window);
+    found = {found.out.cpu(), found.log_sum_exp.cpu()};
+    gradients = {gradients.dq.cpu(), gradients.dk.cpu(), gradients.dv.cpu()};
+  }
 
   const auto leaf = [](const at::Tensor& t) { return t.to(at::kDouble).clone().requires_grad_(); };
   const at::Tensor q64 = leaf(q), k64 = leaf(k), v64 = leaf(v), dout64 = dout.to(at::kDouble);
@@ -107,7 +123,9 @@ void check_case(const Case& c, at::ScalarType dtype) {
   const double seen = std::max(1.0, largest(wanted.weights.sum(1)) * static_cast<double>(group));
   const double steps =
       4 * score + std::sqrt(static_cast<double>(c.head_dim)) + std::sqrt(static_cast<double>(c.num_keys * group));
-  const double walk = steps * computed;
+  const bool flash = path == Path::device && dtype == at::kBFloat16 && model::testing::test_device().is_cuda();
+  const double weight_rounding = flash ? rounded : 0;
+  const double walk = steps * computed + weight_rounding;
   const double delta = rounded * largest((dout64 * wanted.out).detach().abs().sum(-1));
   const double dscore = 2 * walk * dweight + delta;
   expect_close(found.out, wanted.out, walk * largest(v64), rounded, name + " out");
@@ -115,6 +133,11 @@ void check_case(const Case& c, at::ScalarType dtype) {
   expect_close(gradients.dq, q64.grad(), dscore * scale * largest(k64), rounded, name + " dq");
   expect_close(gradients.dk, k64.grad(), dscore * scale * largest(q64) * seen, rounded, name + " dk");
   expect_close(gradients.dv, v64.grad(), walk * largest(dout64) * seen, rounded, name + " dv");
+}
+
+void check_case(const Case& c, at::ScalarType dtype) {
+  check_case_of(c, dtype, Path::kernels);
+  check_case_of(c, dtype, Path::device);
 }
 
 /// Packed examples of awkward lengths, one of them longer than several tiles.

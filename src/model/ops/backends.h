@@ -1,5 +1,6 @@
-// The two implementations of every op, same signatures, arguments already checked. ops/*.cpp dispatches by device; a
-// build without CUDA links cuda_stub.cpp in place of cuda/.
+// The two implementations of every op, same signatures, arguments already checked. ops/*.cpp dispatches by device.
+// cuda/ is written with ATen's operators and compiled in every build: on CPU tensors it computes the same, which the
+// tests use.
 #pragma once
 #include "model/ops/attention.h"
 #include "model/ops/cross_entropy.h"
