@@ -26,6 +26,8 @@ void bind(OptionList& list, ModelOptions& options) {
   list.add("adapter_name_or_path", options.adapter_name_or_path, "A PEFT adapter directory to start from.");
   list.add("dtype", options.dtype, "The dtype to compute in; auto: the checkpoint's.",
            one_of({"auto", "float32", "bfloat16"}));
+  list.add("device", options.device, "Where to compute; auto: on the GPU where there is one and this program has CUDA.",
+           one_of({"auto", "cpu", "cuda"}));
 }
 
 void bind(OptionList& list, model::LoraConfig& config) {

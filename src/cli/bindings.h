@@ -22,6 +22,7 @@ struct ModelOptions {
   std::string model_name_or_path;
   std::string adapter_name_or_path;
   std::string dtype = "auto";
+  std::string device = "auto";
 };
 void bind(OptionList& list, ModelOptions& options);
 

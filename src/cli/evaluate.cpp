@@ -9,6 +9,7 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "model/adapter.h"
+#include "model/device.h"
 
 namespace allreco::cli {
 
@@ -39,7 +40,8 @@ struct Options {
 std::unique_ptr<model::LoraStore> load_lora(const ModelOptions& options, const model::BaseModel& base) {
   if (options.adapter_name_or_path.empty()) return nullptr;
   const auto config = model::read_adapter_config(options.adapter_name_or_path);
-  auto store = std::make_unique<model::LoraStore>(base.config, config.lora, base.weights.dtype(), /*seed=*/0);
+  auto store = std::make_unique<model::LoraStore>(base.config, config.lora, base.weights.dtype(), /*seed=*/0,
+                                                  base.weights.device());
   model::load_adapter(options.adapter_name_or_path, *store);
   return store;
 }
@@ -49,7 +51,8 @@ void evaluate(dist::Session& session, const Options& options) {
   std::unique_ptr<model::LoraStore> lora;
   std::unique_ptr<data::Dataset> dataset;
   session.together("load", [&] {
-    base = model::load_base_model(options.model.model_name_or_path, options.model.dtype);
+    const at::Device device = model::choose_device(options.model.device, session.local_rank());
+    base = model::load_base_model(options.model.model_name_or_path, options.model.dtype, device);
     lora = load_lora(options.model, base);
     dataset = std::make_unique<data::Dataset>(options.dataset, options.config.split);
     if (session.is_leader()) core::make_directory(options.output_dir);

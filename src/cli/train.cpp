@@ -91,6 +91,7 @@ int train_command(dist::Session& session, const Arguments& arguments) {
   job.model_name_or_path = model.model_name_or_path;
   job.adapter_name_or_path = model.adapter_name_or_path;
   job.dtype = model.dtype;
+  job.device = model.device;
   job.resolved_options = list.as_config();
   session.set_timeout(job.config.ddp_timeout);
   return train::run_training(session, job).stopped_by_signal ? kExitRequeue : kExitDone;

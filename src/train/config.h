@@ -75,6 +75,7 @@ struct TrainJob {
   TrainConfig config;
   std::string model_name_or_path;  // a Hugging Face directory, or random:<shape>
   std::string dtype = "auto";      // auto, float32 or bfloat16
+  std::string device = "cpu";      // auto, cpu or cuda: see model/device.h
   std::string
       adapter_name_or_path;  // start from this PEFT directory, whose LoRA configuration then counts; empty: from `lora`
   model::LoraConfig lora;

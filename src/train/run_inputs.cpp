@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "model/adapter.h"
+#include "model/device.h"
 
 namespace allreco::train {
 namespace {
@@ -49,7 +50,8 @@ RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
     const bool verify = session.local_rank() == 0;  // once a node: the others read the same files
     train_data.emplace(open_split(config.dataset, config.train_split, verify));
     if (config.eval_strategy != "no") eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
-    base = model::load_base_model(job.model_name_or_path, job.dtype);
+    const at::Device device = model::choose_device(job.device, session.local_rank());
+    base = model::load_base_model(job.model_name_or_path, job.dtype, device);
     check_data_fits_model(train_data->info(), *base);
   });
   return {std::move(*train_data), std::move(eval_data), std::move(*base), std::move(lora)};

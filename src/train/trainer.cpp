@@ -91,7 +91,8 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
                           run_identity(config, inputs.lora, plan, inputs.train_data.info(), inputs.base),
                           start.checkpoint);
   }
-  model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed);
+  model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed,
+                         inputs.base.weights.device());
   AdamW optimizer(store.parameters(), config.adamw());
   TrainerState state = load_start(session, job, start, store, optimizer);
   session.together("opening output_dir", [&] {

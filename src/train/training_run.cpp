@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "eval/loss.h"
 #include "model/adapter.h"
+#include "model/device.h"
 #include "train/checkpoint.h"
 #include "train/output_dir.h"
 
@@ -101,7 +102,7 @@ void TrainingRun::write_log_line(const StepReport& report) {
   line["communication_exposed_ms"] = mean(window.times.communication_exposed_ms, window.num_timed_steps);
   line["data_wait_ms"] = mean(window.times.data_wait_ms, window.num_timed_steps);
   line["peak_rss_bytes"] = peak_rss;
-  line["peak_gpu_bytes"] = 0;  // the model runs on the CPU
+  line["peak_gpu_bytes"] = model::peak_device_bytes(parts_.inputs.base.weights.device());  // of rank 0
   if (state_.num_skipped_steps > 0) line["skipped_steps"] = state_.num_skipped_steps;
   state_.window = {};
   parts_.session.together("writing metrics.jsonl", [&] { log_.write(line); });

@@ -17,7 +17,7 @@ using Samples = std::vector<std::vector<std::int64_t>>;
 class BatchSourceTest : public ::testing::Test {
  protected:
   BatchSourceTest() { write_random_dataset(scratch_.path() / "data", 12); }
-  ScratchDirectory scratch_;
+  Scratch scratch_;
 };
 
 /// Step s: samples s and s + 1, then s + 2 alone.
