@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <mpi.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,7 +26,16 @@ constexpr size_t kMaxNesting = 8;  // of together
 // collectives.
 constexpr auto kBeforeCalling = std::chrono::milliseconds(100);
 
+/// When mpirun or the SLURM step is killed, nobody is left to end its ranks: the kernel does it then. Ranks that lived
+/// on would write where the next attempt writes.
+void die_with_launcher() {
+  const pid_t launcher = ::getppid();
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) core::log_warning("ranks may outlive a killed launcher: prctl failed");
+  if (::getppid() != launcher) std::_Exit(1);  // it died before the kernel was asked
+}
+
 void start_mpi(int& argc, char**& argv) {
+  die_with_launcher();
   int provided = 0;
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");

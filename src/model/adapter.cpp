@@ -164,11 +164,15 @@ void load_adapter(const fs::path& directory, LoraStore& store) {
 }
 
 void save_adapter(const fs::path& directory, const LoraStore& store, const std::string& base_model_name_or_path) {
+  save_adapter(directory, store, store.parameters(), base_model_name_or_path);
+}
+
+void save_adapter(const fs::path& directory, const LoraStore& store, const at::Tensor& parameters,
+                  const std::string& base_model_name_or_path) {
   core::make_directory(directory);
   std::vector<NamedTensor> tensors;
   for (const LoraEntry& entry : store.entries()) {
-    tensors.push_back(
-        {entry.name, LoraStore::view_of(store.parameters(), entry).to(at::kCPU, at::kFloat).contiguous()});
+    tensors.push_back({entry.name, LoraStore::view_of(parameters, entry).to(at::kCPU, at::kFloat).contiguous()});
   }
   write_safetensors(directory / kWeightsName, std::move(tensors));
   // PEFT writes no final newline.

@@ -23,5 +23,8 @@ void load_adapter(const std::filesystem::path& directory, LoraStore& store);
 /// Writes both files (fp32, PEFT's names in PEFT's order, target_modules sorted), each atomically.
 void save_adapter(const std::filesystem::path& directory, const LoraStore& store,
                   const std::string& base_model_name_or_path);
+/// The same of other `parameters` in the store's layout, such as a copy of its own.
+void save_adapter(const std::filesystem::path& directory, const LoraStore& store, const at::Tensor& parameters,
+                  const std::string& base_model_name_or_path);
 
 }  // namespace allreco::model

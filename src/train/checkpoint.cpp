@@ -30,13 +30,12 @@ constexpr const char* kReplaced =
 constexpr const char* kDeleted = ".deleted.tmp";
 
 void save_optimizer(const fs::path& path, const CheckpointParts& parts) {
-  const at::Tensor exp_avg = parts.optimizer.exp_avg().cpu(), exp_avg_sq = parts.optimizer.exp_avg_sq().cpu();
   std::vector<model::NamedTensor> tensors;
   for (const model::LoraEntry& entry : parts.store.entries()) {
-    tensors.push_back({"exp_avg." + entry.name, model::LoraStore::view_of(exp_avg, entry)});
-    tensors.push_back({"exp_avg_sq." + entry.name, model::LoraStore::view_of(exp_avg_sq, entry)});
+    tensors.push_back({"exp_avg." + entry.name, model::LoraStore::view_of(parts.exp_avg, entry)});
+    tensors.push_back({"exp_avg_sq." + entry.name, model::LoraStore::view_of(parts.exp_avg_sq, entry)});
   }
-  model::write_safetensors(path, tensors, {{"num_updates", std::to_string(parts.optimizer.num_updates())}});
+  model::write_safetensors(path, tensors, {{"num_updates", std::to_string(parts.num_updates)}});
 }
 
 void write_sums(const fs::path& directory) {
@@ -53,7 +52,7 @@ void rename_directory(const fs::path& from, const fs::path& to) {
 
 void write_files(const fs::path& directory, const CheckpointParts& parts, const core::Json& state) {
   core::make_directory(directory);
-  model::save_adapter(directory, parts.store, parts.base_model_name_or_path);
+  model::save_adapter(directory, parts.store, parts.parameters, parts.base_model_name_or_path);
   save_optimizer(directory / "optimizer.safetensors", parts);
   core::write_json_file(directory / "trainer_state.json", state);
   write_sums(directory);
@@ -106,6 +105,17 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name) {
   const auto [stop, error] = std::from_chars(name.data() + std::string_view(kPrefix).size(), end, step);
   if (error != std::errc() || stop != end || step < 0) return std::nullopt;
   return step;
+}
+
+CheckpointParts snapshot_of(const model::LoraStore& store, const AdamW& optimizer,
+                            std::string base_model_name_or_path) {
+  const auto copy = [](const at::Tensor& tensor) { return tensor.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true); };
+  return {store,
+          copy(store.parameters()),
+          copy(optimizer.exp_avg()),
+          copy(optimizer.exp_avg_sq()),
+          optimizer.num_updates(),
+          std::move(base_model_name_or_path)};
 }
 
 void save_checkpoint(const fs::path& output_dir, std::int64_t step, const CheckpointParts& parts,

@@ -1,9 +1,10 @@
 // Checkpoints: OUTPUT_DIR/checkpoint-N, which exists whole or not at all. Rank 0 writes and reads; nothing here is
 // collective.
-//   adapter_model.safetensors, adapter_config.json  the adapter, as PEFT reads it
-//   optimizer.safetensors                           F32 exp_avg.<PEFT name>, exp_avg_sq.<PEFT name>; metadata
-//   num_updates trainer_state.json                              see trainer_state.h SHA256SUMS of the four, written
-//   last; `sha256sum -c` reads it
+//
+// - adapter_model.safetensors, adapter_config.json: the adapter, as PEFT reads it
+// - optimizer.safetensors: F32 exp_avg.<PEFT name>, exp_avg_sq.<PEFT name>; metadata num_updates
+// - trainer_state.json: see trainer_state.h
+// - SHA256SUMS of the four, written last; `sha256sum -c` reads it
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -23,10 +24,14 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name);
 
 /// What goes into one, beside the state document.
 struct CheckpointParts {
-  const model::LoraStore& store;
-  const AdamW& optimizer;
+  const model::LoraStore& store;  // only its layout and configuration are read
+  at::Tensor parameters, exp_avg, exp_avg_sq;
+  std::int64_t num_updates = 0;
   std::string base_model_name_or_path;
 };
+
+/// A copy in host memory, so that training may go on while it is written. `store` must outlive it.
+CheckpointParts snapshot_of(const model::LoraStore& store, const AdamW& optimizer, std::string base_model_name_or_path);
 
 /// Writes OUTPUT_DIR/checkpoint-N.tmp, syncs it and renames it; one of that name is replaced. Then OUTPUT_DIR/last
 /// points to it. UserError (a full disk, ...) leaves no trace.

@@ -2,7 +2,6 @@
 
 #include <sstream>
 
-#include "core/check.h"
 #include "core/files.h"
 
 namespace allreco::train {
@@ -26,17 +25,19 @@ std::string lines_to_keep(const fs::path& path, std::int64_t last_step) {
   return kept;
 }
 
-}  // namespace
-
-MetricsLog::MetricsLog(fs::path path, std::int64_t last_step) : path_(std::move(path)) {
-  core::write_file_atomically(path_, lines_to_keep(path_, last_step));
-  stream_.open(path_, std::ios::binary | std::ios::app);
-  if (!stream_) core::user_error("cannot write {}: check the directory's permissions", path_.string());
+/// The path, after the file has been cut to these lines.
+fs::path with_lines_up_to(fs::path path, std::int64_t last_step) {
+  core::write_file_atomically(path, lines_to_keep(path, last_step));
+  return path;
 }
 
-void MetricsLog::append(const core::Json& line) {
-  stream_ << line.dump() << '\n' << std::flush;
-  if (!stream_) core::user_error("cannot write {}: is the disk full? Free some space and resume", path_.string());
+}  // namespace
+
+MetricsLog::MetricsLog(fs::path path, std::int64_t last_step) : file_(with_lines_up_to(path, last_step)) {}
+
+bool MetricsLog::append(const core::Json& line) {
+  file_.add(line.dump() + '\n');
+  return file_.flush();
 }
 
 }  // namespace allreco::train

@@ -2,9 +2,9 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 
 #include "core/json.h"
+#include "train/append_file.h"
 
 namespace allreco::train {
 
@@ -14,13 +14,14 @@ class MetricsLog {
   /// short are dropped first, atomically; -1 drops all. A line's step is its "step" field.
   MetricsLog(std::filesystem::path path, std::int64_t last_step);
 
-  /// Writes one line and hands it to the system before it returns. Numbers that are not finite become null. UserError
-  /// when the disk is full.
-  void append(const core::Json& line);
+  /// Adds a line and hands it to the system before it returns. Numbers that are not finite become null. False: the disk
+  /// refused, and the line waits in memory for the next call.
+  bool append(const core::Json& line);
+  /// UserError when lines are still waiting and the disk still refuses them.
+  void finish() { file_.finish(); }
 
  private:
-  std::filesystem::path path_;
-  std::ofstream stream_;
+  AppendFile file_;
 };
 
 }  // namespace allreco::train

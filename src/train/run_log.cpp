@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "core/log.h"
+
 namespace allreco::train {
 namespace {
 
@@ -35,17 +37,29 @@ RunLog::RunLog(const std::filesystem::path& output_dir, std::int64_t completed_s
 
 void RunLog::write(const core::Json& line) {
   if (!metrics_) return;
-  metrics_->append(line);
+  const bool metrics_written = metrics_->append(line);
   const auto step = line.at("step").get<std::int64_t>();
   for (const auto& [key, value] : line.items()) {
     if (key != "step" && value.is_number()) curves_->add_scalar(curve_name(key), value.get<double>(), step);
   }
-  curves_->flush();
+  const bool refused = !curves_->flush() || !metrics_written;
+  if (refused && !refused_) {
+    core::log_warning(
+        "the disk refuses metrics.jsonl or TensorBoard's file (is it full?); training goes on, and their "
+        "lines wait in memory until it takes them");
+  }
+  refused_ = refused;
   if (line.contains("eval_loss")) {
     progress_.say(summary_of(line));
   } else {
     progress_.say_step(summary_of(line));
   }
+}
+
+void RunLog::finish() {
+  if (!metrics_) return;
+  metrics_->finish();
+  curves_->finish();
 }
 
 }  // namespace allreco::train

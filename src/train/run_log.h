@@ -20,13 +20,17 @@ class RunLog {
 
   void step_done(const ProgressPoint& point) { progress_.step_done(point); }
   /// One line of metrics.jsonl, whose numbers also become TensorBoard curves: eval_x as eval/x, others as train/x.
+  /// While the disk refuses, lines wait in memory, with a warning.
   void write(const core::Json& line);
+  /// UserError when the disk still refuses them.
+  void finish();
   void say(const std::string& text) { progress_.say(text); }
 
  private:
   std::optional<MetricsLog> metrics_;
   std::optional<TensorBoardWriter> curves_;
   Progress progress_;
+  bool refused_ = false;  // by the disk, the last time
 };
 
 }  // namespace allreco::train

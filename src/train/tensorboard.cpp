@@ -80,8 +80,7 @@ std::uint32_t crc32c(std::string_view bytes) {
 }
 
 TensorBoardWriter::TensorBoardWriter(const std::filesystem::path& directory, std::int64_t first_step)
-    : path_(new_event_path(directory)), stream_(path_, std::ios::binary | std::ios::trunc) {
-  if (!stream_) core::user_error("cannot write {}: check the directory's permissions", path_.string());
+    : path_(new_event_path(directory)), file_(path_) {
   write_record(double_field(1, wall_seconds()) + bytes_field(3, "brain.Event:2"));
   constexpr std::uint64_t kSessionStart = 1;  // SessionLog.SessionStatus.START
   if (first_step > 0) write_record(event_at(first_step) + bytes_field(7, varint_field(1, kSessionStart)));
@@ -95,12 +94,7 @@ void TensorBoardWriter::add_scalar(std::string_view tag, double value, std::int6
 
 void TensorBoardWriter::write_record(const std::string& event) {
   const std::string length = little_endian(static_cast<std::uint64_t>(event.size()));
-  stream_ << length << little_endian(masked_crc32c(length)) << event << little_endian(masked_crc32c(event));
-}
-
-void TensorBoardWriter::flush() {
-  stream_.flush();
-  if (!stream_) core::user_error("cannot write {}: is the disk full? Free some space and resume", path_.string());
+  file_.add(length + little_endian(masked_crc32c(length)) + event + little_endian(masked_crc32c(event)));
 }
 
 }  // namespace allreco::train

@@ -2,9 +2,10 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
+
+#include "train/append_file.h"
 
 namespace allreco::train {
 
@@ -19,14 +20,17 @@ class TensorBoardWriter {
 
   /// One point of the curve `tag`; flush() hands it to the system.
   void add_scalar(std::string_view tag, double value, std::int64_t step);
-  void flush();
+  /// False: the disk refused, and the points wait in memory for the next call.
+  bool flush() { return file_.flush(); }
+  /// UserError when points are still waiting and the disk still refuses them.
+  void finish() { file_.finish(); }
   const std::filesystem::path& path() const { return path_; }
 
  private:
   void write_record(const std::string& event);
 
   std::filesystem::path path_;
-  std::ofstream stream_;
+  AppendFile file_;
 };
 
 }  // namespace allreco::train

@@ -58,6 +58,12 @@ TrainerState load_start(dist::Session& session, const TrainJob& job, const Start
                         AdamW& optimizer) {
   TrainerState state;
   if (start.resumes()) state = state_from_json(start.document, start.checkpoint / "trainer_state.json");
+  if (!state.best_model_checkpoint.empty() &&
+      !fs::exists(fs::path(job.config.output_dir) / state.best_model_checkpoint)) {
+    // It failed to be saved after this checkpoint was written, or somebody deleted it.
+    state.best_model_checkpoint.clear();
+    state.best_metric.reset();
+  }
   session.together("loading the adapter", [&] {
     if (!session.is_leader()) return;
     if (start.resumes()) {

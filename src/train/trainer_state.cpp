@@ -125,6 +125,7 @@ Json to_json(const TrainerState& state, const TrainConfig& config, const RunPlan
   json["num_losses"] = state.num_losses;
   json["skipped_steps"] = state.num_skipped_steps;
   json["skipped_in_a_row"] = state.num_skipped_in_a_row;
+  json["failed_saves"] = state.num_failed_saves;
   json["since_last_log"] = window_to_json(state.window);
   json["config_hash"] = core::sha256_of_bytes(identity.dump());
   json["identity"] = identity;
@@ -144,6 +145,7 @@ TrainerState state_from_json(const Json& json, const fs::path& path) {
     state.num_losses = json.at("num_losses").get<std::int64_t>();
     state.num_skipped_steps = json.at("skipped_steps").get<std::int64_t>();
     state.num_skipped_in_a_row = json.at("skipped_in_a_row").get<std::int64_t>();
+    state.num_failed_saves = json.value("failed_saves", std::int64_t{0});  // absent in older checkpoints
     state.window = window_from_json(json.at("since_last_log"));
     state.log_history = json.at("log_history");
     if (!json.at("best_metric").is_null()) state.best_metric = json.at("best_metric").get<double>();

@@ -21,6 +21,7 @@ struct TrainerState {
   std::int64_t num_losses = 0;   // steps with a finite loss
   std::int64_t num_skipped_steps = 0;
   std::int64_t num_skipped_in_a_row = 0;
+  std::int64_t num_failed_saves = 0;
   LogWindow window;
   core::Json log_history =
       core::Json::array();  // as in transformers: step, epoch, loss, grad_norm, learning_rate; step, epoch, eval_loss

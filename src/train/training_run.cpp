@@ -38,7 +38,11 @@ TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
       planner_(parts.inputs.train_data, parts.inputs.base.config, config_, parts.plan, parts.sharding),
       train_step_({parts.session, parts.inputs.train_data, planner_, parts.store, decoder_, parts.optimizer}, config_,
                   parts.sharding, config_.schedule(parts.plan.num_steps)),
-      log_(output_dir_, state_.global_step, parts.plan.num_steps, parts.session.is_leader()) {}
+      log_(output_dir_, state_.global_step, parts.plan.num_steps, parts.session.is_leader()),
+      saved_best_metric_(state_.best_metric),
+      saved_best_checkpoint_(state_.best_model_checkpoint) {
+  if (parts.session.is_leader()) writer_.emplace(output_dir_, config_.save_total_limit);
+}
 
 TrainResult TrainingRun::run() {
   bool stopped = false;
@@ -47,6 +51,7 @@ TrainResult TrainingRun::run() {
     account_for(report);
     stopped = report.stop_requested && state_.global_step < parts_.plan.num_steps;
     const Due due = due_after(config_, parts_.plan, state_.global_step);
+    account_for_saves();
     if (due.log) write_log_line(report);
     std::optional<double> metric;
     if (due.evaluate) metric = evaluate();
@@ -104,6 +109,7 @@ void TrainingRun::write_log_line(const StepReport& report) {
   line["peak_rss_bytes"] = peak_rss;
   line["peak_gpu_bytes"] = model::peak_device_bytes(parts_.inputs.base.weights.device());  // of rank 0
   if (state_.num_skipped_steps > 0) line["skipped_steps"] = state_.num_skipped_steps;
+  if (state_.num_failed_saves > 0) line["failed_saves"] = state_.num_failed_saves;
   state_.window = {};
   parts_.session.together("writing metrics.jsonl", [&] { log_.write(line); });
 }
@@ -139,19 +145,52 @@ void TrainingRun::save(std::optional<double> metric) {
     state_.best_metric = metric;
     state_.best_model_checkpoint = checkpoint_name(state_.global_step);
   }
+  parts_.session.enter_phase(state_.global_step, "saving a checkpoint");
+  if (!writer_) return;
+  writer_->save({.step = state_.global_step,
+                 .parts = snapshot_of(parts_.store, parts_.optimizer, parts_.inputs.base.name),
+                 .state = to_json(state_, config_, parts_.plan, identity_, parts_.session.world_size()),
+                 .best = best,
+                 .metric = metric.value_or(0)});
+}
+
+void TrainingRun::account_for_saves() {
+  if (!writer_) return;
+  for (const SaveOutcome& outcome : writer_->take_outcomes()) {
+    const std::string name = checkpoint_name(outcome.step);
+    if (outcome.error.empty()) {
+      log_.say(fmt::format("saved {}{}", (output_dir_ / name).string(), outcome.best ? ", the best so far" : ""));
+      if (!outcome.best) continue;
+      saved_best_checkpoint_ = name;
+      saved_best_metric_ = outcome.metric;
+      continue;
+    }
+    ++state_.num_failed_saves;
+    core::log_warning("saving {} failed, training goes on and tries again at the next save: {}", name, outcome.error);
+    if (state_.best_model_checkpoint != name) continue;
+    state_.best_model_checkpoint = saved_best_checkpoint_;
+    state_.best_metric = saved_best_metric_;
+  }
+}
+
+void TrainingRun::finish_saves(bool stopped) {
   parts_.session.together("saving a checkpoint", [&] {
-    if (!parts_.session.is_leader()) return;
-    const core::Json document = to_json(state_, config_, parts_.plan, identity_, parts_.session.world_size());
-    save_checkpoint(output_dir_, state_.global_step, {parts_.store, parts_.optimizer, parts_.inputs.base.name},
-                    document);
-    if (best) update_link(output_dir_, "best", state_.best_model_checkpoint);
-    delete_old_checkpoints(output_dir_, config_.save_total_limit);
-    log_.say(fmt::format("saved {}{}", (output_dir_ / checkpoint_name(state_.global_step)).string(),
-                         best ? ", the best so far" : ""));
+    if (!writer_) return;
+    writer_->wait();
+    const std::int64_t failed_before = state_.num_failed_saves;
+    account_for_saves();
+    log_.finish();
+    if (stopped && state_.num_failed_saves > failed_before) {
+      core::user_error(
+          "stopped by a signal, but the state of step {} could not be saved (see above): make room in {}, then resume "
+          "with resume_from_checkpoint = auto from the newest checkpoint there",
+          state_.global_step, output_dir_.string());
+    }
   });
 }
 
 TrainResult TrainingRun::finish(bool stopped) {
+  finish_saves(stopped);
   const TrainResult result{.stopped_by_signal = stopped,
                            .global_step = state_.global_step,
                            .train_loss = mean(state_.loss_sum, state_.num_losses),
@@ -182,6 +221,7 @@ void TrainingRun::write_results(const TrainResult& result) {
   json["train_loss"] = result.train_loss;
   json["samples_consumed"] = parts_.plan.samples_after(result.global_step);
   json["skipped_steps"] = result.num_skipped_steps;
+  json["failed_saves"] = state_.num_failed_saves;
   json["best_metric"] = result.best_metric ? core::Json(*result.best_metric) : core::Json();
   json["best_model_checkpoint"] =
       result.best_model_checkpoint.empty() ? core::Json() : core::Json(result.best_model_checkpoint);

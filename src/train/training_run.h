@@ -10,6 +10,7 @@
 #include "model/decoder.h"
 #include "model/lora.h"
 #include "train/adamw.h"
+#include "train/checkpoint_writer.h"
 #include "train/due.h"
 #include "train/run_inputs.h"
 #include "train/run_log.h"
@@ -46,6 +47,10 @@ class TrainingRun {
   /// Returns eval_loss.
   double evaluate();
   void save(std::optional<double> metric);
+  /// Rank 0: says which saves are done, and takes back what a failed one promised.
+  void account_for_saves();
+  /// The last save of a run that was stopped must stand; of one that is complete it may fail.
+  void finish_saves(bool stopped);
   bool is_best(double metric) const;
   void note_history(const core::Json& line);
   TrainResult finish(bool stopped);
@@ -60,6 +65,10 @@ class TrainingRun {
   StepPlanner planner_;
   TrainStep train_step_;
   RunLog log_;
+  /// The best checkpoint that stands; a failed save falls back to it.
+  std::optional<double> saved_best_metric_;
+  std::string saved_best_checkpoint_;
+  std::optional<CheckpointWriter> writer_;  // on rank 0
   StopSignals signals_;
 };
 

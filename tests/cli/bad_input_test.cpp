@@ -126,11 +126,37 @@ TEST_F(BadInput, FullDiskWhileSaving) {
   const std::string command = program(
       2, fmt::format("train --model_name_or_path {} --dataset {} --output_dir {}/OUT --max_steps 2 --save_steps 1",
                      model_, scratch_ / "DS", tiny));
-  const auto outcome = run_shell(mounted + "(" + command + "); echo code $?; find " + tiny + "/OUT\"");
-  EXPECT_NE(outcome.output.find("code 2"), std::string::npos) << outcome.output;
+  const auto outcome = run_shell(mounted + "(" + command + "); echo program ended with \\$?; find " + tiny + "/OUT\"");
+  EXPECT_NE(outcome.output.find("program ended with 2\n"), std::string::npos) << outcome.output;
   EXPECT_NE(outcome.output.find("No space left on device"), std::string::npos) << outcome.output;
   EXPECT_EQ(outcome.output.find("OUT/checkpoint-1\n"), std::string::npos) << outcome.output;
-  EXPECT_EQ(outcome.output.find("OUT/adapter_model"), std::string::npos) << outcome.output;
+  EXPECT_EQ(outcome.output.find("OUT/adapter_model.safetensors\n"), std::string::npos) << outcome.output;
+}
+
+// The disk is full at first and gets room once a save has failed: training must have gone on, with every line of
+// metrics.jsonl, and the next save must stand.
+TEST_F(BadInput, ADiskThatIsFullForAWhileCostsOnlyTheSavesMeanwhile) {
+  const std::string tiny = scratch_ / "tiny", log = scratch_ / "log";
+  fs::create_directory(tiny);
+  const std::string mounted = "unshare -m sh -c \"mount -t tmpfs -o size=8m none " + tiny + " && ";
+  if (run_shell(mounted + "true\"").exit_code != 0)
+    GTEST_SKIP() << "this user may not mount; train.CheckpointWriter tests failed saves without it";
+  const std::string command = program(
+      2, fmt::format("train --model_name_or_path {} --dataset {} --output_dir {}/OUT --max_steps 400 --save_steps 20 "
+                     "--save_total_limit 2 --logging_steps 1 --global_batch_size 1",
+                     model_, scratch_ / "DS", tiny));
+  const auto outcome =
+      run_shell(mounted + "head -c 7900000 /dev/zero > " + tiny + "/ballast; (" + command + " > " + log +
+                " 2>&1; echo program ended with \\$? >> " + log +
+                ") & until grep -q 'training goes on and tries again\\|ended' " + log + "; do sleep 0.02; done; rm " +
+                tiny + "/ballast; wait; cat " + log + "; ls " + tiny + "/OUT; cat " + tiny +
+                "/OUT/train_results.json; wc -l " + tiny + "/OUT/metrics.jsonl\"");
+  EXPECT_NE(outcome.output.find("program ended with 0\n"), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.output.find("tries again at the next save"), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.output.find("checkpoint-400\n"), std::string::npos) << outcome.output;
+  EXPECT_EQ(outcome.output.find("\"failed_saves\": 0"), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.output.find("\"failed_saves\": "), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.output.find("400 " + tiny), std::string::npos) << outcome.output;
 }
 
 TEST_F(BadInput, AFileMissingOnOneRankOnly) {

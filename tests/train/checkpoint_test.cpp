@@ -29,7 +29,7 @@ struct Trained {
   }
   model::LoraStore store;
   AdamW optimizer;
-  CheckpointParts parts() const { return {store, optimizer, "base"}; }
+  CheckpointParts parts() const { return snapshot_of(store, optimizer, "base"); }
 };
 
 TEST(Checkpoint, ComesBackBitForBit) {

@@ -1,0 +1,138 @@
+// slow_mpi: loaded into the ranks of a program with LD_PRELOAD, makes MPI's all-reduces slow and stops or ends a rank
+// at a chosen place, through MPI's profiling interface (MPI-3.1, chapter 14).
+//
+//   SLOW_MPI_LATENCY_MS   a non-blocking sum of at least SLOW_MPI_MIN_BYTES (default 4096: tensors, not the few doubles
+//                         of the control plane) looks unfinished until so long after its start, as on a network of
+//                         that latency: several under way at once wait at the same time
+//   SLOW_MPI_SERIAL       1: as on a network of that throughput: each begins to count when the one before it is done
+//   SLOW_MPI_FAULT        RANK:PLACE:NUMBER:ACTION. On that rank, at the NUMBER-th (from 1) of PLACE, ACTION is kill
+//                         (SIGKILL) or stop (SIGSTOP). PLACE: all_reduce (just after a sum of that size was
+//                         started) or the name of a phase (just after the rank told others that it enters it)
+//   SLOW_MPI_MARK         a file that is made just before ACTION
+#include <fcntl.h>
+#include <mpi.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Fault {
+  int rank = -1;
+  std::string place, action;
+  long number = 0;
+};
+
+[[noreturn]] void refuse(const std::string& message) {
+  std::fprintf(stderr, "slow_mpi: %s\n", message.c_str());
+  std::_Exit(99);
+}
+
+std::string environment(const char* name, const char* otherwise = "") {
+  const char* value = std::getenv(name);
+  return value == nullptr ? otherwise : value;
+}
+
+Fault read_fault() {
+  std::string text = environment("SLOW_MPI_FAULT");
+  if (text.empty()) return {};
+  std::vector<std::string> parts;
+  for (size_t end = 0; (end = text.find(':')) != std::string::npos; text.erase(0, end + 1))
+    parts.push_back(text.substr(0, end));
+  parts.push_back(text);
+  if (parts.size() != 4 || (parts[3] != "kill" && parts[3] != "stop"))
+    refuse("expected SLOW_MPI_FAULT = RANK:PLACE:NUMBER:kill or stop, found " + environment("SLOW_MPI_FAULT"));
+  return {std::atoi(parts[0].c_str()), parts[1], parts[3], std::atol(parts[2].c_str())};
+}
+
+/// Used from the thread that calls MPI only; the program asks MPI for no more.
+struct Shim {
+  std::chrono::duration<double, std::milli> latency{std::atof(environment("SLOW_MPI_LATENCY_MS", "0").c_str())};
+  long min_bytes = std::atol(environment("SLOW_MPI_MIN_BYTES", "4096").c_str());
+  bool serial = environment("SLOW_MPI_SERIAL") == "1";
+  Fault fault = read_fault();
+  std::string mark = environment("SLOW_MPI_MARK");
+  std::map<MPI_Request, Clock::time_point> due;  // of the slowed sums under way
+  Clock::time_point network_free;
+  long num_met = 0;
+
+  void meet(std::string_view place) {
+    if (place != fault.place || rank() != fault.rank || ++num_met != fault.number) return;
+    if (!mark.empty()) {
+      const int file = ::open(mark.c_str(), O_CREAT | O_WRONLY, 0644);
+      if (file < 0) refuse("cannot make " + mark);
+      ::close(file);
+    }
+    ::raise(fault.action == "kill" ? SIGKILL : SIGSTOP);
+  }
+
+  static int rank() {
+    int rank = -1;
+    PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    return rank;
+  }
+};
+
+Shim& shim() {
+  static Shim* the_shim = new Shim;
+  return *the_shim;
+}
+
+bool is_slowed(int count, MPI_Datatype type) {
+  int size = 0;
+  PMPI_Type_size(type, &size);
+  return long{count} * size >= shim().min_bytes;
+}
+
+}  // namespace
+
+extern "C" {
+
+int MPI_Iallreduce(const void* send, void* receive, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+                   MPI_Request* request) {
+  const int error = PMPI_Iallreduce(send, receive, count, type, op, comm, request);
+  if (error != MPI_SUCCESS || !is_slowed(count, type)) return error;
+  if (shim().latency.count() > 0) {
+    const Clock::time_point begin = shim().serial ? std::max(Clock::now(), shim().network_free) : Clock::now();
+    shim().network_free = begin + std::chrono::duration_cast<Clock::duration>(shim().latency);
+    shim().due[*request] = shim().network_free;
+  }
+  shim().meet("all_reduce");
+  return error;
+}
+
+int MPI_Test(MPI_Request* request, int* done, MPI_Status* status) {
+  const auto slowed = shim().due.find(*request);
+  if (slowed == shim().due.end()) return PMPI_Test(request, done, status);
+  if (Clock::now() < slowed->second) {  // MPI may advance, but the program does not see the end
+    int ignored = 0;
+    *done = 0;
+    return PMPI_Request_get_status(*request, &ignored, MPI_STATUS_IGNORE);
+  }
+  const MPI_Request before = *request;
+  const int error = PMPI_Test(request, done, status);
+  if (*done) shim().due.erase(before);
+  return error;
+}
+
+int MPI_Isend(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request* request) {
+  const int error = PMPI_Isend(data, count, type, to, tag, comm, request);
+  const std::string_view bytes(static_cast<const char*>(data), type == MPI_BYTE ? static_cast<size_t>(count) : 0);
+  const std::string& place = shim().fault.place;
+  // A heartbeat holds the phase's name as a string that ends with a zero.
+  if (!place.empty() && bytes.find(place + '\0') != std::string_view::npos) shim().meet(place);
+  return error;
+}
+
+}  // extern "C"

@@ -1,0 +1,91 @@
+#include "train/checkpoint_writer.h"
+
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full_like.h>
+#include <gtest/gtest.h>
+
+#include "core/files.h"
+#include "train/scratch.h"
+
+namespace allreco::train {
+namespace {
+namespace fs = std::filesystem;
+
+struct Trained {
+  model::LoraStore store{model::read_model_config(fixture("golden/llama-tiny")), {.r = 4}, at::kFloat, 1};
+  AdamW optimizer{store.parameters(), {}};
+  SaveRequest request(std::int64_t step, bool best = false) const {
+    return {.step = step,
+            .parts = snapshot_of(store, optimizer, "base"),
+            .state = {{"global_step", step}},
+            .best = best,
+            .metric = 0.5};
+  }
+};
+
+TEST(CheckpointWriter, SavesTheStateOfTheRequestNotOfLater) {
+  const Scratch scratch;
+  Trained trained;
+  const at::Tensor at_request = trained.store.parameters().clone();
+  CheckpointWriter writer(scratch.path(), 0);
+  writer.save(trained.request(1, true));
+  trained.store.parameters().fill_(7);
+  writer.save(trained.request(2));
+  trained.store.parameters().fill_(8);
+  writer.wait();
+  const auto outcomes = writer.take_outcomes();
+  ASSERT_EQ(outcomes.size(), 2u);
+  EXPECT_TRUE(writer.take_outcomes().empty());
+  for (const SaveOutcome& outcome : outcomes) EXPECT_EQ(outcome.error, "");
+  EXPECT_EQ(fs::read_symlink(scratch / "best"), "checkpoint-1");
+  EXPECT_EQ(fs::read_symlink(scratch / "last"), "checkpoint-2");
+  Trained loaded;
+  load_checkpoint(scratch / "checkpoint-1", loaded.store, loaded.optimizer);
+  EXPECT_TRUE(at::equal(loaded.store.parameters(), at_request));
+  load_checkpoint(scratch / "checkpoint-2", loaded.store, loaded.optimizer);
+  EXPECT_TRUE(at::equal(loaded.store.parameters(), at::full_like(at_request, 7)));
+}
+
+// More requests than may wait: save() then waits itself, and the destructor saves what is left.
+TEST(CheckpointWriter, EverythingQueuedIsSavedInOrderAndOldOnesGo) {
+  const Scratch scratch;
+  const Trained trained;
+  constexpr std::int64_t kRequests = 3 * CheckpointWriter::kMaxQueued;
+  {
+    CheckpointWriter writer(scratch.path(), 2);
+    for (std::int64_t step = 1; step <= kRequests; ++step) writer.save(trained.request(step));
+  }
+  EXPECT_EQ(newest_whole_checkpoint(scratch.path()), scratch / checkpoint_name(kRequests));
+  EXPECT_EQ(damage_of(scratch / checkpoint_name(kRequests - 1)), std::nullopt);
+  EXPECT_FALSE(fs::exists(scratch / checkpoint_name(kRequests - 2)));
+}
+
+TEST(CheckpointWriter, AFailedSaveIsAnOutcomeAndTheNextOneWorks) {
+  const Scratch scratch;
+  const Trained trained;
+  const fs::path output = scratch / "out";
+  fs::create_directory(output);
+  CheckpointWriter writer(output, 0);
+  writer.save(trained.request(1));
+  writer.wait();
+  fs::rename(output, scratch / "aside");
+  write_text(output, "a file where the directory was");
+  writer.save(trained.request(2, true));
+  writer.wait();
+  fs::remove(output);
+  fs::rename(scratch / "aside", output);
+  writer.save(trained.request(3));
+  writer.wait();
+  const auto outcomes = writer.take_outcomes();
+  ASSERT_EQ(outcomes.size(), 3u);
+  EXPECT_EQ(outcomes[0].error, "");
+  EXPECT_NE(outcomes[1].error.find("checkpoint-2"), std::string::npos) << outcomes[1].error;
+  EXPECT_TRUE(outcomes[1].best);
+  EXPECT_EQ(outcomes[2].error, "");
+  EXPECT_FALSE(fs::exists(output / "best"));
+  EXPECT_FALSE(fs::exists(output / "checkpoint-2"));
+  EXPECT_EQ(newest_whole_checkpoint(output), output / "checkpoint-3");
+}
+
+}  // namespace
+}  // namespace allreco::train
