@@ -194,7 +194,9 @@ void clean_up_interrupted_saves(const fs::path& output_dir) {
   std::vector<fs::path> leftovers;
   for (const fs::directory_entry& entry : fs::directory_iterator(output_dir)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(kPrefix) && name.ends_with(kUnfinished)) leftovers.push_back(entry.path());
+    const bool unfinished_file = name.starts_with('.') && name.find(".tmp-") != std::string::npos;
+    if ((name.starts_with(kPrefix) && name.ends_with(kUnfinished)) || unfinished_file)
+      leftovers.push_back(entry.path());
   }
   for (const fs::path& path : leftovers) {
     const std::string name = path.string();

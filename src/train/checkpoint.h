@@ -50,7 +50,8 @@ std::optional<std::filesystem::path> newest_whole_checkpoint(const std::filesyst
 /// Deletes the oldest whole checkpoints until `limit` are left (0: no limit); never what `last` or `best` point to.
 void delete_old_checkpoints(const std::filesystem::path& output_dir, std::int64_t limit);
 
-/// Removes what an interrupted save left behind, and puts back a checkpoint that it was about to replace.
+/// Removes what an interrupted save left behind (also files and links that were not yet renamed), and puts back a
+/// checkpoint that it was about to replace.
 void clean_up_interrupted_saves(const std::filesystem::path& output_dir);
 
 /// Puts the adapter and the moments of a whole checkpoint into `store` and `optimizer`. UserError naming file and

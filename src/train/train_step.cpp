@@ -43,7 +43,7 @@ TrainStep::TrainStep(const StepParts& parts, const TrainConfig& config, const Sh
       sharding_(sharding),
       slices_(slices_in_backward_order(parts.store)),
       shard_sums_(parts.store.gradients(), sharding.count),
-      reducer_(parts.session.communicator(), parts.store.gradients(), slices_, kBucketBytes,
+      reducer_(parts.communicator, parts.store.gradients(), slices_, kBucketBytes,
                config.deterministic ? dist::SumOrder::tree : dist::SumOrder::fastest) {
   reducer_.set_overlap(config.overlap_grad_reduce);
 }

@@ -38,6 +38,7 @@ struct StepReport {
 /// What a step works on; all of it outlives the TrainStep.
 struct StepParts {
   dist::Session& session;
+  dist::Communicator& communicator;  // of the gradients' device
   const data::Dataset& dataset;
   const StepPlanner& planner;
   model::LoraStore& store;

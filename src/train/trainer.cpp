@@ -3,9 +3,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <filesystem>
+#include <memory>
 
 #include "core/json.h"
 #include "core/log.h"
+#include "dist/nccl_communicator.h"
 #include "model/adapter.h"
 #include "train/checkpoint.h"
 #include "train/output_dir.h"
@@ -54,8 +56,8 @@ RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dat
 }
 
 /// Fills store and optimiser on every rank with what rank 0 reads, so that all start from the same bits.
-TrainerState load_start(dist::Session& session, const TrainJob& job, const Start& start, model::LoraStore& store,
-                        AdamW& optimizer) {
+TrainerState load_start(dist::Session& session, dist::Communicator& communicator, const TrainJob& job,
+                        const Start& start, model::LoraStore& store, AdamW& optimizer) {
   TrainerState state;
   if (start.resumes()) state = state_from_json(start.document, start.checkpoint / "trainer_state.json");
   if (!state.best_model_checkpoint.empty() &&
@@ -74,7 +76,7 @@ TrainerState load_start(dist::Session& session, const TrainJob& job, const Start
   });
   optimizer.set_num_updates(session.all_max(optimizer.num_updates()));
   for (const at::Tensor& tensor : {store.parameters(), optimizer.exp_avg(), optimizer.exp_avg_sq()}) {
-    session.communicator().broadcast(tensor, 0);
+    communicator.broadcast(tensor, 0);
   }
   store.refresh_compute_copy();
   return state;
@@ -97,10 +99,14 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
                           run_identity(config, inputs.lora, plan, inputs.train_data.info(), inputs.base),
                           start.checkpoint);
   }
+  const at::Device device = inputs.base.weights.device();
+  std::unique_ptr<dist::Communicator> gpu_plane;
+  if (device.is_cuda() && session.world_size() > 1) gpu_plane = dist::make_nccl_communicator(session, device.index());
+  dist::Communicator& communicator = gpu_plane ? *gpu_plane : session.communicator();
   model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed,
                          inputs.base.weights.device());
   AdamW optimizer(store.parameters(), config.adamw());
-  TrainerState state = load_start(session, job, start, store, optimizer);
+  TrainerState state = load_start(session, communicator, job, start, store, optimizer);
   session.together("opening output_dir", [&] {
     if (session.is_leader()) open_output_dir(config, start.resumes(), job.resolved_options);
   });
@@ -109,7 +115,7 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
                    start.resumes() ? "resuming after" : "starting at", state.global_step, plan.num_steps,
                    plan.global_batch_size, session.world_size(), store.num_parameters());
   }
-  return TrainingRun({session, job, inputs, plan, sharding, store, optimizer}, std::move(state)).run();
+  return TrainingRun({session, communicator, job, inputs, plan, sharding, store, optimizer}, std::move(state)).run();
 }
 
 }  // namespace allreco::train

@@ -36,8 +36,9 @@ TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
       state_(std::move(state)),
       decoder_(parts.inputs.base.config, parts.inputs.base.weights, &parts.store),
       planner_(parts.inputs.train_data, parts.inputs.base.config, config_, parts.plan, parts.sharding),
-      train_step_({parts.session, parts.inputs.train_data, planner_, parts.store, decoder_, parts.optimizer}, config_,
-                  parts.sharding, config_.schedule(parts.plan.num_steps)),
+      train_step_({parts.session, parts.communicator, parts.inputs.train_data, planner_, parts.store, decoder_,
+                   parts.optimizer},
+                  config_, parts.sharding, config_.schedule(parts.plan.num_steps)),
       log_(output_dir_, state_.global_step, parts.plan.num_steps, parts.session.is_leader()),
       saved_best_metric_(state_.best_metric),
       saved_best_checkpoint_(state_.best_model_checkpoint) {

@@ -25,6 +25,7 @@ namespace allreco::train {
 /// What the loop works on; all of it outlives the TrainingRun.
 struct RunParts {
   dist::Session& session;
+  dist::Communicator& communicator;  // of the model's device
   const TrainJob& job;
   const RunInputs& inputs;
   const RunPlan& plan;
