@@ -12,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/output_dir.h"
 #include "train/run_inputs.h"
+#include "train/stop_signals.h"
 #include "train/training_run.h"
 
 namespace allreco::train {
@@ -86,6 +87,8 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
 
 TrainResult run_training(dist::Session& session, const TrainJob& job) {
   const at::NoGradGuard no_grad;
+  const StopSignals
+      signals;  // from now on: one that comes while the model is loaded stops the run after its first step
   const TrainConfig& config = job.config;
   validate(config);
   session.set_timeout(config.ddp_timeout);
@@ -115,7 +118,8 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
                    start.resumes() ? "resuming after" : "starting at", state.global_step, plan.num_steps,
                    plan.global_batch_size, session.world_size(), store.num_parameters());
   }
-  return TrainingRun({session, communicator, job, inputs, plan, sharding, store, optimizer}, std::move(state)).run();
+  return TrainingRun({session, communicator, job, inputs, plan, sharding, store, optimizer, signals}, std::move(state))
+      .run();
 }
 
 }  // namespace allreco::train

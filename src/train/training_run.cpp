@@ -48,7 +48,7 @@ TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
 TrainResult TrainingRun::run() {
   bool stopped = false;
   while (state_.global_step < parts_.plan.num_steps && !stopped) {
-    const StepReport report = train_step_.run(state_.global_step, signals_.received() != 0);
+    const StepReport report = train_step_.run(state_.global_step, parts_.signals.received() != 0);
     account_for(report);
     stopped = report.stop_requested && state_.global_step < parts_.plan.num_steps;
     const Due due = due_after(config_, parts_.plan, state_.global_step);

@@ -32,6 +32,7 @@ struct RunParts {
   const Sharding& sharding;
   model::LoraStore& store;
   AdamW& optimizer;
+  const StopSignals& signals;
 };
 
 class TrainingRun {
@@ -70,7 +71,6 @@ class TrainingRun {
   std::optional<double> saved_best_metric_;
   std::string saved_best_checkpoint_;
   std::optional<CheckpointWriter> writer_;  // on rank 0
-  StopSignals signals_;
 };
 
 }  // namespace allreco::train
