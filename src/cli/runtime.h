@@ -5,9 +5,10 @@
 namespace allreco::cli {
 
 /// OpenMP's threads spin at the end of each parallel loop for so long that on a core shared with other processes a
-/// training step may take many times as long. A spin of some microseconds is as fast on an idle machine and does no
-/// harm on a busy one. libgomp reads its environment when it is loaded, so this runs the program again in the same
-/// process; it does nothing where GOMP_SPINCOUNT or OMP_WAIT_POLICY is set. Call it first in main.
+/// training step takes much longer. A spin of some microseconds costs a few percent on an idle machine and far less on
+/// a busy one (docs/architecture.md, Threads). libgomp reads its environment when it is loaded, so this runs the
+/// program again in the same process; it does nothing where GOMP_SPINCOUNT or OMP_WAIT_POLICY is set. Call it first in
+/// main.
 void shorten_spinning(char** argv);
 
 /// `threads` 0: the cores that this process may use, divided by the ranks of its node, at least 1. Returns the number

@@ -7,7 +7,7 @@
 namespace allreco::dist {
 
 GradientReducer::GradientReducer(Communicator& communicator, const at::Tensor& gradients,
-                                 std::vector<GradientBucket> slices, std::int64_t min_bucket_bytes, SumOrder order)
+                                 std::vector<GradientBucket> slices, SumOrder order, std::int64_t min_bucket_bytes)
     : communicator_(communicator), order_(order), num_slices_(std::ssize(slices)) {
   core::require(gradients.dim() == 1 && gradients.is_contiguous(), "gradients must be one flat, contiguous buffer");
   std::int64_t begin = 0;

@@ -30,7 +30,7 @@ class GradientReducer {
   /// adjacent and cover the buffer. Neighbours are joined until a bucket has `min_bucket_bytes`; the last bucket may be
   /// smaller.
   GradientReducer(Communicator& communicator, const at::Tensor& gradients, std::vector<GradientBucket> slices,
-                  std::int64_t min_bucket_bytes = std::int64_t{1} << 20, SumOrder order = SumOrder::fastest);
+                  SumOrder order = SumOrder::fastest, std::int64_t min_bucket_bytes = std::int64_t{1} << 20);
 
   /// Starts every bucket that is now complete and lets those under way advance. With `overlap` off, finish() starts
   /// them all. Never blocks.

@@ -28,9 +28,6 @@ struct PackedBatch {
   std::vector<std::uint64_t> sample_keys;        // per segment: identifies the sample for dropout
   std::int64_t num_tokens() const { return tokens.size(0); }
   std::int64_t num_predictions() const { return targets.size(0); }
-  /// The same batch with its tensors in pinned memory, from where a GPU copies without making the host wait. Needs a
-  /// GPU.
-  PackedBatch pinned() const;
 };
 
 class PackedBatchBuilder {

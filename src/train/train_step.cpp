@@ -11,8 +11,6 @@
 namespace allreco::train {
 namespace {
 
-constexpr std::int64_t kBucketBytes = std::int64_t{1} << 20;
-
 class Stopwatch {
  public:
   double elapsed_ms() const {
@@ -43,7 +41,7 @@ TrainStep::TrainStep(const StepParts& parts, const TrainConfig& config, const Sh
       sharding_(sharding),
       slices_(slices_in_backward_order(parts.store)),
       shard_sums_(parts.store.gradients(), sharding.count),
-      reducer_(parts.communicator, parts.store.gradients(), slices_, kBucketBytes,
+      reducer_(parts.communicator, parts.store.gradients(), slices_,
                config.deterministic ? dist::SumOrder::tree : dist::SumOrder::fastest) {
   reducer_.set_overlap(config.overlap_grad_reduce);
 }

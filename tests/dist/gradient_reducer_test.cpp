@@ -45,7 +45,7 @@ struct Run {
 at::Tensor reduce(Communicator& plane, const std::vector<GradientBucket>& slices, std::int64_t min_bytes,
                   std::uint64_t key, Run run) {
   at::Tensor gradients = at::zeros({slices.back().end}, at::kFloat);
-  GradientReducer reducer(plane, gradients, slices, min_bytes);
+  GradientReducer reducer(plane, gradients, slices, SumOrder::fastest, min_bytes);
   reducer.set_overlap(run.overlap);
   for (int step = 0; step < 2; ++step) {  // the second proves that finish() leaves it ready
     if (run.fills_late) gradients.zero_();
@@ -113,7 +113,7 @@ TEST(GradientReducer, JoinsNeighboursUntilTheBucketIsLargeEnough) {
   const at::Tensor gradients = at::zeros({1000}, at::kFloat);
   const std::vector<GradientBucket> slices{{0, 100}, {100, 200}, {200, 200}, {200, 700}, {700, 900}, {900, 1000}};
   const auto num_buckets = [&](std::int64_t bytes) {
-    return GradientReducer(*plane, gradients, slices, bytes).num_buckets();
+    return GradientReducer(*plane, gradients, slices, SumOrder::fastest, bytes).num_buckets();
   };
   EXPECT_EQ(num_buckets(0), 5);     // the empty slice makes none
   EXPECT_EQ(num_buckets(800), 4);   // 0-200, 200-700, 700-900, 900-1000
