@@ -5,7 +5,7 @@
 namespace allreco::cli {
 
 /// OpenMP's threads spin at the end of each parallel loop for so long that on a core shared with other processes a
-/// training step takes much longer. A spin of some microseconds costs a few percent on an idle machine and far less on
+/// training step takes much longer. A spin of some microseconds costs about nothing on an idle machine and far less on
 /// a busy one (docs/architecture.md, Threads). libgomp reads its environment when it is loaded, so this runs the
 /// program again in the same process; it does nothing where GOMP_SPINCOUNT or OMP_WAIT_POLICY is set. Call it first in
 /// main.
