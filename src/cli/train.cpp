@@ -14,6 +14,8 @@ void bind(OptionList& list, train::TrainConfig& c) {
   list.add("overwrite_output_dir", c.overwrite_output_dir, "Delete what an earlier run left in output_dir.");
   list.add("resume_from_checkpoint", c.resume_from_checkpoint,
            "auto: the newest whole checkpoint, if any; last; or a checkpoint directory. Empty: start anew.");
+  list.add("resume_with_changed", c.resume_with_changed,
+           "What may differ from the run resumed, by the names in the refusal: learning_rate,num_steps, for example.");
   list.add(
       "per_device_train_batch_size", c.per_device_train_batch_size,
       "Examples that a rank computes at once (a micro-batch); speed and memory only when global_batch_size is given.",
@@ -45,7 +47,11 @@ void bind(OptionList& list, train::TrainConfig& c) {
   list.add("gradient_checkpointing", c.gradient_checkpointing,
            "Keep only the blocks' inputs and compute the rest again: less memory, more time.");
   list.add("max_skipped_steps", c.max_skipped_steps,
-           "Steps in a row with a loss or gradient that is not finite after which the run ends.", at_least(0));
+           "Skipped steps in a row after which the run ends; skipped: loss or gradient not finite.", at_least(0));
+  list.add("skip_update_lossz", c.skip_update_lossz,
+           "Also skip a step whose loss lies so many standard deviations above the last 128 steps'; 0: never.",
+           at_least(0));
+  list.add("skip_update_gradz", c.skip_update_gradz, "The same for the gradient's norm; 0: never.", at_least(0));
   list.add("logging_steps", c.logging_steps, "Steps between lines of metrics.jsonl.", at_least(1));
   list.add("logging_first_step", c.logging_first_step, "A line for step 1 too.");
   list.add("eval_strategy", c.eval_strategy, "When eval_loss is measured.", one_of({"no", "steps", "epoch"}));

@@ -36,12 +36,11 @@ std::int64_t steps_per_epoch(std::int64_t num_samples, std::int64_t global_batch
   return ceil_div(num_samples, global_batch_size);
 }
 
-GlobalBatch global_batch_of_step(const SampleOrder& order, std::int64_t global_batch_size, std::int64_t step) {
-  core::require(step >= 0, "steps count from 0");
-  const std::int64_t steps = steps_per_epoch(order.num_samples(), global_batch_size);
+GlobalBatch next_global_batch(const SampleOrder& order, std::int64_t global_batch_size, std::int64_t samples_consumed) {
+  core::require(samples_consumed >= 0 && global_batch_size > 0, "samples count from 0, a batch has a size");
   GlobalBatch batch;
-  batch.epoch = step / steps;
-  batch.first_position = (step % steps) * global_batch_size;
+  batch.epoch = samples_consumed / order.num_samples();
+  batch.first_position = samples_consumed % order.num_samples();
   const std::int64_t count = std::min(global_batch_size, order.num_samples() - batch.first_position);
   batch.samples.reserve(static_cast<size_t>(count));
   for (std::int64_t i = 0; i < count; ++i)

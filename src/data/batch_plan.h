@@ -9,14 +9,14 @@
 
 namespace allreco::data {
 
-/// The samples of step `step` (0-based): positions [s*B, (s+1)*B) of its epoch, B = global_batch_size; the last batch
-/// of an epoch may be smaller.
+/// The samples of an optimiser step. The last batch of an epoch may be smaller.
 struct GlobalBatch {
   std::int64_t epoch = 0;
   std::int64_t first_position = 0;    // within the epoch
   std::vector<std::int64_t> samples;  // indices into the dataset, in order
 };
-GlobalBatch global_batch_of_step(const SampleOrder& order, std::int64_t global_batch_size, std::int64_t step);
+/// The batch that follows when `samples_consumed` (over all epochs) have been seen.
+GlobalBatch next_global_batch(const SampleOrder& order, std::int64_t global_batch_size, std::int64_t samples_consumed);
 
 /// ceil(num_samples / global_batch_size)
 std::int64_t steps_per_epoch(std::int64_t num_samples, std::int64_t global_batch_size);

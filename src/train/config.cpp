@@ -82,6 +82,8 @@ void check_optimizer(const TrainConfig& c) {
   check_range("adam_epsilon", c.adam_epsilon, 0, 1);
   check_range("max_grad_norm", c.max_grad_norm, 0, 1e12);
   check_at_least("max_skipped_steps", c.max_skipped_steps, 0);
+  check_range("skip_update_lossz", c.skip_update_lossz, 0, 1e6);
+  check_range("skip_update_gradz", c.skip_update_gradz, 0, 1e6);
 }
 
 void check_best_model(const TrainConfig& c) {
@@ -111,6 +113,9 @@ void check_output(const TrainConfig& c) {
     core::user_error(
         "overwrite_output_dir would delete what resume_from_checkpoint = {} goes on from: give one of them",
         c.resume_from_checkpoint);
+  }
+  if (!c.resume_with_changed.empty() && c.resume_from_checkpoint.empty()) {
+    core::user_error("resume_with_changed goes with resume_from_checkpoint, which is not given");
   }
   check_range("ddp_timeout", c.ddp_timeout, 0.1, 1e9);
   if (c.virtual_shards < 1 || c.virtual_shards > 4096 || (c.virtual_shards & (c.virtual_shards - 1)) != 0)

@@ -3,10 +3,12 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/lora.h"
 #include "train/adamw.h"
 #include "train/schedule.h"
+#include "train/spike_guard.h"
 
 namespace allreco::train {
 
@@ -19,6 +21,7 @@ struct TrainConfig {
   bool overwrite_output_dir = false;      // delete what an earlier run left in output_dir
   std::string resume_from_checkpoint;     // empty: start anew; auto: the newest whole checkpoint if any; last; or a
                                           // checkpoint directory
+  std::vector<std::string> resume_with_changed;  // what may differ from the run resumed: keys that the refusal names
   // batch and length
   std::int64_t per_device_train_batch_size = 8;  // most examples a rank computes at once (a micro-batch)
   std::int64_t gradient_accumulation_steps = 1;  // micro-batches a rank and optimiser step
@@ -42,7 +45,11 @@ struct TrainConfig {
   double max_grad_norm = 1.0;         // gradients longer than this are scaled down to it; 0: never
   bool gradient_checkpointing =
       false;  // keep only the blocks' inputs and compute the rest again in backward: less memory, more time
-  std::int64_t max_skipped_steps = 10;  // so many steps in a row with a loss or gradient that is not finite end the run
+  std::int64_t max_skipped_steps =
+      10;  // so many skipped steps in a row end the run; skipped: loss or gradient not finite
+  double skip_update_lossz =
+      0;  // also skip a step whose loss lies more standard deviations above the last 128; 0: never
+  double skip_update_gradz = 0;  // the same for the gradient's norm
   // logging, evaluation, saving
   std::int64_t logging_steps = 10;              // steps between two lines of metrics.jsonl
   bool logging_first_step = false;              // a line for step 1 too
@@ -62,6 +69,7 @@ struct TrainConfig {
   double ddp_timeout = 600;         // seconds that a rank waits for another before the run ends
 
   std::int64_t eval_interval() const { return eval_steps > 0 ? eval_steps : logging_steps; }
+  SpikeLimits spike_limits() const { return {skip_update_lossz, skip_update_gradz}; }
   AdamWConfig adamw() const { return {adam_beta1, adam_beta2, adam_epsilon, weight_decay}; }
   /// The learning rates of a run of `num_steps` steps. REQUIRES a valid config.
   Schedule schedule(std::int64_t num_steps) const;

@@ -19,7 +19,7 @@ struct LogWindow {
   StepTimes times;  // sums
 
   void add(const StepReport& report) {
-    if (!report.skipped) {
+    if (!report.skipped()) {
       loss_sum += report.loss;
       ++num_losses;
     }

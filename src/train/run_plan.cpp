@@ -8,15 +8,24 @@
 namespace allreco::train {
 
 double RunPlan::epoch_after(std::int64_t completed_steps) const {
-  if (completed_steps == 0) return 0;
-  const std::int64_t last = completed_steps - 1;
-  const std::int64_t whole_epochs = last / steps_per_epoch;
-  return static_cast<double>(whole_epochs) +
-         static_cast<double>(last % steps_per_epoch + 1) / static_cast<double>(steps_per_epoch);
+  const std::int64_t samples = samples_after(completed_steps);
+  if (samples == 0) return 0;
+  const std::int64_t whole_epochs = (samples - 1) / num_samples;
+  const std::int64_t steps_of_epoch = data::steps_per_epoch(samples - whole_epochs * num_samples, global_batch_size);
+  return static_cast<double>(whole_epochs) + static_cast<double>(steps_of_epoch) / static_cast<double>(steps_per_epoch);
+}
+
+std::int64_t RunPlan::steps_left_in_first_epoch() const {
+  return data::steps_per_epoch(num_samples - start.samples_consumed % num_samples, global_batch_size);
 }
 
 std::int64_t RunPlan::samples_after(std::int64_t completed_steps) const {
-  return completed_steps / steps_per_epoch * num_samples + completed_steps % steps_per_epoch * global_batch_size;
+  core::require(completed_steps >= start.step, "a run's plan begins where it started");
+  std::int64_t steps = completed_steps - start.step;
+  if (steps < steps_left_in_first_epoch()) return start.samples_consumed + steps * global_batch_size;
+  steps -= steps_left_in_first_epoch();
+  const std::int64_t whole_epochs = start.samples_consumed / num_samples + 1 + steps / steps_per_epoch;
+  return whole_epochs * num_samples + steps % steps_per_epoch * global_batch_size;
 }
 
 std::int64_t configured_global_batch_size(const TrainConfig& config, std::int64_t world_size) {
@@ -24,11 +33,16 @@ std::int64_t configured_global_batch_size(const TrainConfig& config, std::int64_
   return config.per_device_train_batch_size * config.gradient_accumulation_steps * world_size;
 }
 
-RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64_t global_batch_size) {
-  RunPlan plan{.num_samples = num_samples, .global_batch_size = global_batch_size};
+RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64_t global_batch_size,
+                 const RunStart& start) {
+  RunPlan plan{.num_samples = num_samples, .global_batch_size = global_batch_size, .start = start};
   plan.steps_per_epoch = data::steps_per_epoch(num_samples, global_batch_size);
+  const std::int64_t epoch = start.samples_consumed / num_samples;
+  // How many steps of this batch size lead to the start: what was done in fact, unless the size has changed.
+  const std::int64_t steps_before = (epoch + 1) * plan.steps_per_epoch - plan.steps_left_in_first_epoch();
   const double epoch_steps = std::ceil(config.num_train_epochs * static_cast<double>(plan.steps_per_epoch));
-  plan.num_steps = config.max_steps > 0 ? config.max_steps : static_cast<std::int64_t>(epoch_steps);
+  plan.num_steps =
+      config.max_steps > 0 ? config.max_steps : static_cast<std::int64_t>(epoch_steps) + start.step - steps_before;
   return plan;
 }
 
@@ -52,12 +66,12 @@ StepPlanner::StepPlanner(const data::Dataset& dataset, const model::ModelConfig&
     : dataset_(dataset),
       order_(dataset.size(), config.seed, config.shuffle_dataset),
       cost_(cost_model_of(model)),
-      global_batch_size_(run.global_batch_size),
+      run_(run),
       per_device_batch_size_(config.per_device_train_batch_size),
       sharding_(sharding) {}
 
 StepPlan StepPlanner::plan(std::int64_t step) const {
-  const data::GlobalBatch batch = data::global_batch_of_step(order_, global_batch_size_, step);
+  const data::GlobalBatch batch = data::next_global_batch(order_, run_.global_batch_size, run_.samples_after(step));
   StepPlan plan;
   for (std::int64_t sample : batch.samples) {
     plan.tokens += dataset_.length(sample);

@@ -11,23 +11,37 @@
 
 namespace allreco::train {
 
+/// Where a run goes on: so many steps done, so many samples consumed. Both 0 for a new one.
+struct RunStart {
+  std::int64_t step = 0;
+  std::int64_t samples_consumed = 0;
+};
+
 struct RunPlan {
   std::int64_t num_samples = 0;
   std::int64_t global_batch_size = 0;
   std::int64_t steps_per_epoch = 0;
   std::int64_t num_steps = 0;
+  RunStart start;
 
   /// Epochs after `completed_steps`, as transformers counts them: steps of the epoch over steps per epoch.
   double epoch_after(std::int64_t completed_steps) const;
+  /// Over all epochs. From `start` on each step takes a global batch, the last of an epoch what is left: with an
+  /// unchanged batch size the same whatever step the run started at. REQUIRES completed_steps >= start.step.
   std::int64_t samples_after(std::int64_t completed_steps) const;
-  bool ends_epoch(std::int64_t completed_steps) const { return completed_steps % steps_per_epoch == 0; }
+  bool ends_epoch(std::int64_t completed_steps) const { return samples_after(completed_steps) % num_samples == 0; }
+
+  /// Steps from `start` to the end of the epoch that it is in.
+  std::int64_t steps_left_in_first_epoch() const;
 };
 
 /// global_batch_size, or per_device_train_batch_size x gradient_accumulation_steps x world_size.
 std::int64_t configured_global_batch_size(const TrainConfig& config, std::int64_t world_size);
 
-/// num_steps = max_steps, or ceil(num_train_epochs * steps_per_epoch) as in transformers.
-RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64_t global_batch_size);
+/// num_steps = max_steps, or ceil(num_train_epochs * steps_per_epoch) as in transformers; for a run that goes on with
+/// another batch size, the steps done and what the rest of those epochs takes.
+RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64_t global_batch_size,
+                 const RunStart& start = {});
 
 /// One optimiser step as a rank sees it.
 struct StepPlan {
@@ -56,7 +70,8 @@ class StepPlanner {
   const data::Dataset& dataset_;
   data::SampleOrder order_;
   data::CostModel cost_;
-  std::int64_t global_batch_size_, per_device_batch_size_;
+  RunPlan run_;
+  std::int64_t per_device_batch_size_;
   Sharding sharding_;
 };
 

@@ -1,5 +1,7 @@
 #include "train/train_step.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -143,11 +145,17 @@ double TrainStep::forward_backward(const std::vector<std::int64_t>& samples, con
 void TrainStep::update(StepReport& report) {
   const at::Tensor& gradients = parts_.store.gradients();
   report.grad_norm = global_norm(gradients);
-  // Both numbers are global, so every rank decides alike.
-  report.skipped = !std::isfinite(report.loss) || !std::isfinite(report.grad_norm);
-  if (report.skipped) return;
+  report.skip_reason = reason_to_skip(report);
+  if (report.skipped()) return;
   parts_.optimizer.step(gradients, report.learning_rate, clip_factor(report.grad_norm, config_.max_grad_norm));
   parts_.store.refresh_compute_copy();
+}
+
+// Both numbers are global and have the same bits everywhere, so every rank decides alike.
+std::string TrainStep::reason_to_skip(const StepReport& report) {
+  if (!std::isfinite(report.loss)) return fmt::format("its loss is {}", report.loss);
+  if (!std::isfinite(report.grad_norm)) return fmt::format("its gradient's norm is {}", report.grad_norm);
+  return parts_.spikes.check(config_.spike_limits(), report.loss, report.grad_norm);
 }
 
 }  // namespace allreco::train

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "data/dataset.h"
@@ -14,6 +15,7 @@
 #include "train/config.h"
 #include "train/run_plan.h"
 #include "train/shard_sums.h"
+#include "train/spike_guard.h"
 
 namespace allreco::train {
 
@@ -28,11 +30,12 @@ struct StepReport {
   double loss = 0;       // mean NLL over the supervised tokens of the global batch
   double grad_norm = 0;  // of the whole gradient, before clipping
   double learning_rate = 0;
-  bool skipped = false;         // loss or gradient was not finite: nothing was updated
+  std::string skip_reason;      // why nothing was updated; empty: the update was made
   bool stop_requested = false;  // some rank got a stop signal
   std::int64_t tokens = 0;
   std::int64_t supervised_tokens = 0;
   StepTimes times;  // of this rank
+  bool skipped() const { return !skip_reason.empty(); }
 };
 
 /// What a step works on; all of it outlives the TrainStep.
@@ -44,6 +47,7 @@ struct StepParts {
   model::LoraStore& store;
   model::Decoder& decoder;
   AdamW& optimizer;
+  SpikeGuard& spikes;
 };
 
 class TrainStep {
@@ -63,6 +67,7 @@ class TrainStep {
                            const std::function<void(std::int64_t)>& layer_done, StepTimes& times);
   double forward_backward(const std::vector<std::int64_t>& samples, const model::TrainPass& pass, StepTimes& times);
   void update(StepReport& report);
+  std::string reason_to_skip(const StepReport& report);
 
   StepParts parts_;
   const TrainConfig& config_;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "core/check.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "dist/nccl_communicator.h"
@@ -44,8 +45,10 @@ Start agree_on_start(dist::Session& session, const TrainConfig& config) {
 RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dataset& dataset,
                   const dist::Session& session) {
   std::int64_t batch_size = configured_global_batch_size(config, session.world_size());
+  RunStart from;
   if (start.resumes()) {
     const SavedBatch saved = batch_from_json(start.document, start.checkpoint);
+    from = saved.start;
     const std::int64_t configured = batch_size;
     batch_size = resumed_global_batch_size(config, session.world_size(), saved);
     if (batch_size != configured && session.is_leader()) {
@@ -53,7 +56,12 @@ RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dat
                         batch_size, saved.world_size, session.world_size());
     }
   }
-  return plan_run(config, dataset.size(), batch_size);
+  RunPlan plan = plan_run(config, dataset.size(), batch_size, from);
+  if (plan.num_steps < from.step) {
+    core::user_error("{} has {} steps behind it, this run shall have only {}: raise max_steps or num_train_epochs",
+                     start.checkpoint.string(), from.step, plan.num_steps);
+  }
+  return plan;
 }
 
 /// Fills store and optimiser on every rank with what rank 0 reads, so that all start from the same bits.
@@ -98,9 +106,12 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
   const RunPlan plan = plan_from(config, start, inputs.train_data, session);
   if (start.resumes()) {
     const fs::path document = start.checkpoint / "trainer_state.json";
-    require_same_identity(identity_from_json(start.document, document),
-                          run_identity(config, inputs.lora, plan, inputs.train_data.info(), inputs.base),
-                          start.checkpoint);
+    const auto changed =
+        require_same_identity(identity_from_json(start.document, document),
+                              run_identity(config, inputs.lora, plan, inputs.train_data.info(), inputs.base),
+                              start.checkpoint, config.resume_with_changed);
+    if (session.is_leader())
+      for (const std::string& difference : changed) core::log_warning("resume_with_changed: {}", difference);
   }
   const at::Device device = inputs.base.weights.device();
   std::unique_ptr<dist::Communicator> gpu_plane;

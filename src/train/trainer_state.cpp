@@ -1,5 +1,8 @@
 #include "train/trainer_state.h"
 
+#include <algorithm>
+#include <array>
+
 #include "core/check.h"
 #include "core/files.h"
 
@@ -41,9 +44,27 @@ LogWindow window_from_json(const Json& json) {
 
 std::string advice_for(const std::string& key, const Json& saved) {
   if (key == "global_batch_size") return fmt::format("; give global_batch_size = {}", saved.dump());
-  if (key == "num_steps")
-    return "; max_steps or num_train_epochs must stay as they were, because the learning rates follow from them";
+  if (key == "num_steps") return " (from max_steps or num_train_epochs; the learning rates follow from it)";
   return "";
+}
+
+/// The adapter's shape, and the optimiser's state with it.
+constexpr std::array kNeverChange{"lora_r", "target_modules", "optim"};
+
+void check_may_change(const std::string& key, const Json& identity) {
+  if (std::find(kNeverChange.begin(), kNeverChange.end(), key) != kNeverChange.end()) {
+    core::user_error(
+        "resume_with_changed = {}: the checkpoint's factors and moments have the shapes of its own {}; start a new run "
+        "with adapter_name_or_path instead",
+        key, key);
+  }
+  if (identity.contains(key)) return;
+  std::string known;
+  for (const auto& [name, value] : identity.items()) {
+    if (std::find(kNeverChange.begin(), kNeverChange.end(), name) == kNeverChange.end())
+      known += (known.empty() ? "" : ", ") + name;
+  }
+  core::user_error("resume_with_changed = {} is not known, expected some of {}", key, known);
 }
 
 }  // namespace
@@ -75,22 +96,32 @@ Json run_identity(const TrainConfig& config, const model::LoraConfig& lora, cons
           {"adam_beta1", config.adam_beta1},
           {"adam_beta2", config.adam_beta2},
           {"adam_epsilon", config.adam_epsilon},
-          {"max_grad_norm", config.max_grad_norm}};
+          {"max_grad_norm", config.max_grad_norm},
+          {"skip_update_lossz", config.skip_update_lossz},
+          {"skip_update_gradz", config.skip_update_gradz}};
 }
 
-void require_same_identity(const Json& saved, const Json& now, const fs::path& checkpoint) {
+std::vector<std::string> require_same_identity(const Json& saved, const Json& now, const fs::path& checkpoint,
+                                               const std::vector<std::string>& resume_with_changed) {
+  std::vector<std::string> accepted;
+  for (const std::string& key : resume_with_changed) check_may_change(key, now);
   std::string differences;
   for (const auto& [key, value] : now.items()) {
     if (saved.contains(key) && saved[key] == value) continue;
     const Json old = saved.contains(key) ? saved[key] : Json();
+    if (std::find(resume_with_changed.begin(), resume_with_changed.end(), key) != resume_with_changed.end()) {
+      accepted.push_back(fmt::format("{} was {} and is now {}", key, old.dump(), value.dump()));
+      continue;
+    }
     differences += fmt::format("\n  {}: the checkpoint has {}, this run {}{}", key, old.dump(), value.dump(),
                                advice_for(key, old));
   }
-  if (differences.empty()) return;
+  if (differences.empty()) return accepted;
   core::user_error(
       "cannot resume from {}, because it belongs to a different run:{}\nResume with the options and data of that run, "
-      "or start a new one "
-      "from its weights with adapter_name_or_path = {} and another output_dir",
+      "name what shall differ in resume_with_changed, or start a new run from its weights with adapter_name_or_path = "
+      "{} "
+      "and another output_dir",
       checkpoint.string(), differences, checkpoint.string());
 }
 
@@ -127,6 +158,7 @@ Json to_json(const TrainerState& state, const TrainConfig& config, const RunPlan
   json["skipped_in_a_row"] = state.num_skipped_in_a_row;
   json["failed_saves"] = state.num_failed_saves;
   json["since_last_log"] = window_to_json(state.window);
+  json["outlier_windows"] = state.spikes.to_json();
   json["config_hash"] = core::sha256_of_bytes(identity.dump());
   json["identity"] = identity;
   json["log_history"] = state.log_history;
@@ -147,6 +179,7 @@ TrainerState state_from_json(const Json& json, const fs::path& path) {
     state.num_skipped_in_a_row = json.at("skipped_in_a_row").get<std::int64_t>();
     state.num_failed_saves = json.value("failed_saves", std::int64_t{0});  // absent in older checkpoints
     state.window = window_from_json(json.at("since_last_log"));
+    if (json.contains("outlier_windows")) state.spikes.restore(json.at("outlier_windows"));  // absent in older ones
     state.log_history = json.at("log_history");
     if (!json.at("best_metric").is_null()) state.best_metric = json.at("best_metric").get<double>();
     if (!json.at("best_model_checkpoint").is_null()) {
@@ -158,7 +191,9 @@ TrainerState state_from_json(const Json& json, const fs::path& path) {
 
 SavedBatch batch_from_json(const Json& json, const fs::path& path) {
   return reading(path, [&] {
-    return SavedBatch{.per_device_train_batch_size = json.at("train_batch_size").get<std::int64_t>(),
+    return SavedBatch{.start = {.step = json.at("global_step").get<std::int64_t>(),
+                                .samples_consumed = json.at("samples_consumed").get<std::int64_t>()},
+                      .per_device_train_batch_size = json.at("train_batch_size").get<std::int64_t>(),
                       .gradient_accumulation_steps = json.at("gradient_accumulation_steps").get<std::int64_t>(),
                       .global_batch_size = json.at("global_batch_size").get<std::int64_t>(),
                       .world_size = json.at("world_size").get<std::int64_t>()};

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/json.h"
 #include "data/dataset.h"
@@ -23,6 +24,7 @@ struct TrainerState {
   std::int64_t num_skipped_in_a_row = 0;
   std::int64_t num_failed_saves = 0;
   LogWindow window;
+  SpikeGuard spikes;
   core::Json log_history =
       core::Json::array();  // as in transformers: step, epoch, loss, grad_norm, learning_rate; step, epoch, eval_loss
   std::optional<double> best_metric;  // of the best checkpoint
@@ -33,10 +35,15 @@ struct TrainerState {
 core::Json run_identity(const TrainConfig& config, const model::LoraConfig& lora, const RunPlan& plan,
                         const data::DatasetInfo& dataset, const model::BaseModel& base);
 
-/// UserError naming each key whose value differs and what to do about it.
-void require_same_identity(const core::Json& saved, const core::Json& now, const std::filesystem::path& checkpoint);
+/// UserError naming each key whose value differs and what to do about it, unless resume_with_changed holds that key:
+/// then the difference is one of those returned, for the log. A key that no run has, or that no run can go on with (the
+/// saved moments would not fit), is a UserError too.
+std::vector<std::string> require_same_identity(const core::Json& saved, const core::Json& now,
+                                               const std::filesystem::path& checkpoint,
+                                               const std::vector<std::string>& resume_with_changed);
 
 struct SavedBatch {
+  RunStart start;
   std::int64_t per_device_train_batch_size = 0;
   std::int64_t gradient_accumulation_steps = 0;
   std::int64_t global_batch_size = 0;

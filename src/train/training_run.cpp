@@ -37,7 +37,7 @@ TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
       decoder_(parts.inputs.base.config, parts.inputs.base.weights, &parts.store),
       planner_(parts.inputs.train_data, parts.inputs.base.config, config_, parts.plan, parts.sharding),
       train_step_({parts.session, parts.communicator, parts.inputs.train_data, planner_, parts.store, decoder_,
-                   parts.optimizer},
+                   parts.optimizer, state_.spikes},
                   config_, parts.sharding, config_.schedule(parts.plan.num_steps)),
       log_(output_dir_, state_.global_step, parts.plan.num_steps, parts.session.is_leader()),
       saved_best_metric_(state_.best_metric),
@@ -64,19 +64,18 @@ TrainResult TrainingRun::run() {
 void TrainingRun::account_for(const StepReport& report) {
   ++state_.global_step;
   state_.window.add(report);
-  if (report.skipped) {
+  if (report.skipped()) {
     ++state_.num_skipped_steps;
     ++state_.num_skipped_in_a_row;
     if (parts_.session.is_leader()) {
-      core::log_warning("step {} is skipped: its loss ({}) or gradient norm ({}) is not finite", state_.global_step,
-                        report.loss, report.grad_norm);
+      core::log_warning("step {} is skipped: {}", state_.global_step, report.skip_reason);
     }
     if (state_.num_skipped_in_a_row >= config_.max_skipped_steps) {
       core::fault(
-          "{} steps in a row had a loss or gradient that is not finite, up to step {}: lower learning_rate, use dtype "
-          "= float32, or "
-          "check the model's weights",
-          state_.num_skipped_in_a_row, state_.global_step);
+          "{} steps in a row were skipped (max_skipped_steps), up to step {}, in which {}: lower learning_rate, use "
+          "dtype = float32, raise skip_update_lossz or skip_update_gradz where they are set, or check the model's "
+          "weights",
+          state_.num_skipped_in_a_row, state_.global_step, report.skip_reason);
     }
     return;
   }

@@ -45,23 +45,27 @@ TEST(GlobalBatch, CutsEachEpochIntoConsecutivePositions) {
   EXPECT_EQ(steps_per_epoch(3, 100), 1);
   const std::vector<std::vector<std::int64_t>> expected{{0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9},
                                                         {0, 1, 2, 3}, {4, 5, 6, 7}, {8, 9}};
+  std::int64_t samples_consumed = 0;
   for (size_t step = 0; step < expected.size(); ++step) {
-    const GlobalBatch batch = global_batch_of_step(rows, 4, static_cast<std::int64_t>(step));
+    const GlobalBatch batch = next_global_batch(rows, 4, samples_consumed);
+    samples_consumed += std::ssize(batch.samples);
     EXPECT_EQ(batch.samples, expected[step]) << "step " << step;
     EXPECT_EQ(batch.epoch, static_cast<std::int64_t>(step / 3));
     EXPECT_EQ(batch.first_position, static_cast<std::int64_t>(step % 3) * 4);
   }
-  EXPECT_EQ(global_batch_of_step(rows, 100, 2).samples.size(), 10u);
-  EXPECT_EQ(global_batch_of_step(rows, 100, 2).epoch, 2);
+  EXPECT_EQ(next_global_batch(rows, 100, 20).samples.size(), 10u);
+  EXPECT_EQ(next_global_batch(rows, 100, 20).epoch, 2);
+  EXPECT_EQ(next_global_batch(rows, 4, 7).samples, (std::vector<std::int64_t>{7, 8, 9})) << "never over an epoch's end";
 }
 
 TEST(GlobalBatch, ShowsEverySampleOnceAnEpoch) {
   const SampleOrder order(1003, 9, true);
-  const std::int64_t steps = steps_per_epoch(1003, 64);
   for (std::int64_t epoch : {0, 1}) {
     Parts batches;
-    for (std::int64_t s = 0; s < steps; ++s)
-      batches.push_back(global_batch_of_step(order, 64, epoch * steps + s).samples);
+    for (std::int64_t consumed = epoch * 1003; consumed < (epoch + 1) * 1003;) {
+      batches.push_back(next_global_batch(order, 64, consumed).samples);
+      consumed += std::ssize(batches.back());
+    }
     std::vector<std::int64_t> all(1003);
     std::iota(all.begin(), all.end(), 0);
     EXPECT_EQ(sorted_union(batches), all);
@@ -110,7 +114,7 @@ TEST(MicroBatches, HoldEverySampleOnceForAnyWorld) {
     const auto global_batch_size = static_cast<std::int64_t>(1 + stream.next_below(150));
     const SampleOrder order(num_samples, stream.next_u64(), true);
     const GlobalBatch batch =
-        global_batch_of_step(order, global_batch_size, static_cast<std::int64_t>(stream.next_below(20)));
+        next_global_batch(order, global_batch_size, static_cast<std::int64_t>(stream.next_below(5000)));
     std::vector<std::int64_t> expected = batch.samples;
     std::sort(expected.begin(), expected.end());
     for (std::int64_t world_size : {1, 2, 3, 4, 8, 13}) {

@@ -81,13 +81,42 @@ TEST(TrainConfig, StepsAndEpochsCountAsInTransformers) {
   EXPECT_EQ(configured_global_batch_size(config, 2), 30);
 }
 
+TEST(RunPlan, IsTheSameWhereverARunGoesOn) {
+  TrainConfig config = valid_config();
+  config.num_train_epochs = 2.5;
+  const RunPlan whole = plan_run(config, 10, 4);
+  for (std::int64_t start = 0; start <= whole.num_steps; ++start) {
+    const RunPlan rest = plan_run(config, 10, 4, {.step = start, .samples_consumed = whole.samples_after(start)});
+    EXPECT_EQ(rest.num_steps, whole.num_steps);
+    for (std::int64_t step = start; step <= whole.num_steps; ++step) {
+      EXPECT_EQ(rest.samples_after(step), whole.samples_after(step)) << "from " << start << ", after " << step;
+      EXPECT_EQ(rest.epoch_after(step), whole.epoch_after(step)) << "from " << start << ", after " << step;
+      EXPECT_EQ(rest.ends_epoch(step), step % 3 == 0) << "from " << start << ", after " << step;
+    }
+  }
+}
+
+TEST(RunPlan, AnotherBatchSizeGoesOnAfterTheSamplesConsumed) {
+  TrainConfig config = valid_config();
+  config.num_train_epochs = 2;
+  // Steps of 4 took 4 of 10 examples; steps of 3 take 3 and 3 to the epoch's end, then 3, 3, 3, 1.
+  const RunPlan plan = plan_run(config, 10, 3, {.step = 1, .samples_consumed = 4});
+  std::vector<std::int64_t> samples;
+  for (std::int64_t step = 1; step <= 7; ++step) samples.push_back(plan.samples_after(step));
+  EXPECT_EQ(samples, (std::vector<std::int64_t>{4, 7, 10, 13, 16, 19, 20}));
+  EXPECT_EQ(plan.num_steps, 7);
+  EXPECT_TRUE(plan.ends_epoch(3));
+  EXPECT_EQ(plan.epoch_after(3), 1.0);
+  EXPECT_EQ(plan.epoch_after(7), 2.0);
+}
+
 TEST(Due, FollowsTheStrategies) {
   TrainConfig config = valid_config();
   config.logging_steps = 4;
   config.logging_first_step = true;
   config.eval_strategy = "steps";  // eval_steps 0: as logging_steps
   config.save_strategy = "epoch";
-  const RunPlan plan{.num_samples = 9, .global_batch_size = 3, .steps_per_epoch = 3, .num_steps = 7};
+  const RunPlan plan{.num_samples = 9, .global_batch_size = 3, .steps_per_epoch = 3, .num_steps = 7, .start = {}};
   std::string log, evaluate, save;
   for (std::int64_t step = 1; step <= plan.num_steps; ++step) {
     const Due due = due_after(config, plan, step);

@@ -102,9 +102,61 @@ TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
   }
 }
 
+TEST(Resume, TakesTheDifferencesThatAreNamed) {
+  const Scratch scratch;
+  write_random_dataset(scratch / "DS", 22);
+  run(resumable_job(scratch, "A"));
+  TrainJob job = resumable_job(scratch, "A");
+  job.config.resume_from_checkpoint = "last";
+  job.config.max_steps = 14;
+  job.config.global_batch_size = 3;
+  job.config.learning_rate = 1e-3;
+  job.config.resume_with_changed = {"num_steps", "global_batch_size"};
+  std::string message = message_of<core::UserError>([&] { run(job); });
+  EXPECT_NE(message.find("learning_rate"), std::string::npos) << message;
+  EXPECT_EQ(message.find("num_steps: "), std::string::npos) << message;
+  job.config.resume_with_changed.push_back("learning_rate");
+  EXPECT_EQ(run(job).global_step, 14);
+  // 12 steps of 4 out of 22 end 2 epochs: 44 examples; two steps of 3 follow.
+  const core::Json results = core::read_json_file(scratch / "A/train_results.json");
+  EXPECT_EQ(results["samples_consumed"], 50);
+
+  job.config.resume_with_changed = {"lora_r"};
+  message = message_of<core::UserError>([&] { run(job); });
+  EXPECT_NE(message.find("start a new run with adapter_name_or_path"), std::string::npos) << message;
+  job.config.resume_with_changed = {"learning_rat"};
+  message = message_of<core::UserError>([&] { run(job); });
+  EXPECT_NE(message.find("learning_rat is not known, expected some of"), std::string::npos) << message;
+  job.config.resume_with_changed = {};
+  job.config.max_steps = 5;
+  job.config.resume_with_changed = {"num_steps", "global_batch_size", "learning_rate"};
+  message = message_of<core::UserError>([&] { run(job); });
+  EXPECT_NE(message.find("14 steps behind it, this run shall have only 5"), std::string::npos) << message;
+}
+
+TEST(Resume, TheSpikeGuardRemembers) {
+  const Scratch scratch;
+  write_random_dataset(scratch / "DS", 22);
+  TrainJob job = tiny_job(scratch / "DS", scratch / "A");
+  job.config.max_steps = 150;
+  job.config.save_steps = 135;
+  job.config.skip_update_lossz = 1;  // one in six of normal losses lies above
+  job.config.max_skipped_steps = 100;
+  const TrainResult whole = run(job);
+  EXPECT_GT(whole.num_skipped_steps, 0);
+  EXPECT_LT(whole.num_skipped_steps, 22) << "none of the first 128";
+  job.config.output_dir = (scratch / "B").string();
+  job.config.resume_from_checkpoint = (scratch / "A/checkpoint-135").string();
+  EXPECT_EQ(run(job).num_skipped_steps, whole.num_skipped_steps);
+  expect_same_bytes(scratch / "A/adapter_model.safetensors", scratch / "B/adapter_model.safetensors");
+}
+
 TEST(Resume, KeepsTheGlobalBatchOnAnotherNumberOfRanks) {
-  const SavedBatch saved{
-      .per_device_train_batch_size = 4, .gradient_accumulation_steps = 2, .global_batch_size = 16, .world_size = 2};
+  const SavedBatch saved{.start = {},
+                         .per_device_train_batch_size = 4,
+                         .gradient_accumulation_steps = 2,
+                         .global_batch_size = 16,
+                         .world_size = 2};
   TrainConfig config;
   config.per_device_train_batch_size = 4;
   config.gradient_accumulation_steps = 2;
