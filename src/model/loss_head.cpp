@@ -3,8 +3,6 @@
 #include <ATen/ops/argsort.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/sub.h>
 #include <ATen/ops/sum.h>
@@ -14,6 +12,7 @@
 #include <algorithm>
 
 #include "model/ops/cross_entropy.h"
+#include "model/ops/product.h"
 #include "model/ops/rms_norm.h"
 
 namespace allreco::model {
@@ -33,11 +32,11 @@ LossHead::Loss LossHead::loss_and_gradient(const at::Tensor& x, const at::Tensor
   const std::int64_t n = x.size(0), step = rows_per_chunk();
   for (std::int64_t begin = 0; begin < n; begin += step) {
     const std::int64_t rows = std::min(step, n - begin);
-    at::Tensor logits = at::linear(norm.y.narrow(0, begin, rows), weights_.lm_head);  // [rows, V]
+    at::Tensor logits = ops::mm(norm.y.narrow(0, begin, rows), weights_.lm_head.t());  // [rows, V]
     const at::Tensor nll = ops::cross_entropy_with_gradient(logits, targets.narrow(0, begin, rows), gradient_scale);
     loss.nll_sum.add_(nll.sum(at::kDouble));
     at::Tensor dh_rows = dh.narrow(0, begin, rows);
-    at::mm_out(dh_rows, logits, weights_.lm_head);  // the logits now hold their own gradient
+    ops::mm_into(dh_rows, logits, weights_.lm_head);  // the logits now hold their own gradient
   }
   loss.dx = at::zeros_like(x);
   ops::rms_norm_backward_add(loss.dx, dh, x, norm.rstd, weights_.final_norm);
@@ -56,7 +55,7 @@ at::Tensor LossHead::log_probabilities(const at::Tensor& x, const at::Tensor& pr
     const std::int64_t first = at::searchsorted(rows, begin).item<std::int64_t>();
     const std::int64_t count = at::searchsorted(rows, end).item<std::int64_t>() - first;
     if (count == 0) continue;
-    const at::Tensor logits = at::linear(h.narrow(0, begin, end - begin), weights_.lm_head);  // [rows, V]
+    const at::Tensor logits = ops::mm(h.narrow(0, begin, end - begin), weights_.lm_head.t());  // [rows, V]
     const at::Tensor log_p =
         ops::gather_log_softmax(logits, at::sub(rows.narrow(0, first, count), begin).to(x.device()),
                                 sorted_targets.narrow(0, first, count).to(x.device()));
@@ -67,7 +66,7 @@ at::Tensor LossHead::log_probabilities(const at::Tensor& x, const at::Tensor& pr
 
 at::Tensor LossHead::logits(const at::Tensor& x) const {
   const at::Tensor h = ops::rms_norm(x, weights_.final_norm, config_.rms_norm_eps).y;  // [N, D]
-  const at::Tensor logits = at::linear(h, weights_.lm_head);                           // [N, V]
+  const at::Tensor logits = ops::mm(h, weights_.lm_head.t());                          // [N, V]
   return logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
 }
 

@@ -1,12 +1,12 @@
 #include "model/projection_run.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
 
 #include <algorithm>
 
 #include "core/random.h"
 #include "model/ops/dropout.h"
+#include "model/ops/product.h"
 
 namespace allreco::model {
 
@@ -16,9 +16,9 @@ namespace {
 /// in the gradient's.
 void add_product(const at::Tensor& gradient, const at::Tensor& left, const at::Tensor& right, double factor) {
   if (gradient.scalar_type() == left.scalar_type()) {
-    gradient.addmm_(left.t(), right, /*beta=*/1, /*alpha=*/factor);
+    ops::addmm_(gradient, left.t(), right, /*beta=*/1, /*alpha=*/factor);
   } else {
-    gradient.add_(at::mm(left.t(), right), factor);
+    gradient.add_(ops::mm(left.t(), right), factor);
   }
 }
 
@@ -68,19 +68,19 @@ std::vector<at::Tensor> ProjectionRun::forward(const at::Tensor& x, const Dropou
 
   at::Tensor z;  // [T, R]
   if (dropout.probability == 0) {
-    z = at::mm(x, a_of_run().t());
+    z = ops::mm(x, a_of_run().t());
   } else {  // every projection draws its own mask, as in PEFT
     z = at::empty({x.size(0), rank_begin(num_lora_)}, x.options());
     for (const Member& member : members_) {
       if (member.lora < 0) continue;
       z.narrow(1, rank_begin(member.lora), rank_of(member.lora))
-          .copy_(at::mm(dropped(x, member, dropout), a_of(member.lora).t()));
+          .copy_(ops::mm(dropped(x, member, dropout), a_of(member.lora).t()));
     }
   }
   for (size_t i = 0; i < members_.size(); ++i) {
     const std::int64_t lora = members_[i].lora;
     if (lora < 0) continue;
-    ys[i].addmm_(z.narrow(1, rank_begin(lora), rank_of(lora)), b_of(lora).t(), /*beta=*/1, /*alpha=*/scaling_);
+    ops::addmm_(ys[i], z.narrow(1, rank_begin(lora), rank_of(lora)), b_of(lora).t(), /*beta=*/1, /*alpha=*/scaling_);
   }
   if (low_rank != nullptr) *low_rank = z;
   return ys;
@@ -102,7 +102,7 @@ void ProjectionRun::backward(const at::Tensor& x, const at::Tensor& low_rank, co
     const std::int64_t lora = members_[i].lora;
     if (lora < 0) continue;
     at::Tensor dz_i = dz.narrow(1, rank_begin(lora), rank_of(lora));
-    dz_i.addmm_(dys[i], b_of(lora), /*beta=*/0, /*alpha=*/scaling_);
+    ops::addmm_(dz_i, dys[i], b_of(lora), /*beta=*/0, /*alpha=*/scaling_);
     add_product(group_->grad_b[static_cast<size_t>(first_lora_ + lora)], dys[i],
                 low_rank.narrow(1, rank_begin(lora), rank_of(lora)), scaling_);
   }
@@ -111,14 +111,14 @@ void ProjectionRun::backward(const at::Tensor& x, const at::Tensor& low_rank, co
       group_->grad_a.narrow(0, group_->rank_offsets[static_cast<size_t>(first_lora_)], rank_begin(num_lora_));
   if (dropout.probability == 0) {
     add_product(grad_a, dz, x, 1);
-    if (dx != nullptr) dx->addmm_(dz, a_of_run());
+    if (dx != nullptr) ops::addmm_(*dx, dz, a_of_run());
     return;
   }
   for (const Member& member : members_) {
     if (member.lora < 0) continue;
     const at::Tensor dz_i = dz.narrow(1, rank_begin(member.lora), rank_of(member.lora));
     add_product(grad_a.narrow(0, rank_begin(member.lora), rank_of(member.lora)), dz_i, dropped(x, member, dropout), 1);
-    if (dx != nullptr) dx->add_(dropped(at::mm(dz_i, a_of(member.lora)), member, dropout));
+    if (dx != nullptr) dx->add_(dropped(ops::mm(dz_i, a_of(member.lora)), member, dropout));
   }
 }
 

@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
 #include <fmt/ranges.h>
 
@@ -14,17 +13,18 @@
 #include "core/check.h"
 #include "core/random.h"
 #include "model/fingerprint.h"
+#include "model/ops/product.h"
 #include "model/safetensors.h"
 
 namespace allreco::model {
 namespace fs = std::filesystem;
 using core::user_error;
 
-at::Tensor FrozenLinear::forward(const at::Tensor& x) const { return at::mm(x, weight_.t()); }
+at::Tensor FrozenLinear::forward(const at::Tensor& x) const { return ops::mm(x, weight_.t()); }
 
-at::Tensor FrozenLinear::backward(const at::Tensor& dy) const { return at::mm(dy, weight_); }
+at::Tensor FrozenLinear::backward(const at::Tensor& dy) const { return ops::mm(dy, weight_); }
 
-void FrozenLinear::backward_add(const at::Tensor& dy, at::Tensor& dx) const { dx.addmm_(dy, weight_); }
+void FrozenLinear::backward_add(const at::Tensor& dy, at::Tensor& dx) const { ops::addmm_(dx, dy, weight_); }
 
 namespace {
 
