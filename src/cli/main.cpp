@@ -41,6 +41,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   cli::shorten_spinning(argv);
   cli::set_up_allocator();
+  cli::set_up_signals(argc, argv);
   try {
     return run(argc, argv);
   } catch (const std::exception& e) {  // the session itself could not start

@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <string_view>
+
+#include "train/stop_signals.h"
 
 namespace allreco::cli {
 
@@ -31,6 +34,10 @@ void set_up_allocator() {
   constexpr int never = 1 << 30;
   mallopt(M_MMAP_THRESHOLD, never);
   mallopt(M_TRIM_THRESHOLD, never);
+}
+
+void set_up_signals(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "train") train::hold_stop_signals();
 }
 
 }  // namespace allreco::cli

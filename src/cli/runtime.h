@@ -19,4 +19,7 @@ std::int64_t set_up_threads(std::int64_t threads, int ranks_on_node);
 /// page fault per 4 KiB each time.
 void set_up_allocator();
 
+/// For `train`: stop signals wait until the run can take them. Before MPI starts.
+void set_up_signals(int argc, char** argv);
+
 }  // namespace allreco::cli

@@ -18,22 +18,36 @@ extern "C" void note_signal(int signal_number) { received_signal.store(signal_nu
 
 }  // namespace
 
+void hold_stop_signals() {
+  sigset_t held;
+  ::sigemptyset(&held);
+  ::sigaddset(&held, SIGUSR1);
+  ::sigaddset(&held, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &held, nullptr);  // cannot fail with these arguments
+}
+
 struct StopSignals::Former {
   std::array<struct sigaction, kSignals.size()> actions{};
+  sigset_t mask{};
 };
 
 StopSignals::StopSignals() : former_(new Former) {
   received_signal.store(0);
+  sigset_t awaited;
+  ::sigemptyset(&awaited);
   for (size_t i = 0; i < kSignals.size(); ++i) {
     struct sigaction action {};
     action.sa_handler = note_signal;
     action.sa_flags = SA_RESTART | (kSignals[i] == SIGINT ? static_cast<int>(SA_RESETHAND) : 0);
     ::sigemptyset(&action.sa_mask);
     ::sigaction(kSignals[i], &action, &former_->actions[i]);  // cannot fail for these signals
+    ::sigaddset(&awaited, kSignals[i]);
   }
+  ::pthread_sigmask(SIG_UNBLOCK, &awaited, &former_->mask);
 }
 
 StopSignals::~StopSignals() {
+  ::pthread_sigmask(SIG_SETMASK, &former_->mask, nullptr);
   for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &former_->actions[i], nullptr);
   delete former_;
 }
