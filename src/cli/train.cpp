@@ -29,6 +29,12 @@ void bind(OptionList& list, train::TrainConfig& c) {
   list.add("shuffle_dataset", c.shuffle_dataset,
            "A new order each epoch, from the seed; false: the order of the file.");
   list.add("seed", c.seed, "Seed of the sample order, LoRA's start and dropout.");
+  list.add("dataloader_num_workers", c.dataloader_num_workers,
+           "1: a thread reads and packs the coming micro-batches while the step computes; 0: the step does; -1: 1 on a "
+           "GPU, else 0.",
+           between(-1, 1));
+  list.add("dataloader_pin_memory", c.dataloader_pin_memory,
+           "On a GPU: hand batches over in page-locked memory, so that the copy runs beside other work.");
   list.add("learning_rate", c.learning_rate, "The peak learning rate.", at_least(0));
   list.add("lr_scheduler_type", c.lr_scheduler_type, "How the rate changes over the run.",
            one_of({"linear", "cosine", "constant", "constant_with_warmup", "cosine_with_min_lr"}));

@@ -180,4 +180,14 @@ Example Dataset::example(std::int64_t i) const {
   return shard.example(index);
 }
 
+std::vector<TokenId> Dataset::tokens(std::int64_t i) const {
+  const auto [shard, index] = state_->place_of(i);
+  return shard.first_tokens(index, shard.length(index));
+}
+
+std::vector<TokenId> Dataset::prompt(std::int64_t i) const {
+  const auto [shard, index] = state_->place_of(i);
+  return shard.first_tokens(index, shard.prompt_length(index));
+}
+
 }  // namespace allreco::data

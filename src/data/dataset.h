@@ -70,7 +70,11 @@ class Dataset {
   /// length - max(prompt_length, 1): the first token is never a target.
   std::int64_t num_supervised(std::int64_t i) const;
   bool has_candidates() const;
+  /// Everything about example i: up to seven reads.
   Example example(std::int64_t i) const;
+  /// Only what a loss needs, in one read: all tokens of example i, or those before its supervised part.
+  std::vector<TokenId> tokens(std::int64_t i) const;
+  std::vector<TokenId> prompt(std::int64_t i) const;
 
  private:
   struct State;

@@ -176,8 +176,8 @@ std::vector<T> ShardReader::row(const Column& column, std::int64_t i) const {
 }
 
 template <class T>
-std::vector<TokenId> ShardReader::read_ids(std::int64_t i) const {
-  std::vector<T> stored(static_cast<size_t>(length(i)));
+std::vector<TokenId> ShardReader::read_ids(std::int64_t i, std::int64_t count) const {
+  std::vector<T> stored(static_cast<size_t>(count));
   file_.read(first_token_byte_ + offsets_[static_cast<size_t>(i)] * sizeof(T), stored.size() * sizeof(T),
              stored.data());
   std::vector<TokenId> ids(stored.size());
@@ -190,8 +190,8 @@ std::vector<TokenId> ShardReader::read_ids(std::int64_t i) const {
   return ids;
 }
 
-std::vector<TokenId> ShardReader::tokens(std::int64_t i) const {
-  return token_type_ == ElementType::uint16 ? read_ids<std::uint16_t>(i) : read_ids<std::uint32_t>(i);
+std::vector<TokenId> ShardReader::first_tokens(std::int64_t i, std::int64_t count) const {
+  return token_type_ == ElementType::uint16 ? read_ids<std::uint16_t>(i, count) : read_ids<std::uint32_t>(i, count);
 }
 
 void ShardReader::check_items(const Example& example, std::int64_t i) const {
@@ -210,7 +210,7 @@ void ShardReader::check_items(const Example& example, std::int64_t i) const {
 
 Example ShardReader::example(std::int64_t i) const {
   Example example;
-  example.tokens = tokens(i);
+  example.tokens = first_tokens(i, length(i));
   example.prompt_length = prompt_length(i);
   const auto item_of = [&](const Column& column) -> std::optional<std::uint32_t> {
     if (!column.present) return std::nullopt;

@@ -46,6 +46,8 @@ class ShardReader {
   std::int64_t prompt_length(std::int64_t i) const;
   bool has_candidates() const { return candidates_.present; }
   Example example(std::int64_t i) const;
+  /// The first `count` tokens of example i: one read, no other column.
+  std::vector<TokenId> first_tokens(std::int64_t i, std::int64_t count) const;
 
  private:
   /// An optional column: N rows of `width` elements.
@@ -61,9 +63,8 @@ class ShardReader {
   template <class T>
   std::vector<T> row(const Column& column, std::int64_t i) const;
   void check_items(const Example& example, std::int64_t i) const;
-  std::vector<TokenId> tokens(std::int64_t i) const;
   template <class T>
-  std::vector<TokenId> read_ids(std::int64_t i) const;
+  std::vector<TokenId> read_ids(std::int64_t i, std::int64_t count) const;
 
   RandomAccessFile file_;
   std::int64_t vocab_size_;

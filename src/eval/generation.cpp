@@ -51,11 +51,7 @@ class AnswerBytes {
 
 std::vector<Tokens> prompts_of(const data::Dataset& dataset, std::span<const Subject> subjects) {
   std::vector<Tokens> prompts;
-  for (const Subject& subject : subjects) {
-    data::Example example = dataset.example(subject.index);
-    example.tokens.resize(static_cast<std::size_t>(example.prompt_length));
-    prompts.push_back(std::move(example.tokens));
-  }
+  for (const Subject& subject : subjects) prompts.push_back(dataset.prompt(subject.index));
   return prompts;
 }
 

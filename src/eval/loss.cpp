@@ -24,8 +24,7 @@ double chunk_nll(model::Decoder& decoder, const data::Dataset& dataset, const Ch
   model::PackedBatchBuilder builder;
   for (std::int64_t i = chunk.begin; i < chunk.end; ++i) {
     if (dataset.num_supervised(i) == 0) continue;
-    const data::Example example = dataset.example(i);
-    builder.add_example(example.tokens, example.prompt_length);
+    builder.add_example(dataset.tokens(i), dataset.prompt_length(i));
   }
   if (builder.empty()) return 0.0;
   const at::Tensor log_p = decoder.log_probabilities(builder.build());  // float64 [M]

@@ -98,12 +98,10 @@ std::vector<Chunk> ranking_chunks(const data::Dataset& dataset, std::span<const 
 }
 
 Tokens prompt_of(const data::Dataset& dataset, const Subject& subject) {
-  data::Example example = dataset.example(subject.index);
-  if (example.prompt_length < 1)
+  if (dataset.prompt_length(subject.index) < 1)
     core::user_error("example {} has candidates but an empty prompt: there is nothing to score them after",
                      subject.index);
-  example.tokens.resize(static_cast<std::size_t>(example.prompt_length));
-  return std::move(example.tokens);
+  return dataset.prompt(subject.index);
 }
 
 CandidateScores scores_of(const Subject& subject, std::span<const double> values,

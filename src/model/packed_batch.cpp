@@ -19,6 +19,15 @@ at::Tensor to_tensor(const std::vector<std::int64_t>& values) {
 
 }  // namespace
 
+PackedBatch PackedBatch::pinned() const {
+  PackedBatch batch = *this;
+  for (at::Tensor* tensor :
+       {&batch.tokens, &batch.positions, &batch.logit_rows, &batch.prediction_rows, &batch.targets}) {
+    *tensor = tensor->pin_memory();
+  }
+  return batch;
+}
+
 std::int64_t PackedBatchBuilder::append(std::span<const std::int32_t> tokens, std::int64_t first_position) {
   core::require(!tokens.empty(), "a segment needs at least one token");
   Segment segment;

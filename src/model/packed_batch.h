@@ -28,6 +28,8 @@ struct PackedBatch {
   std::vector<std::uint64_t> sample_keys;        // per segment: identifies the sample for dropout
   std::int64_t num_tokens() const { return tokens.size(0); }
   std::int64_t num_predictions() const { return targets.size(0); }
+  /// A copy in page-locked memory, from which the copy to a GPU runs beside other work. REQUIRES a GPU.
+  PackedBatch pinned() const;
 };
 
 class PackedBatchBuilder {

@@ -30,6 +30,9 @@ struct TrainConfig {
   std::int64_t max_steps = -1;         // optimiser steps; -1: from num_train_epochs
   bool shuffle_dataset = true;         // a new order each epoch; false: the order of the file
   std::uint64_t seed = 42;             // of the order, the LoRA start and dropout
+  std::int64_t dataloader_num_workers =
+      -1;  // 1: a thread reads and packs the coming micro-batches; 0: the step does; -1: 1 on a GPU, else 0
+  bool dataloader_pin_memory = true;  // on a GPU: from page-locked memory, so that copies run beside the work
   // optimiser
   double learning_rate = 2e-4;               // the peak
   std::string lr_scheduler_type = "linear";  // linear, cosine, constant, constant_with_warmup, cosine_with_min_lr

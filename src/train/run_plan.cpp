@@ -61,6 +61,12 @@ Sharding sharding_of(const TrainConfig& config, std::int64_t rank, std::int64_t 
   return {.num_shards = config.virtual_shards, .first = rank * count, .count = count};
 }
 
+data::MicroBatches StepPlan::micro_batches() const {
+  data::MicroBatches all;
+  for (const data::MicroBatches& shard : shards) all.insert(all.end(), shard.begin(), shard.end());
+  return all;
+}
+
 StepPlanner::StepPlanner(const data::Dataset& dataset, const model::ModelConfig& model, const TrainConfig& config,
                          const RunPlan& run, const Sharding& sharding)
     : dataset_(dataset),

@@ -48,6 +48,8 @@ struct StepPlan {
   std::int64_t tokens = 0;                 // of the whole global batch
   std::int64_t supervised_tokens = 0;      // of the whole global batch: every rank's loss is divided by it
   std::vector<data::MicroBatches> shards;  // this rank's samples, by virtual shard
+  /// All of this rank's, in the order of the computation.
+  data::MicroBatches micro_batches() const;
 };
 
 /// How a global batch is cut and who computes what. Without determinism every rank is one shard.

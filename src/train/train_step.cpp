@@ -119,25 +119,18 @@ double TrainStep::run_micro_batches(const data::MicroBatches& micro_batches, mod
   double nll = 0;
   for (size_t m = 0; m < micro_batches.size(); ++m) {
     if (m + 1 == micro_batches.size()) pass.layer_done = layer_done;
-    nll += forward_backward(micro_batches[m], pass, times);
+    nll += forward_backward(pass, times);
   }
   return nll;
 }
 
-double TrainStep::forward_backward(const std::vector<std::int64_t>& samples, const model::TrainPass& pass,
-                                   StepTimes& times) {
-  const Stopwatch reading;
-  model::PackedBatchBuilder builder;
-  for (std::int64_t sample : samples) {
-    if (parts_.dataset.num_supervised(sample) == 0) continue;  // adds nothing to loss or gradient
-    const data::Example example = parts_.dataset.example(sample);
-    builder.add_example(example.tokens, example.prompt_length, static_cast<std::uint64_t>(sample));
-  }
-  if (builder.empty()) return 0;
-  const model::PackedBatch batch = builder.build();
-  times.data_wait_ms += reading.elapsed_ms();
+double TrainStep::forward_backward(const model::TrainPass& pass, StepTimes& times) {
+  const Stopwatch waiting;
+  const MicroBatch next = parts_.batches.next();
+  times.data_wait_ms += waiting.elapsed_ms();
+  if (!next.batch) return 0;
   const Stopwatch computing;
-  const double nll = parts_.decoder.forward_backward(batch, pass);
+  const double nll = parts_.decoder.forward_backward(*next.batch, pass);
   times.compute_ms += computing.elapsed_ms();
   return nll;
 }

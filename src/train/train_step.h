@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
 #include "dist/gradient_reducer.h"
 #include "dist/session.h"
 #include "model/decoder.h"
 #include "model/lora.h"
 #include "train/adamw.h"
+#include "train/batch_source.h"
 #include "train/config.h"
 #include "train/run_plan.h"
 #include "train/shard_sums.h"
@@ -23,7 +23,7 @@ struct StepTimes {
   double step_ms = 0;
   double compute_ms = 0;                // forward and backward; communication that these hide is inside
   double communication_exposed_ms = 0;  // waiting for gradients after backward
-  double data_wait_ms = 0;              // reading and packing examples
+  double data_wait_ms = 0;              // waiting for examples to be read and packed
 };
 
 struct StepReport {
@@ -42,8 +42,8 @@ struct StepReport {
 struct StepParts {
   dist::Session& session;
   dist::Communicator& communicator;  // of the gradients' device
-  const data::Dataset& dataset;
   const StepPlanner& planner;
+  BatchSource& batches;  // at the first step that is run
   model::LoraStore& store;
   model::Decoder& decoder;
   AdamW& optimizer;
@@ -54,7 +54,8 @@ class TrainStep {
  public:
   TrainStep(const StepParts& parts, const TrainConfig& config, const Sharding& sharding, const Schedule& schedule);
 
-  /// Collective. Computes step `step` (0-based). An error on one rank is thrown on all.
+  /// Collective. Computes step `step` (0-based): the one after the last, since its micro-batches come from
+  /// `batches`. An error on one rank is thrown on all.
   StepReport run(std::int64_t step, bool stop_requested);
 
  private:
@@ -65,7 +66,7 @@ class TrainStep {
   LocalResult run_shards(const StepPlan& plan, std::int64_t step, StepTimes& times);
   double run_micro_batches(const data::MicroBatches& micro_batches, model::TrainPass pass,
                            const std::function<void(std::int64_t)>& layer_done, StepTimes& times);
-  double forward_backward(const std::vector<std::int64_t>& samples, const model::TrainPass& pass, StepTimes& times);
+  double forward_backward(const model::TrainPass& pass, StepTimes& times);
   void update(StepReport& report);
   std::string reason_to_skip(const StepReport& report);
 

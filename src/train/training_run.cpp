@@ -23,6 +23,16 @@ std::int64_t peak_rss_bytes() {
   return std::int64_t{usage.ru_maxrss} * 1024;
 }
 
+BatchSource::Options batch_options(const TrainConfig& config, at::Device device, std::int64_t first_step,
+                                   std::int64_t end_step) {
+  const std::int64_t workers = config.dataloader_num_workers;
+  return {.first_step = first_step,
+          .end_step = end_step,
+          .num_workers = workers < 0 ? (device.is_cuda() ? 1 : 0) : workers,
+          .device = device,
+          .pinned = config.dataloader_pin_memory && device.is_cuda()};
+}
+
 double mean(double sum, std::int64_t count) { return count > 0 ? sum / static_cast<double>(count) : 0; }
 
 }  // namespace
@@ -36,8 +46,11 @@ TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
       state_(std::move(state)),
       decoder_(parts.inputs.base.config, parts.inputs.base.weights, &parts.store),
       planner_(parts.inputs.train_data, parts.inputs.base.config, config_, parts.plan, parts.sharding),
-      train_step_({parts.session, parts.communicator, parts.inputs.train_data, planner_, parts.store, decoder_,
-                   parts.optimizer, state_.spikes},
+      batches_(
+          parts.inputs.train_data, [this](std::int64_t step) { return planner_.plan(step).micro_batches(); },
+          batch_options(config_, parts.inputs.base.weights.device(), state_.global_step, parts.plan.num_steps)),
+      train_step_({parts.session, parts.communicator, planner_, batches_, parts.store, decoder_, parts.optimizer,
+                   state_.spikes},
                   config_, parts.sharding, config_.schedule(parts.plan.num_steps)),
       log_(output_dir_, state_.global_step, parts.plan.num_steps, parts.session.is_leader()),
       saved_best_metric_(state_.best_metric),

@@ -10,6 +10,7 @@
 #include "model/decoder.h"
 #include "model/lora.h"
 #include "train/adamw.h"
+#include "train/batch_source.h"
 #include "train/checkpoint_writer.h"
 #include "train/due.h"
 #include "train/run_inputs.h"
@@ -65,6 +66,7 @@ class TrainingRun {
   TrainerState state_;
   model::Decoder decoder_;
   StepPlanner planner_;
+  BatchSource batches_;
   TrainStep train_step_;
   RunLog log_;
   /// The best checkpoint that stands; a failed save falls back to it.
