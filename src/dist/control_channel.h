@@ -22,7 +22,8 @@ struct ControlMessage {
   std::int64_t num_calls = 0;  // collectives begun so far: ranks in the same one have the same number
   std::int64_t agreement = 0;  // id of a Session::together
   double phase_since = 0;      // seconds since 1970, on the sender's clock
-  std::int32_t waiting = 0;    // 1: inside the collective named by `operation`
+  enum class WaitsFor : std::int32_t { nothing, ranks, own_gpu };
+  WaitsFor waits_for = WaitsFor::nothing;  // in the collective named by `operation`, or on the way into it
   char operation[44] = "";
   char phase[64] = "";
 };

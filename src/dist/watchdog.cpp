@@ -95,20 +95,28 @@ void Watchdog::begin(std::string_view operation) {
   ++here_.num_calls;
 }
 
-void Watchdog::wait(std::string_view operation, const std::function<bool()>& done) {
+void Watchdog::wait(std::string_view operation, const std::function<bool()>& done, std::string_view if_all_wait) {
+  wait({.operation = operation, .if_all_wait = if_all_wait}, WaitsFor::ranks, done);
+}
+
+void Watchdog::wait_for_gpu(std::string_view operation, const std::function<bool()>& done) {
+  wait({.operation = operation}, WaitsFor::own_gpu, done);
+}
+
+void Watchdog::wait(Wait wait, WaitsFor what, const std::function<bool()>& done) {
   if (done()) return;
-  const Clock::time_point begin = Clock::now();
-  Wait wait{operation, begin, begin + std::chrono::duration_cast<Clock::duration>(timeout_), begin, {}};
-  while (Clock::now() - begin < kSpin) {
+  wait.begin = wait.last_look = Clock::now();
+  wait.deadline = wait.begin + std::chrono::duration_cast<Clock::duration>(timeout_);
+  while (Clock::now() - wait.begin < kSpin) {
     ::sched_yield();
     if (done()) return;
   }
-  here_.waiting = 1;
-  copy_text(here_.operation, operation);
-  const std::shared_ptr<void> on_exit(nullptr,
-                                      [this](void*) { here_.waiting = 0, asking_ = false, another_asks_ = false; });
+  here_.waits_for = what;
+  copy_text(here_.operation, wait.operation);
+  const std::shared_ptr<void> on_exit(
+      nullptr, [this](void*) { here_.waits_for = WaitsFor::nothing, asking_ = false, another_asks_ = false; });
   while (!done()) {
-    std::this_thread::sleep_for(sleep_after(Clock::now() - begin));
+    std::this_thread::sleep_for(sleep_after(Clock::now() - wait.begin));
     if (channel_) serve();
     if (peer_failed()) throw PeerFailed("another rank failed");
     check_deadline(wait);
@@ -209,11 +217,12 @@ std::string Watchdog::describe(const Wait& wait) const {
   std::vector<int> missing;
   for (int rank = 0; rank < world_size_; ++rank) {
     const auto found = answers_.find(rank);
-    if (rank != here_.rank && (found == answers_.end() || !found->second.waiting)) missing.push_back(rank);
+    const bool answers = rank == here_.rank || found != answers_.end();
+    if (!answers || (rank == here_.rank ? here_ : found->second).waits_for != WaitsFor::ranks) missing.push_back(rank);
   }
   std::string text = fmt::format("{} (step {}, phase {}) waited longer than {:g} s: ", wait.operation, here_.step,
                                  here_.phase, timeout_.count());
-  if (missing.empty()) return text + describe_mismatch();
+  if (missing.empty()) return text + describe_stuck(wait);
   text += fmt::format("{} of {} ranks missing", missing.size(), world_size_);
   for (size_t i = 0; i < std::min<size_t>(missing.size(), kMaxNamed); ++i) text += "; " + describe_missing(missing[i]);
   if (missing.size() > kMaxNamed) text += fmt::format("; and {} more", missing.size() - kMaxNamed);
@@ -222,16 +231,34 @@ std::string Watchdog::describe(const Wait& wait) const {
 
 std::string Watchdog::describe_missing(int rank) const {
   const double now = seconds_since_1970();
-  if (const auto busy = answers_.find(rank); busy != answers_.end())
-    return fmt::format("{} is alive but busy for {:.1f} s in step {}, phase {}", name_of(rank),
-                       now - busy->second.phase_since, busy->second.step, busy->second.phase);
+  const auto answered = answers_.find(rank);
+  if (rank == here_.rank || answered != answers_.end()) {
+    const ControlMessage& at = rank == here_.rank ? here_ : answered->second;
+    const double seconds = now - at.phase_since;
+    if (at.waits_for != WaitsFor::own_gpu)
+      return fmt::format("{} is alive but busy for {:.1f} s in step {}, phase {}", name_of(rank), seconds, at.step,
+                         at.phase);
+    return fmt::format("{} waits for its own GPU, which has not come to {}, for {:.1f} s in step {}, phase {}",
+                       name_of(rank), at.operation, seconds, at.step, at.phase);
+  }
   const auto seen = last_seen_.find(rank);
   if (seen == last_seen_.end()) return fmt::format("{} does not answer and was never heard of", name_of(rank));
   return fmt::format("{} does not answer, last heard of {:.1f} s ago entering step {}, phase {}", name_of(rank),
                      now - seen->second.phase_since, seen->second.step, seen->second.phase);
 }
 
-// Everyone waits, so they wait for different things: the order of collectives differs between ranks.
+// Everyone waits: in one collective, then what carries it hangs; else the order of collectives differs between ranks.
+std::string Watchdog::describe_stuck(const Wait& wait) const {
+  const bool same = std::all_of(answers_.begin(), answers_.end(), [&](const auto& answer) {
+    return std::string_view(answer.second.operation) == here_.operation && answer.second.num_calls == here_.num_calls;
+  });
+  if (!same) return describe_mismatch();
+  return fmt::format(
+      "no rank is missing: all {} ranks wait in the same collective (number {}), so {}. See docs/distributed.md, \"A "
+      "hang\"",
+      world_size_, here_.num_calls, wait.if_all_wait);
+}
+
 std::string Watchdog::describe_mismatch() const {
   std::map<std::string, std::vector<int>> ranks_in;
   const auto add = [&](int rank, const ControlMessage& at) {

@@ -49,8 +49,12 @@ class Watchdog {
   /// Counts a collective that this rank begins. Fault when the ranks are out of step, see set_out_of_step.
   void begin(std::string_view operation);
   /// Returns when done() is true; `done` must not block. Throws WaitTimeout after the timeout, PeerFailed as told
-  /// there.
-  void wait(std::string_view operation, const std::function<bool()>& done);
+  /// there. `if_all_wait`: for the message when every rank waits in this operation: what may hang then, and what to do.
+  void wait(std::string_view operation, const std::function<bool()>& done,
+            std::string_view if_all_wait = kTransportHangs);
+  /// The same for what this rank's own GPU must finish before the operation: a rank that waits here counts as missing
+  /// in the operation.
+  void wait_for_gpu(std::string_view operation, const std::function<bool()>& done);
 
   /// The agreements (Session::together) that this rank is inside of, innermost last. A wait inside ends with PeerFailed
   /// when a rank reports failure of one.
@@ -67,10 +71,15 @@ class Watchdog {
 
  private:
   using Clock = std::chrono::steady_clock;
+  using WaitsFor = ControlMessage::WaitsFor;
+  static constexpr std::string_view kTransportHangs =
+      "MPI or the network between the nodes hangs. Look into the nodes' logs, and try another transport of MPI (mpirun "
+      "--mca btl ..., --mca btl_tcp_if_include ...)";
   struct Wait {
     std::string_view operation;
-    Clock::time_point begin, deadline, last_look;
-    std::optional<Clock::time_point> answers_due;  // set while this rank asks the others
+    std::string_view if_all_wait = {};
+    Clock::time_point begin = {}, deadline = {}, last_look = {};
+    std::optional<Clock::time_point> answers_due = {};  // set while this rank asks the others
   };
 
   void tell_watchers();
@@ -78,9 +87,11 @@ class Watchdog {
   void take(const ControlMessage& message, std::set<int>& askers);
   void answer(int asker);
   bool peer_failed() const;
+  void wait(Wait wait, WaitsFor what, const std::function<bool()>& done);
   void check_deadline(Wait& wait);
   void ask_all();
   std::string describe(const Wait& wait) const;
+  std::string describe_stuck(const Wait& wait) const;
   std::string describe_mismatch() const;
   std::string describe_missing(int rank) const;
   std::string name_of(int rank) const;

@@ -1,8 +1,6 @@
-// Every data plane in one suite: self on one rank, MPI on more, and NCCL where the build and the machine have a GPU for
-// each rank.
+// Every data plane in one suite, see on_planes.h.
 #include "dist/communicator.h"
 
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
@@ -11,83 +9,56 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdio>
 #include <functional>
-#include <memory>
+#include <string>
 #include <vector>
 
 #include "core/check.h"
 #include "dist/nccl_communicator.h"
+#include "dist/on_planes.h"
 #include "dist/test_session.h"
 
 namespace allreco::dist {
 namespace {
 
-struct Plane {
-  Communicator& communicator;
-  at::Device device;
-};
+class CommunicatorOnPlane : public OnPlane {};
 
-class MpiCommunicator : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    Session& session = test_session();
-    const int num_gpus = at::detail::getCUDAHooks().deviceCount();
-    if (num_gpus >= session.local_size())
-      nccl_ = make_nccl_communicator(session, session.local_rank());
-    else if (num_gpus > 0)
-      std::fprintf(stderr, "NCCL is not tested: %d ranks share %d GPUs\n", session.local_size(), num_gpus);
-  }
-  static void TearDownTestSuite() { nccl_.reset(); }
-
-  static std::vector<Plane> planes() {
-    std::vector<Plane> all{{test_session().communicator(), at::kCPU}};
-    if (nccl_)
-      all.push_back({*nccl_, at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(test_session().local_rank()))});
-    return all;
-  }
-
-  static inline std::unique_ptr<Communicator> nccl_;
-};
+INSTANTIATE_TEST_SUITE_P(Mpi, CommunicatorOnPlane, every_plane(), name_of_plane);
 
 }  // namespace
 
 // rank r holds (r + 1) * (i mod 1000): sums stay below 2^24, where float32 is exact.
-TEST_F(MpiCommunicator, SumsOfIntegersAreExactInEveryDtype) {
-  for (const auto& [plane, device] : planes()) {
-    const std::int64_t n = plane.world_size();
-    EXPECT_EQ(plane.rank(), test_session().rank());
-    for (at::ScalarType type : {at::kFloat, at::kDouble, at::kLong}) {
-      for (std::int64_t size : {0, 1, 257, 300'007}) {
-        const at::Tensor base = at::arange(size, at::kLong).remainder(1000).to(type);
-        at::Tensor values = base.mul(plane.rank() + 1).to(device);
-        plane.all_reduce_sum(values);
-        EXPECT_TRUE(at::equal(values.cpu(), base.mul(n * (n + 1) / 2))) << at::toString(type) << " " << size;
-      }
+TEST_P(CommunicatorOnPlane, SumsOfIntegersAreExactInEveryDtype) {
+  const std::int64_t n = plane().world_size();
+  EXPECT_EQ(plane().rank(), test_session().rank());
+  for (at::ScalarType type : {at::kFloat, at::kDouble, at::kLong}) {
+    for (std::int64_t size : {0, 1, 257, 300'007}) {
+      const at::Tensor base = at::arange(size, at::kLong).remainder(1000).to(type);
+      at::Tensor values = base.mul(plane().rank() + 1).to(device());
+      plane().all_reduce_sum(values);
+      EXPECT_TRUE(at::equal(values.cpu(), base.mul(n * (n + 1) / 2))) << at::toString(type) << " " << size;
     }
   }
 }
 
-TEST_F(MpiCommunicator, SlicesUnderWayAtOnceLeaveTheRestAlone) {
-  for (const auto& [plane, device] : planes()) {
-    at::Tensor buffer = at::full({1000}, 1.0, at::kFloat).to(device);
-    auto first = plane.start_all_reduce_sum(buffer.slice(0, 100, 400));
-    auto second = plane.start_all_reduce_sum(buffer.slice(0, 500, 501));
-    while (!second->poll()) {
-    }
-    second->wait();
-    first->wait();
-    EXPECT_TRUE(first->poll());
-    at::Tensor expected = at::full({1000}, 1.0, at::kFloat);
-    expected.slice(0, 100, 400).fill_(plane.world_size());
-    expected.slice(0, 500, 501).fill_(plane.world_size());
-    EXPECT_TRUE(at::equal(buffer.cpu(), expected));
+TEST_P(CommunicatorOnPlane, SlicesUnderWayAtOnceLeaveTheRestAlone) {
+  at::Tensor buffer = at::full({1000}, 1.0, at::kFloat).to(device());
+  auto first = plane().start_all_reduce_sum(buffer.slice(0, 100, 400));
+  auto second = plane().start_all_reduce_sum(buffer.slice(0, 500, 501));
+  while (!second->poll()) {
   }
+  second->wait();
+  first->wait();
+  EXPECT_TRUE(first->poll());
+  at::Tensor expected = at::full({1000}, 1.0, at::kFloat);
+  expected.slice(0, 100, 400).fill_(plane().world_size());
+  expected.slice(0, 500, 501).fill_(plane().world_size());
+  EXPECT_TRUE(at::equal(buffer.cpu(), expected));
 }
 
 // Eight leaves with numbers of very different size, so that the order of the sum shows in the bits. Rank r holds the
 // sum of its subtree; the expectation is the tree over all eight, added here.
-TEST_F(MpiCommunicator, TreeSumHasTheBitsOfTheTreeForEveryWorldSize) {
+TEST_P(CommunicatorOnPlane, TreeSumHasTheBitsOfTheTreeForEveryWorldSize) {
   constexpr std::int64_t kLeaves = 8, kSize = 100'003;
   std::vector<at::Tensor> leaves;
   for (std::int64_t i = 0; i < kLeaves; ++i)
@@ -104,42 +75,37 @@ TEST_F(MpiCommunicator, TreeSumHasTheBitsOfTheTreeForEveryWorldSize) {
   at::Tensor in_order = leaves[0];
   for (std::int64_t i = 1; i < kLeaves; ++i) in_order = in_order.add(leaves[static_cast<size_t>(i)]);
   ASSERT_FALSE(at::equal(in_order, tree(0, kLeaves)));  // the order does matter
-  for (const auto& [plane, device] : planes()) {
-    const std::int64_t share = kLeaves / plane.world_size();
-    const at::Tensor mine = tree(plane.rank() * share, (plane.rank() + 1) * share).clone().to(device);
-    const at::Tensor other = at::full({5}, plane.rank() + 1, at::kLong).to(device);
-    auto first = plane.start_tree_sum(mine);
-    auto second = plane.start_tree_sum(other);  // under way at once, and waited for in the other order
-    second->wait();
-    first->wait();
-    EXPECT_TRUE(at::equal(mine.cpu(), tree(0, kLeaves)));
-    EXPECT_EQ(other.cpu()[0].item<std::int64_t>(), plane.world_size() * (plane.world_size() + 1) / 2);
-  }
+  const std::int64_t share = kLeaves / plane().world_size();
+  const at::Tensor mine = tree(plane().rank() * share, (plane().rank() + 1) * share).clone().to(device());
+  const at::Tensor other = at::full({5}, plane().rank() + 1, at::kLong).to(device());
+  auto first = plane().start_tree_sum(mine);
+  auto second = plane().start_tree_sum(other);  // under way at once, and waited for in the other order
+  second->wait();
+  first->wait();
+  EXPECT_TRUE(at::equal(mine.cpu(), tree(0, kLeaves)));
+  EXPECT_EQ(other.cpu()[0].item<std::int64_t>(), plane().world_size() * (plane().world_size() + 1) / 2);
 }
 
-TEST_F(MpiCommunicator, BroadcastOfAnyDtypeFromAnyRoot) {
-  for (const auto& [plane, device] : planes()) {
-    for (int root = 0; root < plane.world_size(); ++root) {
-      for (at::ScalarType type : {at::kBFloat16, at::kByte, at::kBool, at::kDouble}) {
-        const at::Tensor expected = at::arange(70'000, at::kLong).remainder(2).to(type);
-        at::Tensor values = (plane.rank() == root ? expected.clone() : at::zeros({70'000}, type)).to(device);
-        plane.broadcast(values, root);
-        EXPECT_TRUE(at::equal(values.cpu(), expected)) << at::toString(type) << " from " << root;
-      }
+TEST_P(CommunicatorOnPlane, BroadcastOfAnyDtypeFromAnyRoot) {
+  for (int root = 0; root < plane().world_size(); ++root) {
+    for (at::ScalarType type : {at::kBFloat16, at::kByte, at::kBool, at::kDouble}) {
+      const at::Tensor expected = at::arange(70'000, at::kLong).remainder(2).to(type);
+      at::Tensor values = (plane().rank() == root ? expected.clone() : at::zeros({70'000}, type)).to(device());
+      plane().broadcast(values, root);
+      EXPECT_TRUE(at::equal(values.cpu(), expected)) << at::toString(type) << " from " << root;
     }
   }
 }
 
 // The large ones are allocated but never touched.
-TEST_F(MpiCommunicator, RefusesWhatItCannotDo) {
-  Communicator& plane = test_session().communicator();
+TEST_P(CommunicatorOnPlane, RefusesWhatItCannotDo) {
   const std::int64_t too_many = std::int64_t{1} << 31;
-  EXPECT_THROW(plane.all_reduce_sum(at::zeros({4}, at::kBFloat16)), core::Fault);
-  EXPECT_THROW(plane.all_reduce_sum(at::zeros({4, 4}, at::kFloat).t()), core::Fault);
-  EXPECT_THROW(plane.all_reduce_sum({}), core::Fault);
-  EXPECT_THROW(plane.all_reduce_sum(at::empty({too_many}, at::kFloat)), core::Fault);
-  EXPECT_THROW(plane.broadcast(at::zeros({4}), plane.world_size()), core::Fault);
-  EXPECT_THROW(plane.broadcast(at::empty({too_many}, at::kByte), 0), core::Fault);
+  EXPECT_THROW(plane().all_reduce_sum(at::zeros({4}, at::kBFloat16)), core::Fault);
+  EXPECT_THROW(plane().all_reduce_sum(at::zeros({4, 4}, at::kFloat).t()), core::Fault);
+  EXPECT_THROW(plane().all_reduce_sum({}), core::Fault);
+  EXPECT_THROW(plane().all_reduce_sum(at::empty({too_many}, at::kFloat)), core::Fault);
+  EXPECT_THROW(plane().broadcast(at::zeros({4}), plane().world_size()), core::Fault);
+  EXPECT_THROW(plane().broadcast(at::empty({too_many}, at::kByte), 0), core::Fault);
 }
 
 TEST(NcclCommunicator, RefusesADeviceThatIsNotThere) {

@@ -1,5 +1,6 @@
 #include "dist/gradient_reducer.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -7,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/random.h"
+#include "dist/on_planes.h"
 #include "dist/test_session.h"
 
 namespace allreco::dist {
@@ -30,10 +32,12 @@ std::vector<GradientBucket> random_slices(core::RandomStream& random) {
 void fill(at::Tensor gradients, GradientBucket slice, int rank, std::uint64_t key, bool integers) {
   core::RandomStream random(
       core::mix_key(key, {static_cast<std::uint64_t>(rank), static_cast<std::uint64_t>(slice.begin)}));
-  float* data = gradients.data_ptr<float>();
-  for (std::int64_t i = slice.begin; i < slice.end; ++i)
+  const at::Tensor values = at::empty({slice.end - slice.begin}, at::kFloat);
+  float* data = values.data_ptr<float>();
+  for (std::int64_t i = 0; i < values.numel(); ++i)
     data[i] =
         integers ? static_cast<float>(random.next_below(2001)) - 1000.0f : static_cast<float>(random.next_normal());
+  gradients.slice(0, slice.begin, slice.end).copy_(values);
 }
 
 struct Run {
@@ -42,9 +46,9 @@ struct Run {
   bool fills_late = false;  // this rank skips backward and only calls finish()
 };
 
-at::Tensor reduce(Communicator& plane, const std::vector<GradientBucket>& slices, std::int64_t min_bytes,
-                  std::uint64_t key, Run run) {
-  at::Tensor gradients = at::zeros({slices.back().end}, at::kFloat);
+at::Tensor reduce(Communicator& plane, at::Device device, const std::vector<GradientBucket>& slices,
+                  std::int64_t min_bytes, std::uint64_t key, Run run) {
+  at::Tensor gradients = at::zeros({slices.back().end}, at::TensorOptions(device).dtype(at::kFloat));
   GradientReducer reducer(plane, gradients, slices, SumOrder::fastest, min_bytes);
   reducer.set_overlap(run.overlap);
   for (int step = 0; step < 2; ++step) {  // the second proves that finish() leaves it ready
@@ -56,36 +60,39 @@ at::Tensor reduce(Communicator& plane, const std::vector<GradientBucket>& slices
     reducer.finish();
     EXPECT_GE(reducer.exposed_ms(), 0);
   }
-  return gradients;
+  return gradients.cpu();
 }
+
+class GradientReducerOnPlane : public OnPlane {};
+
+INSTANTIATE_TEST_SUITE_P(Mpi, GradientReducerOnPlane, every_plane(), name_of_plane);
 
 }  // namespace
 
 // Integers in [-1000, 1000] of at most 4 ranks: every partial sum is exact in float32, so the tolerance is zero.
-TEST(MpiGradientReducer, SumsAreExactForRandomLayouts) {
-  Communicator& plane = test_session().communicator();
+TEST_P(GradientReducerOnPlane, SumsAreExactForRandomLayouts) {
   core::RandomStream random(11);
   for (std::uint64_t layout = 0; layout < 30; ++layout) {
     const std::vector<GradientBucket> slices = random_slices(random);
     const auto min_bytes = static_cast<std::int64_t>(random.next_below(40'000));
     at::Tensor expected = at::zeros({slices.back().end}, at::kFloat);
-    for (int rank = 0; rank < plane.world_size(); ++rank) {
+    for (int rank = 0; rank < plane().world_size(); ++rank) {
       at::Tensor one = at::zeros_like(expected);
       for (const GradientBucket& slice : slices) fill(one, slice, rank, layout + 1, true);
       expected += one;
     }
-    EXPECT_TRUE(at::equal(reduce(plane, slices, min_bytes, layout, {}), expected)) << "layout " << layout;
+    EXPECT_TRUE(at::equal(reduce(plane(), device(), slices, min_bytes, layout, {}), expected)) << "layout " << layout;
   }
 }
 
-TEST(MpiGradientReducer, OverlapAndRepetitionDoNotChangeABit) {
-  Communicator& plane = test_session().communicator();
+TEST_P(GradientReducerOnPlane, OverlapAndRepetitionDoNotChangeABit) {
   core::RandomStream random(12);
   for (std::uint64_t layout = 0; layout < 10; ++layout) {
     const std::vector<GradientBucket> slices = random_slices(random);
-    const at::Tensor overlapped = reduce(plane, slices, 8192, layout, {.overlap = true, .integers = false});
-    const at::Tensor again = reduce(plane, slices, 8192, layout, {.overlap = true, .integers = false});
-    const at::Tensor at_the_end = reduce(plane, slices, 8192, layout, {.overlap = false, .integers = false});
+    const at::Tensor overlapped = reduce(plane(), device(), slices, 8192, layout, {.overlap = true, .integers = false});
+    const at::Tensor again = reduce(plane(), device(), slices, 8192, layout, {.overlap = true, .integers = false});
+    const at::Tensor at_the_end =
+        reduce(plane(), device(), slices, 8192, layout, {.overlap = false, .integers = false});
     EXPECT_TRUE(at::equal(overlapped, again));
     EXPECT_TRUE(at::equal(overlapped, at_the_end));
     const std::string bits(static_cast<const char*>(overlapped.data_ptr()), overlapped.nbytes());
@@ -94,18 +101,17 @@ TEST(MpiGradientReducer, OverlapAndRepetitionDoNotChangeABit) {
 }
 
 // The last rank has no samples; the sum is that of the others.
-TEST(MpiGradientReducer, ARankWithoutSamplesMayOnlyFinish) {
-  Communicator& plane = test_session().communicator();
+TEST_P(GradientReducerOnPlane, ARankWithoutSamplesMayOnlyFinish) {
   core::RandomStream random(13);
   const std::vector<GradientBucket> slices = random_slices(random);
-  const int idle = plane.world_size() - 1;
+  const int idle = plane().world_size() - 1;
   at::Tensor expected = at::zeros({slices.back().end}, at::kFloat);
   for (int rank = 0; rank < idle; ++rank) {
     at::Tensor one = at::zeros_like(expected);
     for (const GradientBucket& slice : slices) fill(one, slice, rank, 1, true);
     expected += one;
   }
-  EXPECT_TRUE(at::equal(reduce(plane, slices, 8192, 0, {.fills_late = plane.rank() == idle}), expected));
+  EXPECT_TRUE(at::equal(reduce(plane(), device(), slices, 8192, 0, {.fills_late = plane().rank() == idle}), expected));
 }
 
 TEST(GradientReducer, JoinsNeighboursUntilTheBucketIsLargeEnough) {

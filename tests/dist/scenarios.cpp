@@ -134,7 +134,7 @@ int measure_waiting(Session& session) {
 }  // namespace
 
 int run_scenario(Session& session, const std::string& name) {
-  const std::map<std::string, std::function<int()>> scenarios{
+  std::map<std::string, std::function<int()>> scenarios{
       {"rank-1-sleeps", [&] { return hang(session, 1, sleep_for_ever); }},
       {"rank-0-sleeps", [&] { return hang(session, 0, sleep_for_ever); }},
       {"rank-2-stops", [&] { return hang(session, 2, [] { std::raise(SIGSTOP); }); }},
@@ -145,6 +145,7 @@ int run_scenario(Session& session, const std::string& name) {
       {"healthy", [&] { return healthy(session); }},
       {"waiting", [&] { return measure_waiting(session); }},
   };
+  scenarios.merge(nccl_scenarios(session));
   const auto found = scenarios.find(name);
   if (found == scenarios.end()) core::user_error("unknown scenario {}", name);
   return found->second();

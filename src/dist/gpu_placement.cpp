@@ -1,0 +1,94 @@
+#include "dist/gpu_placement.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <map>
+
+#include "core/check.h"
+#include "core/json.h"
+#include "core/log.h"
+
+namespace allreco::dist {
+namespace {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+/// "ranks 0, 3, 5", and how many more where they are many.
+std::string list_of(const std::vector<int>& ranks) {
+  constexpr size_t kMaxListed = 8;
+  const auto end = ranks.begin() + static_cast<std::ptrdiff_t>(std::min(ranks.size(), kMaxListed));
+  std::string text = fmt::format("{} {}", ranks.size() == 1 ? "rank" : "ranks", fmt::join(ranks.begin(), end, ", "));
+  if (ranks.size() > kMaxListed) text += fmt::format(" and {} more", ranks.size() - kMaxListed);
+  return text;
+}
+
+void check_all_have_one(const std::vector<GpuPlace>& places) {
+  std::vector<int> on_cpu, on_gpu;
+  for (int rank = 0; rank < std::ssize(places); ++rank)
+    (places[static_cast<size_t>(rank)].gpu.pci_bus_id.empty() ? on_cpu : on_gpu).push_back(rank);
+  if (on_cpu.empty() || on_gpu.empty()) return;
+  core::user_error(
+      "{} would compute on a GPU, but {} (the first on {}) on the CPU, since no GPU is visible there: give every rank "
+      "a "
+      "GPU (nvidia-smi must list one on each node, and CUDA_VISIBLE_DEVICES must not hide it), or use device = cpu",
+      list_of(on_gpu), list_of(on_cpu), places[static_cast<size_t>(on_cpu[0])].host);
+}
+
+std::string to_text(const GpuPlace& place) {
+  return core::Json{place.host, place.gpu.uuid, place.gpu.pci_bus_id}.dump();
+}
+
+GpuPlace from_text(const std::string& text) {
+  const core::Json json = core::Json::parse(text);
+  return {json[0].get<std::string>(), {json[1].get<std::string>(), json[2].get<std::string>()}};
+}
+
+void set_host_id(const std::string& host, int share) {
+  const std::string id = fmt::format("{}-{}", host, share);
+  if (::setenv("NCCL_HOSTID", id.c_str(), /*overwrite=*/1) != 0) core::fault("setting NCCL_HOSTID={} failed", id);
+}
+
+}  // namespace
+
+std::vector<int> judge_gpu_placement(const std::vector<GpuPlace>& places, bool allow_gpu_sharing) {
+  check_all_have_one(places);
+  std::map<std::pair<std::string, std::string>, std::vector<int>> ranks_on;
+  std::vector<int> shares;
+  for (int rank = 0; rank < std::ssize(places); ++rank) {
+    const auto& [host, gpu] = places[static_cast<size_t>(rank)];
+    std::vector<int>& sharing = ranks_on[{host, gpu.pci_bus_id}];
+    shares.push_back(gpu.pci_bus_id.empty() ? 0 : static_cast<int>(std::ssize(sharing)));
+    sharing.push_back(rank);
+  }
+  for (const auto& [place, ranks] : ranks_on) {
+    const auto& [host, pci_bus_id] = place;
+    if (allow_gpu_sharing || pci_bus_id.empty() || ranks.size() == 1) continue;
+    core::user_error(
+        "{} share the GPU {} (PCI {}) of {}: start one rank per GPU (mpirun -n, srun --ntasks-per-node), give each its "
+        "own (srun --gpus-per-task=1), or set allow_gpu_sharing = true, which is slow",
+        list_of(ranks), places[static_cast<size_t>(ranks[0])].gpu.uuid, pci_bus_id, host);
+  }
+  return shares;
+}
+
+void check_gpu_placement(Session& session, c10::Device device, bool allow_gpu_sharing) {
+  GpuPlace mine{host_name(), {}};
+  if (device.is_cuda()) mine.gpu = identify_gpu(device.index());
+  std::vector<GpuPlace> places;
+  for (const std::string& text : session.all_gather(to_text(mine))) places.push_back(from_text(text));
+  const std::vector<int> shares = judge_gpu_placement(places, allow_gpu_sharing);
+  if (std::all_of(shares.begin(), shares.end(), [](int share) { return share == 0; })) return;
+  set_host_id(mine.host, shares[static_cast<size_t>(session.rank())]);
+  core::log_warning("ranks share GPUs: NCCL sends through the network interface, and each GPU's memory holds {} copies",
+                    1 + *std::max_element(shares.begin(), shares.end()));
+}
+
+}  // namespace allreco::dist

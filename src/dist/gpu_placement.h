@@ -1,0 +1,38 @@
+// Which rank computes on which GPU, and whether that can work. NCCL refuses two ranks on one GPU of one host, in the
+// middle of its start and without naming them; so the ranks compare first.
+#pragma once
+#include <c10/core/Device.h>
+
+#include <string>
+#include <vector>
+
+#include "dist/session.h"
+
+namespace allreco::dist {
+
+/// What tells one GPU of a host from another.
+struct GpuIdentity {
+  std::string uuid;        // as nvidia-smi -L prints it
+  std::string pci_bus_id;  // what NCCL compares; slices (MIG) of one GPU have the same
+};
+
+/// Where a rank computes; no pci_bus_id: on the CPU.
+struct GpuPlace {
+  std::string host;
+  GpuIdentity gpu;
+};
+
+/// `places`: one for each rank. UserError naming the ranks and what to do when some ranks have a GPU and others none,
+/// or when two share one without `allow_gpu_sharing`. Returns for each rank the number of lower ranks on the same GPU:
+/// all 0 unless GPUs are shared.
+std::vector<int> judge_gpu_placement(const std::vector<GpuPlace>& places, bool allow_gpu_sharing);
+
+/// Collective. Gathers where the ranks compute and judges it, see judge_gpu_placement; call it before NCCL starts.
+/// Where ranks share a GPU, gives them different NCCL_HOSTIDs, so that NCCL takes them for ranks on different hosts:
+/// they then talk through the network interface, slowly. `device`: of this rank, CPU or CUDA.
+void check_gpu_placement(Session& session, c10::Device device, bool allow_gpu_sharing);
+
+/// Of a CUDA device that this process sees. UserError in builds without CUDA.
+GpuIdentity identify_gpu(int device);
+
+}  // namespace allreco::dist
