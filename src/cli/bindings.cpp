@@ -28,6 +28,8 @@ void bind(OptionList& list, ModelOptions& options) {
            one_of({"auto", "float32", "bfloat16"}));
   list.add("device", options.device, "Where to compute; auto: on the GPU where there is one and this program has CUDA.",
            one_of({"auto", "cpu", "cuda"}));
+  list.add("allow_gpu_sharing", options.allow_gpu_sharing,
+           "Let several ranks compute on one GPU; slow, for trials. Else two ranks on one GPU are an error.");
 }
 
 void bind(OptionList& list, model::LoraConfig& config) {

@@ -23,6 +23,7 @@ struct ModelOptions {
   std::string adapter_name_or_path;
   std::string dtype = "auto";
   std::string device = "auto";
+  bool allow_gpu_sharing = false;
 };
 void bind(OptionList& list, ModelOptions& options);
 

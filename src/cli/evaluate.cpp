@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "core/files.h"
 #include "core/log.h"
+#include "dist/gpu_placement.h"
 #include "model/adapter.h"
 #include "model/device.h"
 
@@ -52,6 +53,7 @@ void evaluate(dist::Session& session, const Options& options) {
   std::unique_ptr<data::Dataset> dataset;
   session.together("load", [&] {
     const at::Device device = model::choose_device(options.model.device, session.local_rank());
+    dist::check_gpu_placement(session, device, options.model.allow_gpu_sharing);
     base = model::load_base_model(options.model.model_name_or_path, options.model.dtype, device);
     lora = load_lora(options.model, base);
     dataset = std::make_unique<data::Dataset>(options.dataset, options.config.split);

@@ -104,6 +104,7 @@ int train_command(dist::Session& session, const Arguments& arguments) {
   job.adapter_name_or_path = model.adapter_name_or_path;
   job.dtype = model.dtype;
   job.device = model.device;
+  job.allow_gpu_sharing = model.allow_gpu_sharing;
   job.resolved_options = list.as_config();
   session.set_timeout(job.config.ddp_timeout);
   return train::run_training(session, job).stopped_by_signal ? kExitRequeue : kExitDone;

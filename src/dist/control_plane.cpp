@@ -28,9 +28,10 @@ struct Pending {
 }  // namespace
 
 struct ControlPlane::State {
-  explicit State(Watchdog& w) : watchdog(w) {}
+  State(Watchdog& w, Use u) : watchdog(w), use(u) {}
 
   Watchdog& watchdog;
+  Use use;
   MPI_Comm comm = MPI_COMM_NULL;  // freed by MPI_Finalize
   int rank = 0;
   int world_size = 1;
@@ -39,7 +40,10 @@ struct ControlPlane::State {
   template <class T, class Start>
   std::vector<T> run(const char* operation, std::vector<T> buffer, Start start,
                      const std::function<void()>& while_waiting = {}) {
-    watchdog.begin(operation);
+    if (use == Use::agreements)
+      watchdog.begin_agreement();
+    else
+      watchdog.begin(operation);
     const auto pending = std::make_shared<Pending<T, Start>>(Pending<T, Start>{std::move(buffer), std::move(start)});
     check_mpi(pending->start(pending->buffer, &pending->request), operation);
     try {
@@ -65,7 +69,7 @@ struct ControlPlane::State {
   }
 };
 
-ControlPlane::ControlPlane(Watchdog& watchdog) : state_(std::make_unique<State>(watchdog)) {
+ControlPlane::ControlPlane(Watchdog& watchdog, Use use) : state_(std::make_unique<State>(watchdog, use)) {
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &state_->comm), "MPI_Comm_dup");
   check_mpi(MPI_Comm_rank(state_->comm, &state_->rank), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(state_->comm, &state_->world_size), "MPI_Comm_size");

@@ -13,8 +13,12 @@ namespace allreco::dist {
 
 class ControlPlane {
  public:
+  /// Agreements are what Session::together ends with: they match even when the collectives inside did not, so they go
+  /// on after the ranks fell out of step.
+  enum class Use { collectives, agreements };
+
   /// Collective over all ranks; MPI must be up.
-  explicit ControlPlane(Watchdog& watchdog);
+  explicit ControlPlane(Watchdog& watchdog, Use use = Use::collectives);
   ~ControlPlane();
 
   /// As in Session. All are collective and done on return.

@@ -83,7 +83,8 @@ struct Session::State {
     }
     watchdog = std::make_unique<Watchdog>(std::make_unique<ControlChannel>(), rank, world_size);
     control = std::make_unique<ControlPlane>(*watchdog);
-    for (size_t i = 0; i < kMaxNesting; ++i) agreements.push_back(std::make_unique<ControlPlane>(*watchdog));
+    for (size_t i = 0; i < kMaxNesting; ++i)
+      agreements.push_back(std::make_unique<ControlPlane>(*watchdog, ControlPlane::Use::agreements));
     communicator = make_mpi_communicator(*watchdog);
     watchdog->set_hosts(control->all_gather(host_name()));
     watchdog->set_watcher_stride(static_cast<int>(control->all_max(local_size)));

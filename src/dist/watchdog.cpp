@@ -247,7 +247,8 @@ std::string Watchdog::describe_missing(int rank) const {
                      now - seen->second.phase_since, seen->second.step, seen->second.phase);
 }
 
-// Everyone waits: in one collective, then what carries it hangs; else the order of collectives differs between ranks.
+// Everyone waits: in one collective, then what carries it hangs; else the order of collectives differs between ranks,
+// or what carries them has let go only some.
 std::string Watchdog::describe_stuck(const Wait& wait) const {
   const bool same = std::all_of(answers_.begin(), answers_.end(), [&](const auto& answer) {
     return std::string_view(answer.second.operation) == here_.operation && answer.second.num_calls == here_.num_calls;
@@ -267,7 +268,12 @@ std::string Watchdog::describe_mismatch() const {
   };
   add(here_.rank, here_);
   for (const auto& [rank, at] : answers_) add(rank, at);
-  std::string text = "no rank is missing, but they wait in different collectives (a defect in the program): ";
+  const bool same_number = std::all_of(answers_.begin(), answers_.end(),
+                                       [&](const auto& answer) { return answer.second.num_calls == here_.num_calls; });
+  std::string text =
+      fmt::format("no rank is missing, but they wait in different collectives ({}): ",
+                  same_number ? "a defect in the program"
+                              : "those behind are stuck in MPI, NCCL or the network, or it is a defect in the program");
   for (const auto& [place, ranks] : ranks_in)
     text += fmt::format("{} of {} ranks in {}, the first being {}; ", ranks.size(), world_size_, place,
                         name_of(*std::min_element(ranks.begin(), ranks.end())));

@@ -48,6 +48,8 @@ class Watchdog {
 
   /// Counts a collective that this rank begins. Fault when the ranks are out of step, see set_out_of_step.
   void begin(std::string_view operation);
+  /// The same for the end of an agreement, which is in step even then.
+  void begin_agreement() { ++here_.num_calls; }
   /// Returns when done() is true; `done` must not block. Throws WaitTimeout after the timeout, PeerFailed as told
   /// there. `if_all_wait`: for the message when every rank waits in this operation: what may hang then, and what to do.
   void wait(std::string_view operation, const std::function<bool()>& done,

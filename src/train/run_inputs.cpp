@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "dist/gpu_placement.h"
 #include "model/adapter.h"
 #include "model/device.h"
 
@@ -51,6 +52,7 @@ RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
     train_data.emplace(open_split(config.dataset, config.train_split, verify));
     if (config.eval_strategy != "no") eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
     const at::Device device = model::choose_device(job.device, session.local_rank());
+    dist::check_gpu_placement(session, device, job.allow_gpu_sharing);
     base = model::load_base_model(job.model_name_or_path, job.dtype, device);
     check_data_fits_model(train_data->info(), *base);
   });

@@ -49,7 +49,7 @@ TEST(FailingRun, TellsDifferentCollectivesFromAMissingRank) {
 
 // The timeout is 60 s: the others must be called out of the collective, not wait for it.
 TEST(FailingRun, ARanksErrorCallsTheOthersOutOfACollective) {
-  for (const char* scenario : {"rank-1-fails", "rank-1-fails-nested"}) {
+  for (const char* scenario : {"rank-1-fails", "rank-1-fails-nested", "rank-1-fails-two-levels-deep"}) {
     const Ended ended = run_under_mpi(3, scenario);
     EXPECT_EQ(ended.exit_code, 2) << ended.output;
     EXPECT_LT(ended.seconds, 20) << ended.output;

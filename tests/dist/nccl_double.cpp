@@ -106,7 +106,8 @@ class NcclDouble final : public NcclApi {
     if (polls_until_settled_ > 0 && polls_until_settled_ != kNever) --polls_until_settled_;
     const bool was_settled = is_settled_;
     is_settled_ = polls_until_settled_ == 0 && num_done >= needed_to_settle_;
-    if (was_settled && fails_in_background_) return {true, error("the background")};
+    const bool is_init = num_calls_ == 1;  // says so at once; a collective only after it was taken in
+    if (fails_in_background_ && (was_settled || is_init)) return {true, error("the background")};
     return {is_settled_, ""};
   }
 

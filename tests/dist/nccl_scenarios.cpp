@@ -32,7 +32,7 @@ void train(Session& session, const NcclScript& script, SumOrder order) {
 }
 
 /// What every rank was told, as rank 0 says it.
-void say_on_rank_zero(const Session& session, const std::string& message) {
+void say_what_ranks_were_told(const Session& session, const std::string& message) {
   std::array<char, 512> mine{};
   message.copy(mine.data(), mine.size() - 1);
   std::vector<char> all(mine.size() * static_cast<size_t>(session.world_size()));
@@ -43,14 +43,22 @@ void say_on_rank_zero(const Session& session, const std::string& message) {
   MPI_Barrier(MPI_COMM_WORLD);
 }
 
-int run(Session& session, const NcclScript& of_rank_one, const NcclScript& of_the_others, SumOrder order) {
-  session.set_timeout(2);
+struct Scenario {
+  NcclScript rank_one;
+  NcclScript others = {};
+  SumOrder order = SumOrder::fastest;
+  double timeout_seconds = 2;
+};
+
+int run(Session& session, const Scenario& scenario) {
+  session.set_timeout(scenario.timeout_seconds);
   try {
-    session.together("training", [&] { train(session, session.rank() == 1 ? of_rank_one : of_the_others, order); });
+    session.together(
+        "training", [&] { train(session, session.rank() == 1 ? scenario.rank_one : scenario.others, scenario.order); });
   } catch (const WaitTimeout&) {
     throw;  // the others still wait
   } catch (const core::Fault& e) {
-    say_on_rank_zero(session, e.what());
+    say_what_ranks_were_told(session, e.what());
     throw;
   }
   return 0;
@@ -59,26 +67,26 @@ int run(Session& session, const NcclScript& of_rank_one, const NcclScript& of_th
 }  // namespace
 
 std::map<std::string, std::function<int()>> nccl_scenarios(Session& session) {
-  std::map<std::string, std::function<int()>> scenarios;
-  const auto add = [&](const std::string& name, const NcclScript& rank_one, const NcclScript& others = {},
-                       SumOrder order = SumOrder::fastest) {
-    scenarios["nccl-" + name] = [=, &session] { return run(session, rank_one, others, order); };
+  const std::map<std::string, Scenario> scenarios{
+      {"nccl-healthy", {}},
+      {"nccl-init-fails", {{.fails_at = 0}}},
+      {"nccl-init-fails-later", {{.fails_after = 0}}},
+      {"nccl-init-stops", {{.stops_at = 0}}},
+      {"nccl-init-never-settles", {{.never_settles_at = 0}, {.never_settles_at = 0}}},
+      {"nccl-sum-fails", {{.fails_at = 4}}},
+      {"nccl-sum-fails-later", {{.fails_after = 4}}},
+      {"nccl-tree-fails", {{.fails_at = 4}, {}, SumOrder::tree}},
+      {"nccl-sum-stops", {{.stops_at = 4}}},
+      {"nccl-gpu-hangs", {{.gpu_hangs_at = 4}}},
+      {"nccl-sum-never-done", {{.never_done_at = 4}, {.never_done_at = 4}}},
+      {"nccl-finalize-fails", {{.finalize_fails = true}}},
+      {"nccl-finalize-hangs", {{.finalize_never_settles = true}}},
+      {"nccl-abort-hangs", {{.fails_at = 4, .abort_hangs = true}, {}, SumOrder::fastest, 60}},
   };
-  add("healthy", {});
-  add("init-fails", {.fails_at = 0});
-  add("init-fails-later", {.fails_after = 0});
-  add("init-stops", {.stops_at = 0});
-  add("init-never-settles", {.never_settles_at = 0}, {.never_settles_at = 0});
-  add("sum-fails", {.fails_at = 4});
-  add("sum-fails-later", {.fails_after = 4});
-  add("tree-fails", {.fails_at = 4}, {}, SumOrder::tree);
-  add("sum-stops", {.stops_at = 4});
-  add("gpu-hangs", {.gpu_hangs_at = 4});
-  add("sum-never-done", {.never_done_at = 4}, {.never_done_at = 4});
-  add("finalize-fails", {.finalize_fails = true});
-  add("finalize-hangs", {.finalize_never_settles = true});
-  add("abort-hangs", {.fails_at = 4, .abort_hangs = true});
-  return scenarios;
+  std::map<std::string, std::function<int()>> runs;
+  for (const auto& [name, scenario] : scenarios)
+    runs[name] = [&session, scenario = scenario] { return run(session, scenario); };
+  return runs;
 }
 
 }  // namespace allreco::dist

@@ -71,7 +71,7 @@ int mismatch(Session& session) {
 }
 
 /// Rank 1 fails before a collective that the others are already waiting in.
-int fail_inside(Session& session, bool nested) {
+int fail_inside(Session& session, bool inner_first) {
   session.set_timeout(60);
   session.together("training", [&] {
     if (session.rank() == 1) {
@@ -79,9 +79,15 @@ int fail_inside(Session& session, bool nested) {
       core::user_error("the disk of this node is full");
     }
     at::Tensor gradients = at::zeros({100'000});
-    if (nested) session.together("inner", [] {});
+    if (inner_first) session.together("inner", [] {});
     session.communicator().all_reduce_sum(gradients);
   });
+  return 0;
+}
+
+/// The same two levels deep: the outer agreement must pass on the error of the inner one.
+int fail_two_levels_deep(Session& session) {
+  session.together("command", [&] { fail_inside(session, false); });
   return 0;
 }
 
@@ -142,6 +148,7 @@ int run_scenario(Session& session, const std::string& name) {
       {"rank-1-elsewhere", [&] { return mismatch(session); }},
       {"rank-1-fails", [&] { return fail_inside(session, false); }},
       {"rank-1-fails-nested", [&] { return fail_inside(session, true); }},
+      {"rank-1-fails-two-levels-deep", [&] { return fail_two_levels_deep(session); }},
       {"healthy", [&] { return healthy(session); }},
       {"waiting", [&] { return measure_waiting(session); }},
   };

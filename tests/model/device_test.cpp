@@ -18,13 +18,22 @@ TEST(Device, CpuIsAlwaysThereAndTakesNoDeviceMemory) {
 
 TEST(Device, WhatIsMissingIsSaid) {
   EXPECT_NE(user_error_of([] { choose_device("gpu", 0); }).find("expected auto, cpu or cuda"), std::string::npos);
-  // One beyond the last: no CUDA in this build, no GPU, or not so many, and each message says what to do.
-  const std::string message = user_error_of([] { choose_device("cuda", num_cuda_devices()); });
+  if (num_cuda_devices() > 0) return;  // then cuda is there, see below
+  // No CUDA in this build, or no GPU, and each message says what to do.
+  const std::string message = user_error_of([] { choose_device("cuda", 0); });
   EXPECT_NE(message.find("device = cuda"), std::string::npos) << message;
-  const bool says_what_to_do = message.find("preset cuda") != std::string::npos ||
-                               message.find("nvidia-smi") != std::string::npos ||
-                               message.find("one rank per GPU") != std::string::npos;
+  const bool says_what_to_do =
+      message.find("preset cuda") != std::string::npos || message.find("nvidia-smi") != std::string::npos;
   EXPECT_TRUE(says_what_to_do) << message;
+}
+
+TEST(Device, MoreRanksThanGpusBeginAgain) {
+  const std::int64_t num_gpus = num_cuda_devices();
+  if (num_gpus == 0) GTEST_SKIP() << "no GPU here";
+  for (std::int64_t local_rank = 0; local_rank < 2 * num_gpus + 1; ++local_rank) {
+    EXPECT_EQ(choose_device("cuda", local_rank).index(), local_rank % num_gpus);
+  }
+  choose_device("cuda", 0);  // the current device of the tests that follow
 }
 
 }  // namespace

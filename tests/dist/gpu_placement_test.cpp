@@ -1,0 +1,75 @@
+#include "dist/gpu_placement.h"
+
+#include <gtest/gtest.h>
+
+#include "core/check.h"
+#include "dist/test_session.h"
+
+namespace allreco::dist {
+namespace {
+
+GpuPlace gpu(const std::string& host, int index) {
+  return {host, {"GPU-uuid-" + host + std::to_string(index), "0000:0" + std::to_string(index) + ":00.0"}};
+}
+
+GpuPlace cpu(const std::string& host) { return {host, {}}; }
+
+std::string refusal(const std::vector<GpuPlace>& places, bool allow_gpu_sharing) {
+  try {
+    judge_gpu_placement(places, allow_gpu_sharing);
+  } catch (const core::UserError& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+
+bool is_in(const std::string& part, const std::string& whole) { return whole.find(part) != std::string::npos; }
+
+using Shares = std::vector<int>;
+
+}  // namespace
+
+// Whether a rank sees all GPUs of its node or only its own, it is the GPU that counts, not its index.
+TEST(GpuPlacement, OneRankPerGpuIsRight) {
+  EXPECT_EQ(judge_gpu_placement({gpu("n1", 0), gpu("n1", 1), gpu("n2", 0), gpu("n2", 1)}, false), Shares(4, 0));
+  EXPECT_EQ(judge_gpu_placement({gpu("n1", 0)}, false), Shares{0});
+}
+
+TEST(GpuPlacement, AllOnTheCpuIsRight) {
+  EXPECT_EQ(judge_gpu_placement({cpu("n1"), cpu("n1"), cpu("n2")}, false), Shares(3, 0));
+}
+
+// The same bus id on another host is another GPU.
+TEST(GpuPlacement, SharingIsRefusedNamingRanksGpuAndHost) {
+  const std::vector<GpuPlace> places{gpu("n1", 0), gpu("n2", 0), gpu("n2", 1), gpu("n2", 0)};
+  const std::string message = refusal(places, false);
+  EXPECT_TRUE(is_in("ranks 1, 3 share the GPU GPU-uuid-n20 (PCI 0000:00:00.0) of n2", message)) << message;
+  EXPECT_TRUE(is_in("allow_gpu_sharing = true", message)) << message;
+}
+
+TEST(GpuPlacement, SharingThatIsAllowedCountsTheRanksOfEachGpu) {
+  const std::vector<GpuPlace> places{gpu("n1", 0), gpu("n1", 1), gpu("n1", 0),
+                                     gpu("n1", 1), gpu("n1", 0), gpu("n2", 0)};
+  EXPECT_EQ(judge_gpu_placement(places, true), (Shares{0, 0, 1, 1, 2, 0}));
+}
+
+TEST(GpuPlacement, ARankWithoutAGpuAmongOthersIsRefused) {
+  for (const bool allow : {false, true}) {
+    const std::string message = refusal({gpu("n1", 0), cpu("n2"), gpu("n1", 1), cpu("n3")}, allow);
+    EXPECT_TRUE(is_in("ranks 0, 2 would compute on a GPU, but ranks 1, 3 (the first on n2) on the CPU", message))
+        << message;
+  }
+}
+
+TEST(GpuPlacement, ManyRanksAreCountedNotListed) {
+  const std::string message = refusal(std::vector<GpuPlace>(20, gpu("n1", 0)), false);
+  EXPECT_TRUE(is_in("ranks 0, 1, 2, 3, 4, 5, 6, 7 and 12 more share", message)) << message;
+}
+
+// Ranks on CPUs need no NCCL.
+TEST(MpiGpuPlacement, GoesRoundAndLeavesCpuRanksAlone) {
+  check_gpu_placement(test_session(), c10::DeviceType::CPU, false);
+  EXPECT_EQ(std::getenv("NCCL_HOSTID"), nullptr);
+}
+
+}  // namespace allreco::dist
