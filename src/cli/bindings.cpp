@@ -10,13 +10,15 @@ namespace allreco::cli {
 
 void bind(OptionList& list, RuntimeOptions& options) {
   list.add("threads", options.threads,
-           "Threads of each rank; 0: the cores this process may use, divided by the ranks on its node.", at_least(0));
+           "Threads of each rank; 0: OMP_NUM_THREADS, or else the cores this process may use, shared with the ranks of "
+           "its node that may use them, too.",
+           at_least(0));
   list.add("log_level", options.log_level, "How much to log.", one_of({"debug", "info", "warning", "error"}));
 }
 
-void apply(const RuntimeOptions& options, const dist::Session& session) {
+void apply(const RuntimeOptions& options, dist::Session& session) {
   core::set_up_log(session.rank(), session.world_size(), options.log_level);
-  const std::int64_t threads = set_up_threads(options.threads, session.local_size());
+  const std::int64_t threads = set_up_threads(options.threads, session);
   core::log_info("{} rank(s), {} thread(s) each", session.world_size(), threads);
 }
 

@@ -14,8 +14,8 @@ struct RuntimeOptions {
   std::string log_level = "info";
 };
 void bind(OptionList& list, RuntimeOptions& options);
-/// Sets threads and log level; logs what was set.
-void apply(const RuntimeOptions& options, const dist::Session& session);
+/// Collective. Sets threads and log level; logs what was set.
+void apply(const RuntimeOptions& options, dist::Session& session);
 
 /// Which model, in which dtype, with which adapter.
 struct ModelOptions {

@@ -6,12 +6,46 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
+#include <map>
 #include <string_view>
 
+#include "core/check.h"
+#include "core/json.h"
 #include "train/stop_signals.h"
 
 namespace allreco::cli {
+
+namespace {
+
+Placement own_placement() {
+  Placement own;
+  std::array<char, 256> host{};
+  if (::gethostname(host.data(), host.size() - 1) == 0) own.host = host.data();
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  if (::sched_getaffinity(0, sizeof cores, &cores) != 0) return own;  // more than 1024 CPUs: one thread, or --threads
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &cores)) own.cores.push_back(core);
+  }
+  return own;
+}
+
+std::vector<Placement> gather_placements(dist::Session& session) {
+  const Placement own = own_placement();
+  const core::Json text{{"host", own.host}, {"cores", own.cores}};
+  std::vector<Placement> all;
+  for (const std::string& placement : session.all_gather(text.dump())) {
+    const core::Json json = core::Json::parse(placement);
+    all.push_back({json["host"].get<std::string>(), json["cores"].get<std::vector<int>>()});
+  }
+  return all;
+}
+
+}  // namespace
 
 void shorten_spinning(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
@@ -19,12 +53,37 @@ void shorten_spinning(char** argv) {
   // Where exec is not possible the program is only slower: go on.
 }
 
-std::int64_t set_up_threads(std::int64_t threads, int ranks_on_node) {
+std::int64_t fair_threads(const std::vector<Placement>& ranks, std::size_t rank) {
+  std::map<int, int> ranks_on_core;
+  for (const Placement& other : ranks) {
+    if (other.host != ranks[rank].host) continue;
+    for (const int core : other.cores) ++ranks_on_core[core];
+  }
+  double share = 0;
+  for (const int core : ranks[rank].cores) share += 1.0 / ranks_on_core[core];
+  constexpr double rounding = 1e-6;  // far above that of a sum over all cores, far below 1 / ranks
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(share + rounding)));
+}
+
+std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads) {
+  if (omp_num_threads == nullptr || *omp_num_threads == '\0') return std::nullopt;
+  const std::string text = omp_num_threads;
+  const std::string first = text.substr(0, text.find(','));  // one number for each level of nesting
+  std::int64_t threads = 0;
+  const auto [end, error] = std::from_chars(first.data(), first.data() + first.size(), threads);
+  if (error != std::errc() || end != first.data() + first.size() || threads < 1) {
+    core::user_error("OMP_NUM_THREADS = '{}' in the environment: a positive whole number expected; or give --threads",
+                     text);
+  }
+  return threads;
+}
+
+std::int64_t set_up_threads(std::int64_t threads, dist::Session& session) {
   if (threads == 0) {
-    cpu_set_t cores;
-    CPU_ZERO(&cores);
-    const int num_cores = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-    threads = std::max(1, num_cores / std::max(1, ranks_on_node));
+    // Every rank takes part in the exchange, whether or not its own environment has the answer.
+    const std::vector<Placement> ranks = gather_placements(session);
+    threads = threads_of_environment(std::getenv("OMP_NUM_THREADS"))
+                  .value_or(fair_threads(ranks, static_cast<std::size_t>(session.rank())));
   }
   at::set_num_threads(static_cast<int>(threads));
   return threads;

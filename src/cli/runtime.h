@@ -1,6 +1,11 @@
 // What a process sets up once before it computes: threads and the memory allocator.
 #pragma once
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dist/session.h"
 
 namespace allreco::cli {
 
@@ -11,9 +16,22 @@ namespace allreco::cli {
 /// main.
 void shorten_spinning(char** argv);
 
-/// `threads` 0: the cores that this process may use, divided by the ranks of its node, at least 1. Returns the number
-/// set. libtorch alone would pick 1 under mpirun.
-std::int64_t set_up_threads(std::int64_t threads, int ranks_on_node);
+/// Where a rank may run.
+struct Placement {
+  std::string host;
+  std::vector<int> cores;  // the CPUs of its affinity mask
+};
+
+/// The threads that ranks[rank] should use: its cores, each divided by the ranks of its host that may use it, at
+/// least 1. So ranks that a launcher bound to cores of their own use all of those, and unbound ranks share the machine.
+std::int64_t fair_threads(const std::vector<Placement>& ranks, std::size_t rank);
+
+/// The first number of OMP_NUM_THREADS; none: not set (null) or empty. UserError when it is no positive number.
+std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads);
+
+/// Collective. `threads` 0: OMP_NUM_THREADS, or else fair_threads. Returns the number set. libtorch alone would pick 1
+/// under mpirun.
+std::int64_t set_up_threads(std::int64_t threads, dist::Session& session);
 
 /// Keeps freed activations in the process instead of returning them to the system after every step, which would cost a
 /// page fault per 4 KiB each time.

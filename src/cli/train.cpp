@@ -1,5 +1,7 @@
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "core/log.h"
+#include "train/checkpoint.h"
 #include "train/trainer.h"
 
 namespace allreco::cli {
@@ -83,6 +85,13 @@ void bind(OptionList& list, train::TrainConfig& c) {
   list.add("ddp_timeout", c.ddp_timeout, "Seconds that a rank waits for another before the run ends.", at_least(0.1));
 }
 
+void say_how_to_resume(const dist::Session& session, const train::TrainResult& result) {
+  if (!session.is_leader()) return;
+  core::log_info(
+      "stopped by a signal after step {}: the same command with --resume_from_checkpoint auto goes on from {}",
+      result.global_step, train::checkpoint_name(result.global_step));
+}
+
 }  // namespace
 
 int train_command(dist::Session& session, const Arguments& arguments) {
@@ -107,7 +116,10 @@ int train_command(dist::Session& session, const Arguments& arguments) {
   job.allow_gpu_sharing = model.allow_gpu_sharing;
   job.resolved_options = list.as_config();
   session.set_timeout(job.config.ddp_timeout);
-  return train::run_training(session, job).stopped_by_signal ? kExitRequeue : kExitDone;
+  const train::TrainResult result = train::run_training(session, job);
+  if (!result.stopped_by_signal) return kExitDone;
+  say_how_to_resume(session, result);
+  return kExitRequeue;
 }
 
 }  // namespace allreco::cli

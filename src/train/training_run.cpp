@@ -204,11 +204,6 @@ void TrainingRun::finish_saves(bool stopped) {
 
 TrainResult TrainingRun::finish(bool stopped) {
   finish_saves(stopped);
-  if (stopped && parts_.session.is_leader()) {
-    core::log_info(
-        "stopped by a signal: {} is saved. The same command with --resume_from_checkpoint auto goes on from there",
-        (output_dir_ / checkpoint_name(state_.global_step)).string());
-  }
   const TrainResult result{.stopped_by_signal = stopped,
                            .global_step = state_.global_step,
                            .train_loss = mean(state_.loss_sum, state_.num_losses),
