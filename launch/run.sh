@@ -1,33 +1,23 @@
 #!/usr/bin/env bash
 # Runs allreco on several ranks, with the mpirun flags that a laptop, a container as root or a cluster need.
 #
-#   launch/run.sh -n RANKS [options...] [mpirun arguments...] -- COMMAND [allreco arguments...]
+#   launch/run.sh -n RANKS [--threads N] [--preset P] [mpirun arguments...] -- COMMAND [allreco arguments...]
 #
-#   -n              number of ranks; inside a SLURM allocation the default is its number of tasks
-#   --threads N     CPU threads of each rank; the default is cores / ranks on this machine, at least 1
-#   --preset P      runs build/P/allreco, by default build/release/allreco
-#   --max-restarts N    start `train` again after a fault, up to N times (0), from its newest checkpoint. Not after
-#                       mistakes in options or data (exit code 2), nor once 3 faults in a row brought no further step
-#   --restart-delay S   seconds before the first restart (10); doubled at each further one, to 300 at most
+#   -n         number of ranks; inside a SLURM allocation the default is its number of tasks
+#   --threads  CPU threads of each rank; the default is cores / ranks on this machine, at least 1
+#   --preset   runs build/P/allreco, by default build/release/allreco
 #
 # What else stands before -- goes to mpirun as it is (--hostfile hosts, for example). The exit code is mpirun's, which
 # is that of the first rank that failed. OMP_WAIT_POLICY and OMPI_MCA_* of the environment are respected.
-#
-# Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 let `train` save and stop with exit code 85; the same command with
-# --resume_from_checkpoint auto goes on.
 #
 #   launch/run.sh -n 2 -- train --config configs/quickstart.cfg --output_dir out
 set -euo pipefail
 # shellcheck source=launch/common.sh
 source "$(dirname "$0")/common.sh"
-# shellcheck source=launch/supervise.sh
-source "$(dirname "$0")/supervise.sh"
 
 ranks="${SLURM_NTASKS:-}"
 threads=""
 preset=release
-max_restarts=0
-restart_delay=10
 mpirun_arguments=()
 several_nodes=false
 
@@ -39,8 +29,6 @@ parse_arguments() {
       -n | -np) ranks="$(require_value "$1" "$@")"; shift ;;
       --threads) threads="$(require_value "$1" "$@")"; shift ;;
       --preset) preset="$(require_value "$1" "$@")"; shift ;;
-      --max-restarts) max_restarts="$(require_value "$1" "$@")"; shift ;;
-      --restart-delay) restart_delay="$(require_value "$1" "$@")"; shift ;;
       -H | --host | -host | --hostfile | -hostfile | --machinefile) several_nodes=true; mpirun_arguments+=("$1") ;;
       *) mpirun_arguments+=("$1") ;;
     esac
@@ -49,7 +37,6 @@ parse_arguments() {
   die 2 "a lone -- must stand between the options of $SCRIPT and the command of allreco; see --help"
 }
 
-check_is_number() { [[ "$2" =~ ^[0-9]+$ ]] || die 2 "$1 must be a whole number, found '$2'"; }
 check_is_count() { [[ "$2" =~ ^[1-9][0-9]*$ ]] || die 2 "$1 must be a positive number, found '$2'"; }
 
 # How many ranks share this machine: all, unless SLURM spreads them.
@@ -94,9 +81,6 @@ while [[ "$1" != -- ]]; do shift; done
 shift
 [[ -n "$ranks" ]] || die 2 "-n is missing: how many ranks? see --help"
 check_is_count -n "$ranks"
-check_is_number --max-restarts "$max_restarts"
-check_is_number --restart-delay "$restart_delay"
-if ((max_restarts > 0)) && [[ "${1:-}" != train ]]; then die 2 "--max-restarts is for train, not for '${1:-}'"; fi
 program="$ROOT/build/$preset/allreco"
 [[ -x "$program" ]] || die 2 "$program is missing: run launch/build.sh $preset first"
 command -v mpirun > /dev/null || die 2 "mpirun is missing: run launch/setup.sh first"
@@ -106,9 +90,4 @@ choose_threads
 add_mpirun_flags
 command=(mpirun -n "$ranks" "${mpirun_arguments[@]}" "$program" "$@")
 say "OMP_NUM_THREADS=$OMP_NUM_THREADS${OMP_WAIT_POLICY:+ OMP_WAIT_POLICY=$OMP_WAIT_POLICY}$(printf ' %q' "${command[@]}")" >&2
-if [[ "${1:-}" == train ]]; then
-  shift
-  supervise "$max_restarts" "$restart_delay" mpirun -n "$ranks" "${mpirun_arguments[@]}" "$program" train -- "$@"
-else
-  exec "${command[@]}"
-fi
+exec "${command[@]}"
