@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""launch/run.sh as the supervisor of a training, under the real mpirun: when it restarts, with which options, when it
+gives up, and what signals do. A script stands in for the program where only its exit codes and files matter; the last
+case kills a rank of the real one and compares bits.
+
+    tests/launch/run_test.py --allreco build/release/allreco
+"""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "faults"))
+import harness  # noqa: E402
+
+RESUMED = "--resume_from_checkpoint auto --overwrite_output_dir false"
+
+
+class Repository:
+    """A copy of launch/ with a program of this test's choice in build/release."""
+
+    def __init__(self, scratch: pathlib.Path, program: pathlib.Path):
+        self.root = scratch
+        self.output_dir = scratch / "out"
+        (scratch / "build/release").mkdir(parents=True)
+        shutil.copytree(harness.ROOT / "launch", scratch / "launch")
+        (scratch / "build/release/allreco").symlink_to(program)
+
+    def plan(self, *lines: str) -> None:
+        (self.root / "plan").write_text("".join(line + "\n" for line in lines))
+
+    def calls(self) -> list[str]:
+        path = self.root / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def start(self, *arguments, restarts: int = 0, ranks: int = 1, command: str = "train") -> subprocess.Popen:
+        run = [self.root / "launch/run.sh", "-n", str(ranks), "--threads", "1", "--max-restarts", str(restarts),
+               "--restart-pause", "0", "--", command, *map(str, arguments)]
+        environment = {**os.environ, "SCRIPT_DIR": str(self.root), "OMPI_ALLOW_RUN_AS_ROOT": "1",
+                       "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        self.log = (self.root / "log").open("w+")
+        # A session of its own, as a terminal's: its SIGINT is not ignored, whatever this test was started with.
+        return subprocess.Popen(run, stdout=self.log, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+    def output(self) -> str:
+        return (self.root / "log").read_text(errors="replace")
+
+    def run(self, *arguments, expected: int, **how) -> str:
+        code = self.start(*arguments, **how).wait(harness.LONGEST_RUN_S)
+        harness.expect(code == expected, f"run.sh ended with {code}, expected {expected}: {self.output()[-3000:]}")
+        return self.output()
+
+
+def expect_calls(repository: Repository, *expected: str) -> None:
+    harness.expect(repository.calls() == list(expected),
+                   f"the program was called with {repository.calls()}, expected {list(expected)}: {repository.output()[-3000:]}")
+
+
+def expect_said(output: str, *patterns: str) -> None:
+    for pattern in patterns:
+        harness.expect(re.search(pattern, output) is not None, f"nothing matches {pattern!r} in: {output[-3000:]}")
+
+
+def wait_for(condition, what: str) -> None:
+    deadline = time.monotonic() + harness.LONGEST_RUN_S
+    while not condition():
+        harness.expect(time.monotonic() < deadline, f"waited in vain for {what}")
+        time.sleep(0.01)
+
+
+def without_restarts(repository: Repository) -> None:
+    repository.plan("open_output_dir; exit 3")
+    repository.run("--output_dir", repository.output_dir, expected=3)
+    expect_calls(repository, f"train --output_dir {repository.output_dir}")
+
+
+def restarts_from_the_newest_checkpoint(repository: Repository) -> None:
+    out = repository.output_dir
+    repository.plan("open_output_dir; save 9; save 10; exit 1", "save 12; mkdir $output_dir/checkpoint-14.tmp; kill -9 $$", "exit 0")
+    said = repository.run("--output_dir", out, "--max_steps", 20, restarts=2, expected=0)
+    again = f"train --output_dir {out} --max_steps 20 {RESUMED}"
+    expect_calls(repository, f"train --output_dir {out} --max_steps 20", again, again)
+    expect_said(said, r"exit code 1 \(attempt 1 of 3\); going on from \S+/checkpoint-10 in 0 s",
+                r"exit code 137 \(attempt 2 of 3\); going on from \S+/checkpoint-12 in")
+
+
+def options_are_replaced_in_both_forms(repository: Repository) -> None:
+    out = repository.output_dir
+    repository.plan("open_output_dir; exit 1", "exit 0")
+    repository.run("--resume_from_checkpoint=auto", "--overwrite_output_dir", "true", "--output_dir", out, "--seed=3",
+                   restarts=1, expected=0)
+    expect_calls(repository, f"train --resume_from_checkpoint=auto --overwrite_output_dir true --output_dir {out} --seed=3",
+                 f"train --output_dir {out} --seed=3 {RESUMED}")
+
+
+def no_restart_after_a_users_error_or_a_stop(repository: Repository) -> None:
+    for number, code in enumerate([2, 85]):
+        repository.plan(*["exit 99"] * number, f"open_output_dir; exit {code}", "exit 0")
+        repository.run("--output_dir", repository.output_dir, restarts=5, expected=code)
+        harness.expect(len(repository.calls()) == number + 1, f"restarted after exit code {code}")
+
+
+def gives_up_without_progress(repository: Repository) -> None:
+    repository.plan("open_output_dir; save 4; log_step 5; exit 1", *["exit 1"] * 5)
+    said = repository.run("--output_dir", repository.output_dir, restarts=9, expected=1)
+    harness.expect(len(repository.calls()) == 4, f"{len(repository.calls())} attempts, expected 1 that came further and 3")
+    expect_said(said, "giving up: 3 faults in a row and no step after 5")
+
+
+def goes_on_while_there_is_progress_until_the_limit(repository: Repository) -> None:
+    repository.plan("open_output_dir; exit 1", *[f"log_step {step}; exit 1" for step in range(1, 9)])
+    said = repository.run("--output_dir", repository.output_dir, restarts=5, expected=1)
+    harness.expect(len(repository.calls()) == 6, f"{len(repository.calls())} attempts, expected 6")
+    expect_said(said, "that was the last of --max-restarts 5")
+
+
+def an_older_run_to_be_overwritten_is_not_resumed(repository: Repository) -> None:
+    out, config = repository.output_dir, repository.root / "options.cfg"
+    config.write_text("learning_rate = 1e-3\noverwrite_output_dir = true  # this time\n")
+    out.mkdir()
+    (out / "config.cfg").write_text("of the older run")
+    (out / "checkpoint-90").mkdir()
+    # It fails before it has touched the directory; then after it has emptied it.
+    repository.plan("exit 1", "overwrite; save 3; exit 1", "exit 0")
+    said = repository.run("--config", config, "--output_dir", out, restarts=2, expected=0)
+    first = f"train --config {config} --output_dir {out}"
+    expect_calls(repository, first, first, f"{first} {RESUMED}")
+    expect_said(said, "from the start, as it had not begun", "going on from \\S+/checkpoint-3 in")
+
+
+def a_run_that_went_back_does_not_jump_forward(repository: Repository) -> None:
+    out = repository.output_dir
+    out.mkdir()
+    for step in (50, 100):
+        (out / f"checkpoint-{step}").mkdir()
+    repository.plan("open_output_dir; exit 1", "open_output_dir; save 60; exit 1", "exit 0")
+    first = f"train --resume_from_checkpoint {out}/checkpoint-50 --output_dir {out}"
+    repository.run(*first.split()[1:], restarts=2, expected=0)
+    expect_calls(repository, first, first,
+                 f"train --output_dir {out} --resume_from_checkpoint {out}/checkpoint-60 --overwrite_output_dir false")
+
+
+def signals_stop_it(repository: Repository) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        for name in ("calls", "listens"):
+            (repository.root / name).unlink(missing_ok=True)
+        shutil.rmtree(repository.output_dir, ignore_errors=True)
+        repository.plan("open_output_dir; stop_when_asked", "exit 0")
+        supervisor = repository.start("--output_dir", repository.output_dir, restarts=5)
+        wait_for((repository.root / "listens").exists, "the program to listen")
+        supervisor.send_signal(number)
+        code = supervisor.wait(harness.LONGEST_RUN_S)
+        harness.expect(code == 85 and len(repository.calls()) == 1,
+                       f"{number.name}: run.sh ended with {code} after {repository.calls()}: {repository.output()}")
+        expect_said(repository.output(), f"stopped by {number.name}; the same command with --resume_from_checkpoint auto "
+                    r".*goes on from \S+/checkpoint-7")
+
+
+def a_killed_supervisor_leaves_no_training_behind(repository: Repository) -> None:
+    repository.plan("open_output_dir; stop_when_asked")
+    supervisor = repository.start("--output_dir", repository.output_dir)
+    wait_for((repository.root / "listens").exists, "the program to listen")
+    (mpirun,) = harness.children_of(supervisor.pid)
+    supervisor.kill()
+    supervisor.wait()
+    wait_for(lambda: not harness.is_alive(mpirun), "the end of mpirun")
+    harness.expect((repository.output_dir / "checkpoint-7").is_dir(), "the training ended without saving")
+
+
+def restarts_are_for_training(repository: Repository) -> None:
+    repository.plan("exit 0")
+    expect_said(repository.run(restarts=1, command="evaluate", expected=2), "--max-restarts is for train")
+    expect_calls(repository)
+
+
+def the_real_program_ends_with_the_same_bits(shop: harness.Workshop) -> None:
+    train = {"max_steps": 40, "save_steps": 2}
+    expected = harness.reference(shop, 2, train)
+    repository = Repository(shop.scratch / "real", shop.allreco)
+    command = shop.train_command(0, repository.output_dir, train)
+    supervisor = repository.start(*command[command.index("train") + 1:], ranks=2, restarts=1)
+    wait_for(lambda: harness.newest_checkpoint(repository.output_dir) >= 4, "a checkpoint")
+    (mpirun,) = harness.children_of(supervisor.pid)
+    os.kill(harness.children_of(mpirun)[1], signal.SIGKILL)
+    code = supervisor.wait(harness.LONGEST_RUN_S)
+    harness.expect(code == 0, f"run.sh ended with {code}: {repository.output()[-3000:]}")
+    expect_said(repository.output(), r"exit code 137 \(attempt 1 of 2\); going on from \S+/checkpoint-\d+ in 0 s")
+    expected.require_same(harness.Bits.of(repository.output_dir), "killed and restarted by run.sh")
+
+
+SCRIPTED = [without_restarts, restarts_from_the_newest_checkpoint, options_are_replaced_in_both_forms,
+            no_restart_after_a_users_error_or_a_stop, gives_up_without_progress,
+            goes_on_while_there_is_progress_until_the_limit, an_older_run_to_be_overwritten_is_not_resumed,
+            a_run_that_went_back_does_not_jump_forward, signals_stop_it, a_killed_supervisor_leaves_no_training_behind,
+            restarts_are_for_training]
+
+
+def work() -> None:
+    program = pathlib.Path(__file__).resolve().parent / "scripted_allreco.sh"
+    with harness.workshop(harness.parser(__doc__).parse_args()) as shop:
+        for case in SCRIPTED:
+            case(Repository(shop.scratch / case.__name__, program))
+            print(f"{case.__name__}: as expected", flush=True)
+        the_real_program_ends_with_the_same_bits(shop)
+        print("the real program, killed and restarted: the same bits", flush=True)
+
+
+if __name__ == "__main__":
+    harness.main(work)
