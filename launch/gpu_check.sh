@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs everything that only a machine with a GPU can show, and writes what it saw to a file: builds the preset `cuda`, the
-# whole test suite, the op and golden tests on the GPU, training on the GPU against the CPU, and a table of
-# tokens per second. Several ranks on one GPU are not possible yet, so NCCL between ranks needs a GPU for each.
+# whole test suite, the op and golden tests on the GPU, training on the GPU against the CPU, the NCCL data plane with 1, 2 and
+# 4 ranks that share one GPU, and a table of tokens per second.
 #
 #   launch/gpu_check.sh [--output FILE] [--no-setup]
 #
@@ -53,10 +53,11 @@ item() {
   { grep -m 15 -iE 'error|fail|fault|expected' "$log" || tail -n 15 "$log"; } | sed 's/^/      /' | tee -a "$result"
 }
 
+launcher=() # what starts train's program: nothing, or on_ranks N
 train() { # train DIR OPTIONS...
   local dir="$1"
   shift
-  "$PROGRAM" train --model_name_or_path "$MODEL" --dataset "$scratch/dataset" --output_dir "$dir" \
+  "${launcher[@]}" "$PROGRAM" train --model_name_or_path "$MODEL" --dataset "$scratch/dataset" --output_dir "$dir" \
     --logging_steps 1 --save_strategy no --max_steps 20 --per_device_train_batch_size 8 --dtype float32 "$@"
 }
 
@@ -78,6 +79,48 @@ PYTHON
 
 on_cpu() { train "$scratch/cpu" --device cpu; }
 on_gpu() { train "$scratch/gpu" --device cuda; }
+
+# on_ranks N COMMAND...: on that many ranks that share the first GPU. NCCL takes each for another host (NCCL_HOSTID), so it
+# talks over the loopback interface.
+on_ranks() {
+  local ranks="$1" visible="${CUDA_VISIBLE_DEVICES:-0}"
+  shift
+  CUDA_VISIBLE_DEVICES="${visible%%,*}" NCCL_SOCKET_IFNAME=lo NCCL_IB_DISABLE=1 NCCL_DEBUG=WARN OMP_NUM_THREADS=1 \
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe --bind-to none -n "$ranks" "$@"
+}
+
+# The data-plane suite, in which NCCL must not be skipped.
+nccl_suite() {
+  local log="$scratch/nccl-$1.log"
+  on_ranks "$1" "$BUILD/tests/dist/test_dist" --gtest_filter='Mpi*' 2>&1 | tee "$log" || return 1
+  if grep SKIPPED "$log"; then return 1; fi
+  grep '/nccl' "$log" > /dev/null
+}
+
+# train_on_ranks N DIR OPTIONS...: the global batch stays that of world size 1.
+train_on_ranks() {
+  local launcher=(on_ranks "$1") dir="$2"
+  shift 2
+  train "$dir" --device cuda --allow_gpu_sharing true --global_batch_size 8 "$@"
+}
+
+sharing_is_refused() {
+  local launcher=(on_ranks 2) rc=0 log="$scratch/refused.log"
+  train "$scratch/refused" --device cuda 2>&1 | tee "$log" || rc=$?
+  ((rc == 2)) || { printf 'expected exit code 2, found %s\n' "$rc"; return 1; }
+  grep 'ranks 0, 1 share the GPU' "$log"
+}
+
+# same_bits A B: the losses and the adapter.
+same_bits() {
+  cmp "$1/adapter_model.safetensors" "$2/adapter_model.safetensors" || return 1
+  python3 - "$1/metrics.jsonl" "$2/metrics.jsonl" << 'PYTHON'
+import json, sys
+a, b = ([row["loss"] for row in map(json.loads, open(path)) if "loss" in row] for path in sys.argv[1:])
+print(f"error: {sum(x != y for x, y in zip(a, b))} of {len(a)} and {len(b)} losses differ, expected none of 20")
+sys.exit(a != b or len(a) != 20)
+PYTHON
+}
 
 test_on_gpu() { ALLRECO_TEST_DEVICE=cuda "$BUILD/tests/model/test_model" --gtest_filter="$1"; }
 
@@ -116,6 +159,18 @@ item "dataset" prepare
 item "training on the CPU" on_cpu
 item "training on the GPU, world size 1" on_gpu
 item "GPU against CPU: 20 losses" compare_losses "$scratch/cpu" "$scratch/gpu"
+for ranks in 1 2 4; do
+  item "NCCL: the data-plane suite on $ranks rank(s) of one GPU" nccl_suite "$ranks"
+done
+item "two ranks on one GPU are refused unless allowed" sharing_is_refused
+for ranks in 2 4; do
+  item "training on $ranks ranks of one GPU" train_on_ranks "$ranks" "$scratch/gpu-$ranks"
+  item "$ranks ranks against 1: 20 losses" compare_losses "$scratch/gpu" "$scratch/gpu-$ranks"
+done
+for ranks in 1 2 4; do
+  item "deterministic training on $ranks rank(s) of one GPU" train_on_ranks "$ranks" "$scratch/same-$ranks" --deterministic true
+  ((ranks == 1)) || item "deterministic: $ranks ranks against 1, bit by bit" same_bits "$scratch/same-1" "$scratch/same-$ranks"
+done
 for shape in "512 8" "2048 4" "2048 16"; do
   read -r length batch <<< "$shape"
   item "speed, TinyLlama-1.1B bf16 LoRA r16, $length tokens x $batch" speed "$length" "$batch"
