@@ -73,6 +73,12 @@ TEST(NcclFailingRun, ASumThatFailsOnOneRankEndsAll) {
   expect_each_aborted_once(ended);
 }
 
+TEST(NcclFailingRun, OfSeveralRanksThatFailTheLowestIsNamed) {
+  const Ended ended = run_that_fails("nccl-sum-fails-on-others");
+  expect_all_were_told(ended, "rank 0: NCCL failed in all_reduce_sum: scripted error of rank 0");
+  expect_each_aborted_once(ended);
+}
+
 TEST(NcclFailingRun, ASumThatFailsInTheBackgroundEndsAll) {
   const Ended ended = run_that_fails("nccl-sum-fails-later");
   expect_all_were_told(ended, "rank 1: NCCL failed in the background: scripted error of rank 1");

@@ -74,6 +74,7 @@ std::map<std::string, std::function<int()>> nccl_scenarios(Session& session) {
       {"nccl-init-stops", {{.stops_at = 0}}},
       {"nccl-init-never-settles", {{.never_settles_at = 0}, {.never_settles_at = 0}}},
       {"nccl-sum-fails", {{.fails_at = 4}}},
+      {"nccl-sum-fails-on-others", {{}, {.fails_at = 2}}},
       {"nccl-sum-fails-later", {{.fails_after = 4}}},
       {"nccl-tree-fails", {{.fails_at = 4}, {}, SumOrder::tree}},
       {"nccl-sum-stops", {{.stops_at = 4}}},
