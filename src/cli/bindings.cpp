@@ -32,6 +32,11 @@ void bind(OptionList& list, ModelOptions& options) {
            one_of({"auto", "cpu", "cuda"}));
   list.add("allow_gpu_sharing", options.allow_gpu_sharing,
            "Let several ranks compute on one GPU; slow, for trials. Else two ranks on one GPU are an error.");
+  list.add(
+      "model_loading", options.model_loading,
+      "mmap: every rank maps the model's files; broadcast: rank 0 alone reads them and each node keeps one copy in "
+      "memory, for slow file systems.",
+      one_of({"mmap", "broadcast"}));
 }
 
 void bind(OptionList& list, model::LoraConfig& config) {

@@ -24,6 +24,7 @@ struct ModelOptions {
   std::string dtype = "auto";
   std::string device = "auto";
   bool allow_gpu_sharing = false;
+  std::string model_loading = "mmap";
 };
 void bind(OptionList& list, ModelOptions& options);
 

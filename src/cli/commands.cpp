@@ -13,6 +13,8 @@ const std::vector<Command>& commands() {
       {"evaluate", "accuracy with its interval next to baselines, ranking and generation metrics (under mpirun)",
        &evaluate_command},
       {"inspect", "what is in a dataset, model, adapter or checkpoint directory", &inspect_command},
+      {"doctor", "checks machine, MPI, GPUs, NCCL and file system, and says what to fix (under mpirun)",
+       &doctor_command},
   };
   return all;
 }

@@ -9,6 +9,7 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "dist/gpu_placement.h"
+#include "eval/base_model.h"
 #include "model/adapter.h"
 #include "model/device.h"
 
@@ -54,9 +55,10 @@ void evaluate(dist::Session& session, const Options& options) {
   session.together("load", [&] {
     const at::Device device = model::choose_device(options.model.device, session.local_rank());
     dist::check_gpu_placement(session, device, options.model.allow_gpu_sharing);
-    base = model::load_base_model(options.model.model_name_or_path, options.model.dtype, device);
+    base = eval::load_base_model(
+        session, {options.model.model_name_or_path, options.model.dtype, device, options.model.model_loading});
     lora = load_lora(options.model, base);
-    dataset = std::make_unique<data::Dataset>(options.dataset, options.config.split);
+    dataset = std::make_unique<data::Dataset>(options.dataset, options.config.split, session.local_rank() == 0);
     if (session.is_leader()) core::make_directory(options.output_dir);
   });
   model::Decoder decoder(base.config, base.weights, lora.get());

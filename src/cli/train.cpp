@@ -114,6 +114,7 @@ int train_command(dist::Session& session, const Arguments& arguments) {
   job.dtype = model.dtype;
   job.device = model.device;
   job.allow_gpu_sharing = model.allow_gpu_sharing;
+  job.model_loading = model.model_loading;
   job.resolved_options = list.as_config();
   session.set_timeout(job.config.ddp_timeout);
   const train::TrainResult result = train::run_training(session, job);

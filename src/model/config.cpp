@@ -203,8 +203,11 @@ void read_dtype(const Keys& keys, ModelConfig& config) {
 
 ModelConfig read_model_config(const fs::path& file_or_directory) {
   const fs::path file = fs::is_directory(file_or_directory) ? file_or_directory / "config.json" : file_or_directory;
-  const Json json = core::read_json_file(file);
-  const Keys keys(json, file.string());
+  return parse_model_config(core::read_json_file(file), file.string());
+}
+
+ModelConfig parse_model_config(const Json& json, const std::string& where) {
+  const Keys keys(json, where);
   refuse_unsupported(keys);
   ModelConfig config;
   config.model_type = keys.text("model_type", "");

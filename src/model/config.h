@@ -45,6 +45,8 @@ struct ModelConfig {
 /// model_type, attention_bias, mlp_bias, an activation other than silu, another rope_type, a quantization_config, sizes
 /// that do not fit one another.
 ModelConfig read_model_config(const std::filesystem::path& file_or_directory);
+/// The same from the parsed config.json; `where` names it in messages.
+ModelConfig parse_model_config(const core::Json& json, const std::string& where);
 
 /// The config of a published shape: `random:tinyllama-1.1b` and the like, without the prefix. UserError listing the
 /// known names.

@@ -2,8 +2,6 @@
 
 #include <fmt/ranges.h>
 
-#include <algorithm>
-
 #include "core/files.h"
 
 namespace allreco::model {
@@ -26,14 +24,19 @@ std::string sampled_hash(const at::Tensor& tensor) {
 }  // namespace
 
 std::string fingerprint_of(const ModelConfig& config, const Checkpoint& checkpoint) {
-  std::vector<std::string> names = checkpoint.names();
-  std::sort(names.begin(), names.end());
+  std::map<std::string, std::string> parts;
+  for (const std::string& name : checkpoint.names()) parts.emplace(name, fingerprint_part(checkpoint.tensor(name)));
+  return fingerprint_of(config, parts);
+}
+
+std::string fingerprint_part(const at::Tensor& tensor) {
+  return fmt::format("{} [{}] {}", c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ","),
+                     sampled_hash(tensor));
+}
+
+std::string fingerprint_of(const ModelConfig& config, const std::map<std::string, std::string>& part_of_tensor) {
   std::string text = to_json(config).dump() + "\n";
-  for (const std::string& name : names) {
-    const at::Tensor tensor = checkpoint.tensor(name);
-    text += fmt::format("{} {} [{}] {}\n", name, c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ","),
-                        sampled_hash(tensor));
-  }
+  for (const auto& [name, part] : part_of_tensor) text += fmt::format("{} {}\n", name, part);
   return core::sha256_of_bytes(text);
 }
 

@@ -2,6 +2,7 @@
 // another.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "model/config.h"
@@ -14,6 +15,10 @@ namespace allreco::model {
 /// compute dtype. It tells apart models of another shape or training; it is no proof against someone who changes single
 /// weights on purpose.
 std::string fingerprint_of(const ModelConfig& config, const Checkpoint& checkpoint);
+
+/// The same in two parts, for tensors that pass by one at a time: what each adds, as it is stored, and the whole.
+std::string fingerprint_part(const at::Tensor& tensor);
+std::string fingerprint_of(const ModelConfig& config, const std::map<std::string, std::string>& part_of_tensor);
 
 /// The same for random weights, which config and seed determine.
 std::string fingerprint_of(const ModelConfig& config, std::uint64_t random_seed);

@@ -73,48 +73,75 @@ std::vector<std::int64_t> parse_shape(const Json& value) {
 
 }  // namespace
 
-/// A file's bytes, read-only and shared with every process that maps it.
-class SafetensorsFile::Mapping {
+/// A file's bytes, read-only: read into a place of the caller's, or mapped and so shared with every process that maps
+/// it.
+class SafetensorsFile::Bytes {
  public:
-  explicit Mapping(const fs::path& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) user_error("cannot open {}: {}", path.string(), std::strerror(errno));
+  Bytes(const fs::path& path, FileAccess access) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd_ < 0) user_error("cannot open {}: {}", path.string(), std::strerror(errno));
     struct stat status {};
-    const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    if (regular && status.st_size > 0) {
-      size_ = static_cast<std::uint64_t>(status.st_size);
-      void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, 0);
-      data_ = address == MAP_FAILED ? nullptr : static_cast<const char*>(address);
+    if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
+      ::close(fd_);
+      user_error("cannot read {}: it is no regular file", path.string());
     }
-    const int error = errno;
-    ::close(fd);
-    if (!regular) user_error("cannot read {}: it is no regular file", path.string());
-    if (size_ > 0 && data_ == nullptr) core::fault("cannot map {}: {}", path.string(), std::strerror(error));
+    size_ = static_cast<std::uint64_t>(status.st_size);
+    if (access == FileAccess::map && size_ > 0) map();
   }
-  ~Mapping() {
+  ~Bytes() {
     if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
+    if (fd_ >= 0) ::close(fd_);
   }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  const char* data() const { return data_; }
+  Bytes(const Bytes&) = delete;
+  Bytes& operator=(const Bytes&) = delete;
+
+  void read(std::uint64_t first_byte, std::uint64_t count, char* to) const {
+    while (count > 0) {
+      const ssize_t done = ::pread(fd_, to, count, static_cast<off_t>(first_byte));
+      if (done < 0 && errno == EINTR) continue;
+      if (done <= 0) {
+        user_error("cannot read {} at byte {}: {}", path_.string(), first_byte,
+                   done == 0 ? "the file ends there; it was cut while in use" : std::strerror(errno));
+      }
+      to += done;
+      first_byte += static_cast<std::uint64_t>(done);
+      count -= static_cast<std::uint64_t>(done);
+    }
+  }
+  /// Null with FileAccess::read.
+  const char* mapped() const { return data_; }
   std::uint64_t size() const { return size_; }
 
  private:
+  void map() {
+    void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
+    const int error = errno;
+    if (address == MAP_FAILED) {
+      ::close(fd_);
+      core::fault("cannot map {}: {}", path_.string(), std::strerror(error));
+    }
+    data_ = static_cast<const char*>(address);
+  }
+
+  fs::path path_;
+  int fd_;
   const char* data_ = nullptr;
   std::uint64_t size_ = 0;
 };
 
-SafetensorsFile::SafetensorsFile(const fs::path& path) : path_(path), mapping_(std::make_shared<const Mapping>(path)) {
+SafetensorsFile::SafetensorsFile(const fs::path& path, FileAccess access)
+    : path_(path), bytes_(std::make_shared<const Bytes>(path, access)) {
   std::uint64_t header_size = 0;
-  if (mapping_->size() < sizeof(header_size)) {
-    user_error("{} has {} bytes and cannot be a safetensors file; copy it again", path.string(), mapping_->size());
+  if (bytes_->size() < sizeof(header_size)) {
+    user_error("{} has {} bytes and cannot be a safetensors file; copy it again", path.string(), bytes_->size());
   }
-  std::memcpy(&header_size, mapping_->data(), sizeof(header_size));
-  if (header_size > kLargestHeader || header_size > mapping_->size() - sizeof(header_size)) {
+  bytes_->read(0, sizeof(header_size), reinterpret_cast<char*>(&header_size));
+  if (header_size > kLargestHeader || header_size > bytes_->size() - sizeof(header_size)) {
     user_error("{}: the header claims {} bytes, the file has {}; it is truncated or no safetensors file", path.string(),
-               header_size, mapping_->size());
+               header_size, bytes_->size());
   }
-  const Json header = parse_header({mapping_->data() + sizeof(header_size), header_size}, path.string());
+  std::string text(header_size, '\0');
+  bytes_->read(sizeof(header_size), header_size, text.data());
+  const Json header = parse_header(text, path.string());
   const std::uint64_t data_begin = sizeof(header_size) + header_size;
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
@@ -150,7 +177,7 @@ SafetensorsFile::Entry SafetensorsFile::parse_entry(const std::string& name, con
   } catch (const std::invalid_argument& e) {
     refuse(e.what());
   }
-  const std::uint64_t data_size = mapping_->size() - data_begin;
+  const std::uint64_t data_size = bytes_->size() - data_begin;
   if (entry.begin > entry.end || entry.end > data_size) {
     refuse(fmt::format("data_offsets [{}, {}] lie outside the file's {} bytes of data", entry.begin, entry.end,
                        data_size));
@@ -179,29 +206,33 @@ void SafetensorsFile::check_layout(std::uint64_t data_begin) {
     }
     position = end;
   }
-  if (position != mapping_->size()) {
-    user_error("{}: {} bytes after the last tensor; the file is damaged", path_.string(), mapping_->size() - position);
+  if (position != bytes_->size()) {
+    user_error("{}: {} bytes after the last tensor; the file is damaged", path_.string(), bytes_->size() - position);
   }
 }
 
 bool SafetensorsFile::contains(const std::string& name) const { return entries_.contains(name); }
 
-at::Tensor SafetensorsFile::tensor(const std::string& name) const {
+const SafetensorsFile::Entry& SafetensorsFile::entry_of(const std::string& name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) user_error("{} has no tensor {}", path_.string(), name);
-  const Entry& entry = found->second;
-  const char* const data = mapping_->data() + entry.begin;
-  if (reinterpret_cast<std::uintptr_t>(data) % c10::elementSize(entry.dtype) != 0) {
+  return found->second;
+}
+
+at::Tensor SafetensorsFile::tensor(const std::string& name) const {
+  const Entry& entry = entry_of(name);
+  const char* const data = bytes_->mapped() == nullptr ? nullptr : bytes_->mapped() + entry.begin;
+  if (data == nullptr || reinterpret_cast<std::uintptr_t>(data) % c10::elementSize(entry.dtype) != 0) {
     at::Tensor copy = at::empty(entry.shape, entry.dtype);
-    if (copy.numel() > 0) std::memcpy(copy.mutable_data_ptr(), data, entry.end - entry.begin);
+    bytes_->read(entry.begin, entry.end - entry.begin, static_cast<char*>(copy.mutable_data_ptr()));
     return copy;
   }
   // from_blob wants a mutable pointer; a write into the read-only mapping would end the program.
   return at::from_blob(
-      const_cast<char*>(data), entry.shape, [keep = mapping_](void*) {}, entry.dtype);
+      const_cast<char*>(data), entry.shape, [keep = bytes_](void*) {}, entry.dtype);
 }
 
-Checkpoint::Checkpoint(const fs::path& directory) {
+Checkpoint::Checkpoint(const fs::path& directory, FileAccess access) {
   const fs::path single = directory / "model.safetensors", index_path = directory / "model.safetensors.index.json";
   std::set<std::string> shards;
   core::Json weight_map = core::Json::object();
@@ -223,7 +254,7 @@ Checkpoint::Checkpoint(const fs::path& directory) {
         directory.string());
   }
   for (const std::string& shard : shards) {
-    files_.emplace_back(directory / shard);
+    files_.emplace_back(directory / shard, access);
     for (const std::string& name : files_.back().names()) {
       const auto [place, added] = file_of_.emplace(name, files_.size() - 1);
       if (!added) user_error("{} and {} both hold {}", file_of(name).string(), files_.back().path().string(), name);
@@ -244,10 +275,10 @@ std::vector<std::string> Checkpoint::names() const {
 
 bool Checkpoint::contains(const std::string& name) const { return file_of_.contains(name); }
 
-at::Tensor Checkpoint::tensor(const std::string& name) const {
+const SafetensorsFile& Checkpoint::file_with(const std::string& name) const {
   const auto found = file_of_.find(name);
   if (found == file_of_.end()) user_error("{} has no tensor {}", files_.front().path().parent_path().string(), name);
-  return files_[found->second].tensor(name);
+  return files_[found->second];
 }
 
 fs::path Checkpoint::file_of(const std::string& name) const { return files_[file_of_.at(name)].path(); }

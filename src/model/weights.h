@@ -6,6 +6,7 @@
 
 #include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/config.h"
@@ -57,6 +58,9 @@ struct TensorSpec {
 /// All of them, in the order of the computation. lm_head.weight only when it is not tied to the embedding.
 std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 
+/// Puts tensors, in the order of expected_tensors, into their places.
+Weights assemble(const ModelConfig& config, const std::vector<at::Tensor>& tensors);
+
 /// Loads a Hugging Face directory. `dtype`: the compute dtype (float32, bfloat16; float64 for tests). UserError naming
 /// the tensor and the file when one is missing, unexpected, or of another shape. Known not to matter and accepted:
 /// rotary_emb.inv_freq buffers of old checkpoints, and an lm_head.weight that equals the embedding it is tied to.
@@ -68,6 +72,12 @@ Weights load_weights(const std::string& directory, const ModelConfig& config, at
 /// bits).
 Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed,
                        at::Device device = at::kCPU);
+
+/// `random:<shape>`: a base that no file holds.
+inline constexpr std::string_view kRandomPrefix = "random:";
+inline bool is_random_base(const std::string& model_name_or_path) {
+  return model_name_or_path.starts_with(kRandomPrefix);
+}
 
 struct BaseModel {
   ModelConfig config;

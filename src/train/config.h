@@ -84,10 +84,11 @@ void validate(const TrainConfig& config);
 /// All that a run needs.
 struct TrainJob {
   TrainConfig config;
-  std::string model_name_or_path;  // a Hugging Face directory, or random:<shape>
-  std::string dtype = "auto";      // auto, float32 or bfloat16
-  std::string device = "cpu";      // auto, cpu or cuda: see model/device.h
-  bool allow_gpu_sharing = false;  // several ranks may compute on one GPU: see dist/gpu_placement.h
+  std::string model_name_or_path;      // a Hugging Face directory, or random:<shape>
+  std::string dtype = "auto";          // auto, float32 or bfloat16
+  std::string device = "cpu";          // auto, cpu or cuda: see model/device.h
+  std::string model_loading = "mmap";  // mmap or broadcast: see eval/base_model.h
+  bool allow_gpu_sharing = false;      // several ranks may compute on one GPU: see dist/gpu_placement.h
   std::string
       adapter_name_or_path;  // start from this PEFT directory, whose LoRA configuration then counts; empty: from `lora`
   model::LoraConfig lora;

@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "dist/gpu_placement.h"
+#include "eval/base_model.h"
 #include "model/adapter.h"
 #include "model/device.h"
 
@@ -25,6 +26,10 @@ void check_data_fits_model(const data::DatasetInfo& info, const model::BaseModel
         "max_length",
         info.directory.string(), info.max_length, base.name, config.max_position_embeddings);
   }
+}
+
+/// Reads the model's tokenizer, so one rank does it.
+void check_tokenizer(const data::DatasetInfo& info, const model::BaseModel& base) {
   const std::filesystem::path tokenizer = std::filesystem::path(base.name) / "tokenizer.model";
   if (info.tokenizer_sha256.empty() || !std::filesystem::exists(tokenizer)) return;
   if (core::sha256_of_file(tokenizer) == info.tokenizer_sha256) return;
@@ -53,8 +58,9 @@ RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
     if (config.eval_strategy != "no") eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
     const at::Device device = model::choose_device(job.device, session.local_rank());
     dist::check_gpu_placement(session, device, job.allow_gpu_sharing);
-    base = model::load_base_model(job.model_name_or_path, job.dtype, device);
+    base = eval::load_base_model(session, {job.model_name_or_path, job.dtype, device, job.model_loading});
     check_data_fits_model(train_data->info(), *base);
+    if (session.is_leader()) check_tokenizer(train_data->info(), *base);
   });
   return {std::move(*train_data), std::move(eval_data), std::move(*base), std::move(lora)};
 }

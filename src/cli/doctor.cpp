@@ -1,0 +1,57 @@
+// doctor: whether this machine, or all hosts of a job, can run allreco, and what to fix.
+#include <fmt/core.h>
+
+#include "cli/bindings.h"
+#include "cli/commands.h"
+#include "cli/doctor_exchange.h"
+#include "cli/doctor_facts.h"
+#include "cli/doctor_findings.h"
+#include "cli/doctor_report.h"
+
+namespace allreco::cli {
+
+namespace {
+
+std::vector<RankFacts> gather_all(dist::Session& session, const PathOptions& paths) {
+  std::vector<RankFacts> facts;
+  for (const std::string& text : session.all_gather(to_text(gather_facts(session, paths))))
+    facts.push_back(facts_from_text(text));
+  return facts;
+}
+
+int examine(dist::Session& session, const PathOptions& paths) {
+  const std::vector<RankFacts> facts = gather_all(session, paths);
+  const std::vector<Finding> findings = judge(facts);
+  if (session.is_leader()) fmt::print("{}\n{}", hosts_table(facts), findings_text(findings));
+  std::fflush(stdout);  // should the exchange hang, this is what helps
+  if (has_errors(findings)) {
+    if (session.is_leader()) fmt::print("\nThis will not work before the errors above are fixed.\n");
+    return kExitUserError;
+  }
+  const Exchange exchange = try_exchange(session);
+  if (session.is_leader()) {
+    fmt::print("{}\n{}\n", exchange_text(exchange, session.world_size()),
+               exchange.wrong.empty() ? "This can work." : "This will not work before the error above is fixed.");
+  }
+  return exchange.wrong.empty() ? kExitDone : kExitUserError;
+}
+
+}  // namespace
+
+int doctor_command(dist::Session& session, const Arguments& arguments) {
+  std::string model, dataset, output_dir;
+  double ddp_timeout = 60;
+  OptionList list(
+      "allreco doctor",
+      "Checks machine, MPI, GPUs, NCCL and file system, alone or on every host of a job (start it as the "
+      "training will be started), and says what to fix. Exit code 0: can work; 2: something must be fixed.");
+  list.add("model_name_or_path", model, "Also check this model directory on every host.");
+  list.add("dataset", dataset, "Also check this dataset directory on every host.");
+  list.add("output_dir", output_dir, "Also check that rank 0 can write there.");
+  list.add("ddp_timeout", ddp_timeout, "Seconds that a rank waits for another.", at_least(0.1));
+  if (!parse_or_help(list, arguments, session)) return kExitDone;
+  session.set_timeout(ddp_timeout);
+  return examine(session, {{"model_name_or_path", model}, {"dataset", dataset}, {"output_dir", output_dir}});
+}
+
+}  // namespace allreco::cli

@@ -1,0 +1,62 @@
+// model_loading = broadcast against mmap: the same bits on every rank, and only rank 0 touches the files.
+#include "eval/base_model.h"
+
+#include <ATen/ops/equal.h>
+#include <gtest/gtest.h>
+
+#include "core/check.h"
+#include "small_world.h"
+
+namespace allreco::eval {
+namespace {
+
+using namespace testing;
+
+std::vector<at::Tensor> tensors_of(const model::Weights& weights) {
+  std::vector<at::Tensor> all{weights.embedding, weights.final_norm, weights.lm_head};
+  for (const model::LayerWeights& layer : weights.layers) {
+    all.push_back(layer.input_norm);
+    all.push_back(layer.post_attention_norm);
+    for (const model::FrozenLinear& projection : layer.projections) all.push_back(projection.dense());
+  }
+  return all;
+}
+
+void expect_equal(const model::BaseModel& found, const model::BaseModel& expected) {
+  EXPECT_EQ(found.fingerprint, expected.fingerprint);
+  EXPECT_EQ(model::to_json(found.config), model::to_json(expected.config));
+  const auto a = tensors_of(found.weights), b = tensors_of(expected.weights);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].scalar_type(), b[i].scalar_type()) << i;
+    EXPECT_TRUE(at::equal(a[i], b[i])) << i;
+  }
+}
+
+/// Runs under mpirun, on any number of ranks; a process can start MPI once, so this is one test.
+TEST(MpiBaseModel, BroadcastGivesTheSameBitsAndOnlyRankZeroReads) {
+  SessionOfTest world;
+  dist::Session& session = world.session;
+  session.set_timeout(60);
+  for (const char* model : {"tests/fixtures/golden/llama-tiny", "tests/fixtures/golden/stories260k/hf-bf16-sharded"}) {
+    const std::string directory = repository(model).string();
+    for (const std::string dtype : {"auto", "float32", "bfloat16"}) {
+      const model::BaseModel expected = model::load_base_model(directory, dtype);
+      for (int ranks_per_node = session.world_size(); ranks_per_node >= 1; ranks_per_node /= 2) {
+        const dist::NodeGroups nodes(session, session.rank() / ranks_per_node);
+        BaseModelRequest request{session.is_leader() ? directory : "/nonexistent", dtype, at::kCPU, "broadcast"};
+        expect_equal(broadcast_base_model(session, nodes, request), expected);
+      }
+    }
+  }
+  const dist::NodeGroups nodes(session);
+  try {
+    broadcast_base_model(session, nodes, {"/nonexistent", "auto", at::kCPU, "broadcast"});
+    ADD_FAILURE() << "a missing model must be refused";
+  } catch (const core::UserError& e) {
+    EXPECT_NE(std::string(e.what()).find("/nonexistent is no directory"), std::string::npos) << e.what();
+  }
+}
+
+}  // namespace
+}  // namespace allreco::eval
