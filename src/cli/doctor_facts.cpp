@@ -13,11 +13,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <limits>
 #include <thread>
 
 #include "core/files.h"
+#include "core/memory.h"
 #include "dist/mpi_library.h"
 
 namespace allreco::cli {
@@ -47,41 +46,10 @@ void find_cores(RankFacts& facts) {
   }
 }
 
-/// 0 where there is no file or no limit. Version 1 writes a huge number for none.
-std::int64_t limit_in(const fs::path& file) {
-  std::ifstream in(file);
-  std::string text;
-  if (!(in >> text) || text == "max") return 0;
-  const std::int64_t value = std::strtoll(text.c_str(), nullptr, 10);
-  return value >= std::int64_t{1} << 60 ? 0 : value;
-}
-
-/// The smallest limit of this process's control group and its parents, in version 2 or 1.
-std::int64_t memory_limit() {
-  std::int64_t smallest = 0;
-  const auto take = [&](std::int64_t limit) {
-    if (limit > 0 && (smallest == 0 || limit < smallest)) smallest = limit;
-  };
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const bool second = line.starts_with("0::");
-    if (!second && line.find(":memory:") == std::string::npos) continue;
-    const fs::path root = second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    const char* const file = second ? "memory.max" : "memory.limit_in_bytes";
-    take(limit_in(root / file));
-    fs::path group = root;
-    for (const fs::path& part : fs::path(line.substr(line.rfind(':') + 1)).relative_path()) {
-      group /= part;
-      take(limit_in(group / file));
-    }
-  }
-  return smallest;
-}
-
 void find_memory(RankFacts& facts) {
   struct sysinfo info {};
   if (::sysinfo(&info) == 0) facts.memory_bytes = static_cast<std::int64_t>(info.totalram) * info.mem_unit;
-  facts.memory_limit_bytes = memory_limit();
+  facts.memory_limit_bytes = core::memory_limit_bytes();
   struct rlimit limit {};
   ::getrlimit(RLIMIT_MEMLOCK, &limit);  // cannot fail with these arguments
   facts.memlock_bytes = limit.rlim_cur == RLIM_INFINITY ? -1 : static_cast<std::int64_t>(limit.rlim_cur);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/memory.h"
 #include "dist/mpi_check.h"
 #include "dist/watchdog.h"
 
@@ -120,16 +121,13 @@ class NodeShared::Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  /// Takes all pages now: missing memory is then an error here instead of a signal at some later write.
+  /// Takes all pages now. No size limits a memfd: asking for more than there is would not fail, the kernel would kill
+  /// this process or others. So it is asked first.
   void create() {
+    if (const std::int64_t available = core::available_memory_bytes(); num_bytes() > available) no_memory(available);
     fd_ = ::memfd_create("allreco", MFD_CLOEXEC);
     if (fd_ < 0) core::fault("memfd_create failed: {}", std::strerror(errno));
-    if (const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(num_bytes_)); error != 0) {
-      core::user_error(
-          "this node has no {} bytes of memory for the model that its ranks share (model_loading = broadcast): {}. "
-          "Use model_loading = mmap or a node with more memory",
-          num_bytes_, std::strerror(error));
-    }
+    if (::posix_fallocate(fd_, 0, static_cast<off_t>(num_bytes_)) != 0) no_memory(core::available_memory_bytes());
     map(PROT_READ | PROT_WRITE);
   }
 
@@ -159,6 +157,13 @@ class NodeShared::Memory {
   std::int64_t num_bytes() const { return static_cast<std::int64_t>(num_bytes_); }
 
  private:
+  [[noreturn]] void no_memory(std::int64_t available) const {
+    core::user_error(
+        "the model that the ranks of a node share (model_loading = broadcast) takes {} bytes of memory, but this node "
+        "has {} to give: use model_loading = mmap, or a node (or a job) with more memory",
+        num_bytes_, available);
+  }
+
   void map(int protection) {
     void* const address = ::mmap(nullptr, num_bytes_, protection, MAP_SHARED, fd_, 0);
     if (address == MAP_FAILED)

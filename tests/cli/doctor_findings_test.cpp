@@ -2,6 +2,7 @@
 // machine that can.
 #include "cli/doctor_findings.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -64,7 +65,7 @@ std::vector<RankFacts> ranks_with_paths() {
     if (rank.local_rank != 0) continue;
     for (const char* option : {"model_name_or_path", "dataset", "output_dir"})
       rank.paths.push_back(
-          {option, std::string("/data/") + option, "", "", "", "same", "lustre", 500 * kGiB, 2 * kGiB});
+          {option, fmt::format("/data/{}", option), "", "", "", "same", "lustre", 500 * kGiB, 2 * kGiB});
   }
   return facts;
 }
