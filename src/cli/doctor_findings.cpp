@@ -85,6 +85,11 @@ void judge_limits(const RankFacts& host, Findings& findings) {
   }
 }
 
+/// Whether a list like "n1, n2" has this host.
+bool names(const std::string& list, const std::string& host) {
+  return (", " + list + ", ").find(", " + host + ", ") != std::string::npos;
+}
+
 void sort_and_merge(Findings& findings) {
   Findings merged;
   for (const Finding& finding : findings) {
@@ -94,7 +99,7 @@ void sort_and_merge(Findings& findings) {
     });
     if (same == merged.end())
       merged.push_back(finding);
-    else if (same->where != finding.where)
+    else if (!names(same->where, finding.where))
       same->where += ", " + finding.where;
   }
   std::stable_sort(merged.begin(), merged.end(), [](const Finding& a, const Finding& b) { return a.level > b.level; });

@@ -27,7 +27,7 @@ TEST(WeightsStream, GivesWhatTheMappedCheckpointHolds) {
 
 TEST(WeightsStream, AFileThatIsCutMeanwhileIsAnError) {
   const TemporaryDirectory directory;
-  fs::copy(golden("llama-tiny"), directory.path(), fs::copy_options::overwrite_existing);
+  fs::copy(golden("llama-tiny"), directory.path(), fs::copy_options::recursive);
   WeightsStream stream(directory.path().string(), "auto");
   fs::resize_file(directory / "model.safetensors", 20'000);
   const auto read_all = [&] {
