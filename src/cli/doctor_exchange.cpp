@@ -68,7 +68,7 @@ void combine(dist::Session& session, Exchange& exchange) {
 }  // namespace
 
 Exchange try_exchange(dist::Session& session) {
-  const bool gpu_here = model::num_cuda_devices() > session.local_rank();
+  const bool gpu_here = model::num_cuda_devices() > 0;
   const bool on_gpus = session.all_max(gpu_here ? 0 : 1) == 0;
   const c10::Device device = model::choose_device(on_gpus ? "cuda" : "cpu", session.local_rank());
   std::unique_ptr<dist::Communicator> gpu_plane;

@@ -113,7 +113,7 @@ RankFacts gather_facts(const dist::Session& session, const PathOptions& paths) {
   facts.interfaces = interfaces();
   for (const char* name : kVariables)
     if (const char* value = std::getenv(name)) facts.environment[name] = value;
-  facts.gpu = gather_gpu_facts();
+  facts.gpu = gather_gpu_facts(session.local_rank());
   if (facts.local_rank != 0) return facts;  // the files once a host
   for (const auto& [option, path] : paths)
     if (!path.empty()) facts.paths.push_back(gather_path_facts(option, path));

@@ -18,16 +18,17 @@ struct NetworkInterface {
 };
 
 struct GpuFacts {
-  std::int64_t num_on_bus = 0;   // NVIDIA display controllers that PCI lists
-  std::string driver_release;    // "580.65.06"; empty: no kernel module
-  std::string driver_error;      // why libcuda cannot be used; empty: it can
-  std::int64_t driver_cuda = 0;  // the newest CUDA that the driver runs: 13000 is 13.0; 0: unknown
-  std::int64_t num_visible = 0;  // devices that libcuda shows to this process
-  std::int64_t num_usable = 0;   // devices that libtorch shows
-  bool built_with_cuda = false;  // this program
-  bool torch_has_cuda = false;   // libtorch as it was loaded
-  std::string nccl_of_build;     // "2.28.9"; empty without CUDA
-  std::string nccl_at_run_time;  // empty: none found
+  std::int64_t num_on_bus = 0;           // NVIDIA display controllers that PCI lists
+  std::string driver_release;            // "580.65.06"; empty: no kernel module
+  std::string driver_error;              // why libcuda cannot be used; empty: it can
+  std::int64_t driver_cuda = 0;          // the newest CUDA that the driver runs: 13000 is 13.0; 0: unknown
+  std::int64_t num_visible = 0;          // devices that libcuda shows to this process
+  std::int64_t num_usable = 0;           // devices that libtorch shows
+  std::string own_uuid, own_pci_bus_id;  // of the device that this rank would take; empty: none
+  bool built_with_cuda = false;          // this program
+  bool torch_has_cuda = false;           // libtorch as it was loaded
+  std::string nccl_of_build;             // "2.28.9"; empty without CUDA
+  std::string nccl_at_run_time;          // empty: none found
 };
 
 struct SharedMemoryFacts {
@@ -77,7 +78,7 @@ using PathOptions = std::vector<std::pair<std::string, std::string>>;
 /// Of this rank. Never throws for what it finds; writes only a file of its own into output_dir, which it removes.
 RankFacts gather_facts(const dist::Session& session, const PathOptions& paths);
 
-GpuFacts gather_gpu_facts();
+GpuFacts gather_gpu_facts(int local_rank);
 PathFacts gather_path_facts(const std::string& option, const std::string& path);
 
 std::string to_text(const RankFacts& facts);

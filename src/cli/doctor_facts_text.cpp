@@ -7,7 +7,8 @@ namespace allreco::cli {
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(NetworkInterface, name, loopback, up, has_address)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(GpuFacts, num_on_bus, driver_release, driver_error, driver_cuda, num_visible,
-                                   num_usable, built_with_cuda, torch_has_cuda, nccl_of_build, nccl_at_run_time)
+                                   num_usable, own_uuid, own_pci_bus_id, built_with_cuda, torch_has_cuda, nccl_of_build,
+                                   nccl_at_run_time)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SharedMemoryFacts, exists, writable, total_bytes, free_bytes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PathFacts, option, path, error, map_error, lock_error, identity, file_system,
                                    free_bytes, file_bytes)

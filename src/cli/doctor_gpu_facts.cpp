@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "cli/doctor_facts.h"
+#include "dist/gpu_placement.h"
 #include "model/device.h"
 
 namespace allreco::cli {
@@ -93,7 +94,7 @@ std::string nccl_at_run_time() {
 
 }  // namespace
 
-GpuFacts gather_gpu_facts() {
+GpuFacts gather_gpu_facts(int local_rank) {
   GpuFacts facts;
   facts.num_on_bus = num_gpus_on_bus();
   facts.driver_release = driver_release();
@@ -102,6 +103,11 @@ GpuFacts gather_gpu_facts() {
   facts.built_with_cuda = !facts.nccl_of_build.empty();
   facts.torch_has_cuda = c10::impl::hasDeviceGuardImpl(c10::DeviceType::CUDA);
   facts.num_usable = model::num_cuda_devices();
+  if (facts.built_with_cuda && facts.num_usable > 0) {
+    const dist::GpuIdentity own = dist::identify_gpu(static_cast<int>(local_rank % facts.num_usable));
+    facts.own_uuid = own.uuid;
+    facts.own_pci_bus_id = own.pci_bus_id;
+  }
   facts.nccl_at_run_time = nccl_at_run_time();
   return facts;
 }

@@ -5,6 +5,8 @@
 #include <set>
 
 #include "cli/doctor_findings.h"
+#include "core/check.h"
+#include "dist/gpu_placement.h"
 
 namespace allreco::cli {
 
@@ -84,23 +86,31 @@ void judge_nccl(const std::vector<RankFacts>& facts, Findings& findings) {
   findings.push_back({Level::error, "NCCL", "", found, "use one version on every host"});
 }
 
+/// By the rule of `train` itself.
+void judge_placement(const std::vector<RankFacts>& facts, Findings& findings) {
+  std::vector<dist::GpuPlace> places;
+  for (const RankFacts& rank : facts) places.push_back({rank.host, {rank.gpu.own_uuid, rank.gpu.own_pci_bus_id}});
+  try {
+    dist::judge_gpu_placement(places, /*allow_gpu_sharing=*/false);
+  } catch (const core::UserError& e) {
+    findings.push_back({Level::error, "GPU", "", "ranks and GPUs do not fit", e.what()});
+  }
+}
+
 }  // namespace
 
 void judge_gpus(const std::vector<RankFacts>& facts, Findings& findings) {
-  bool any_gpu = false;
+  bool any_gpu = false, any_error = false;
   for (const auto& ranks : by_host(facts)) {
     const RankFacts& host = ranks[0];
     const GpuFacts& gpu = host.gpu;
     Finding finding = gpu.built_with_cuda ? judge_driver(gpu) : judge_without_cuda(gpu);
     finding.where = host.host;
     findings.push_back(finding);
+    any_error = any_error || finding.level == Level::error;
     any_gpu = any_gpu || (gpu.built_with_cuda && gpu.num_visible > 0);
-    if (gpu.built_with_cuda && gpu.num_usable > 0 && std::ssize(ranks) > gpu.num_usable)
-      findings.push_back({Level::error, "GPU", host.host,
-                          fmt::format("{} ranks for {} visible GPU(s)", ranks.size(), gpu.num_usable),
-                          "start one rank per GPU, and let each see all of its host's (no --gpus-per-task binding); or "
-                          "--device cpu"});
   }
+  if (!any_error) judge_placement(facts, findings);
   if (any_gpu) judge_nccl(facts, findings);
 }
 

@@ -55,7 +55,10 @@ GpuFacts good_gpu() {
 
 std::vector<RankFacts> gpu_ranks() {
   auto facts = good_ranks();
-  for (RankFacts& rank : facts) rank.gpu = good_gpu();
+  for (RankFacts& rank : facts) {
+    rank.gpu = good_gpu();
+    rank.gpu.own_pci_bus_id = fmt::format("0000:{:02x}:00.0", rank.local_rank);
+  }
   return facts;
 }
 
@@ -171,6 +174,21 @@ TEST(DoctorFindings, Interfaces) {
   expect_one(nccl("lo"), Level::error, "NCCL_SOCKET_IFNAME", "n1, n2", "loopback");
 }
 
+TEST(DoctorFindings, RanksAndTheirGpus) {
+  const auto with = [](const std::vector<const char*>& own) {
+    auto facts = gpu_ranks();
+    for (size_t rank = 0; rank < own.size(); ++rank) facts[rank].gpu.own_pci_bus_id = own[rank];
+    return facts;
+  };
+  // srun --gpus-per-task=1: each rank sees one, not the same.
+  auto bound = with({"a", "b", "a", "b"});
+  for (RankFacts& rank : bound) rank.gpu.num_visible = rank.gpu.num_usable = 1;
+  EXPECT_TRUE(not_ok(bound).empty()) << findings_text(not_ok(bound));
+  expect_one(with({"a", "a", "a", "b"}), Level::error, "GPU", "", "do not fit");
+  EXPECT_NE(not_ok(with({"a", "a", "a", "b"}))[0].what_to_do.find("ranks 0, 1 share"), std::string::npos);
+  expect_one(with({"a", "b", "", ""}), Level::error, "GPU", "", "do not fit");
+}
+
 TEST(DoctorFindings, DriverAndDevices) {
   const auto with = [](auto change) { return changed(gpu_ranks(), {2, 3}, [&](RankFacts& r) { change(r.gpu); }); };
   expect_one(with([](GpuFacts& g) {
@@ -196,8 +214,6 @@ TEST(DoctorFindings, DriverAndDevices) {
              }),
              Level::error, "GPU", "n2", "libtorch has none");
   expect_one(with([](GpuFacts& g) { g.num_visible = g.num_usable = 0; }), Level::warning, "GPU", "n2", "none visible");
-  expect_one(with([](GpuFacts& g) { g.num_visible = g.num_usable = 1; }), Level::error, "GPU", "n2",
-             "2 ranks for 1 visible GPU(s)");
   expect_one(changed(good_ranks(), {0, 1}, [](RankFacts& r) { r.gpu.num_on_bus = 4; }), Level::warning, "GPU", "n1",
              "4 idle (no usable driver");
 }
