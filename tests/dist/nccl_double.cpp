@@ -88,6 +88,12 @@ class NcclDouble final : public NcclApi {
     if (mpi_is_up) check(MPI_Comm_dup(MPI_COMM_WORLD, &comm_));
   }
 
+  // MPI cannot be called off: it may still write to the tensors of what an abort left under way.
+  ~NcclDouble() override {
+    static std::vector<std::shared_ptr<Stream>> abandoned;
+    abandoned.push_back(std::move(stream_));
+  }
+
   c10::Device device() const override { return c10::DeviceType::CPU; }
 
   std::string unique_id() override { return std::string("id\0of the double", 16); }
