@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,8 @@ class Cluster:
         self.environment = shop.environment({**MPI, "SLURM_CONF": str(self.folder / "slurm.conf")})
 
     def __enter__(self) -> "Cluster":
+        missing = [tool for tool in ("slurmctld", "slurmd", "munged", "srun") if shutil.which(tool) is None]
+        harness.expect(not missing and os.geteuid() == 0, f"this test needs SLURM (missing: {missing}) and root: launch/test.sh --slurm")
         self.call(HERE / "start.sh", self.folder)
         states = self.call("sinfo", "-h", "-N", "-o", "%T").split()
         harness.expect(states == ["idle", "idle"], f"the cluster is {states}, expected two idle nodes; see {self.folder}/log")
