@@ -167,7 +167,7 @@ wants_restart() {
 
 say_how_it_stopped() {
   if ((exit_code == EXIT_REQUEUE)); then
-    say "stopped by SIG$stop_signal; the same command with --resume_from_checkpoint auto (without overwrite_output_dir)" \
+    say "stopped by SIG$stop_signal; the same command with --resume_from_checkpoint auto" \
       "goes on from $(newest_checkpoint "$output_dir" | grep . || printf 'the start: nothing was saved yet')" >&2
   else
     say "asked to stop by SIG$stop_signal, and train ended with exit code $exit_code" >&2
