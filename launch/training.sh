@@ -1,7 +1,7 @@
 # What run.sh and slurm.sbatch know about a training from the outside: its options, how far it has come, how to go on,
 # and how to wait for it while signals come in. Sourced after common.sh, never run.
 # shellcheck shell=bash
-# shellcheck disable=SC2034  # the scripts that source this use it
+# shellcheck disable=SC2034  # the scripts that source this use its variables
 
 # The program's exit codes (docs/distributed.md).
 readonly EXIT_USER_ERROR=2 EXIT_REQUEUE=85
