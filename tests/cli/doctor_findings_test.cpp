@@ -47,6 +47,8 @@ GpuFacts good_gpu() {
           .driver_cuda = 13000,
           .num_visible = 2,
           .num_usable = 2,
+          .own_uuid = {},
+          .own_pci_bus_id = {},
           .built_with_cuda = true,
           .torch_has_cuda = true,
           .nccl_of_build = "2.28.9",
