@@ -179,18 +179,28 @@ def restarts_are_for_training(repository: Repository) -> None:
 
 
 def the_real_program_ends_with_the_same_bits(shop: harness.Workshop) -> None:
-    train = {"max_steps": 40, "save_steps": 2}
+    """A rank is killed, the restarted training is interrupted, and a new command goes on."""
+    train = {"max_steps": 100, "save_steps": 5}
     expected = harness.reference(shop, 2, train)
     repository = Repository(shop.scratch / "real", shop.allreco)
     command = shop.train_command(0, repository.output_dir, train)
-    supervisor = repository.start(*command[command.index("train") + 1:], ranks=2, restarts=1)
-    wait_for(lambda: harness.newest_checkpoint(repository.output_dir) >= 4, "a checkpoint")
+    arguments = command[command.index("train") + 1:]
+    supervisor = repository.start(*arguments, ranks=2, restarts=1)
+    wait_for(lambda: harness.newest_checkpoint(repository.output_dir) >= 5, "a checkpoint")
     (mpirun,) = harness.children_of(supervisor.pid)
     os.kill(harness.children_of(mpirun)[1], signal.SIGKILL)
+    restarted = r"exit code 137 \(attempt 1 of 2\); going on from \S+/checkpoint-(\d+) in 0 s"
+    wait_for(lambda: re.search(restarted, repository.output()), "a restart")
+    killed_after = int(re.search(restarted, repository.output())[1])
+    wait_for(lambda: harness.newest_checkpoint(repository.output_dir) > killed_after, "a checkpoint of the second attempt")
+    supervisor.send_signal(signal.SIGINT)
     code = supervisor.wait(harness.LONGEST_RUN_S)
-    harness.expect(code == 0, f"run.sh ended with {code}: {repository.output()[-3000:]}")
-    expect_said(repository.output(), r"exit code 137 \(attempt 1 of 2\); going on from \S+/checkpoint-\d+ in 0 s")
-    expected.require_same(harness.Bits.of(repository.output_dir), "killed and restarted by run.sh")
+    harness.expect(code == 85, f"run.sh ended with {code}: {repository.output()[-3000:]}")
+    newest = harness.newest_checkpoint(repository.output_dir)
+    expect_said(repository.output(), rf"after step {newest}: the same command with --resume_from_checkpoint auto goes on from "
+                rf"checkpoint-{newest}", rf"run.sh: stopped by SIGINT; .* goes on from \S+/checkpoint-{newest}")
+    repository.run(*arguments, "--resume_from_checkpoint", "auto", ranks=2, expected=0)
+    expected.require_same(harness.Bits.of(repository.output_dir), "killed, restarted, interrupted and resumed")
 
 
 SCRIPTED = [without_restarts, restarts_from_the_newest_checkpoint, options_are_replaced_in_both_forms,
@@ -207,7 +217,7 @@ def work() -> None:
             case(Repository(shop.scratch / case.__name__, program))
             print(f"{case.__name__}: as expected", flush=True)
         the_real_program_ends_with_the_same_bits(shop)
-        print("the real program, killed and restarted: the same bits", flush=True)
+        print("the real program: the same bits", flush=True)
 
 
 if __name__ == "__main__":
