@@ -44,9 +44,13 @@ int main(int argc, char** argv) {
   cli::set_up_signals(argc, argv);
   try {
     return run(argc, argv);
-  } catch (const std::exception& e) {  // the session itself could not start
+  } catch (const core::UserError& e) {  // the session itself could not start
     core::set_up_log(0, 1);
     core::log_error("{}", e.what());
     return cli::kExitUserError;
+  } catch (const std::exception& e) {
+    core::set_up_log(0, 1);
+    core::log_error("{}", e.what());
+    return cli::kExitFault;
   }
 }

@@ -57,9 +57,10 @@ void bind(OptionList& list, train::TrainConfig& c) {
   list.add("max_skipped_steps", c.max_skipped_steps,
            "Skipped steps in a row after which the run ends; skipped: loss or gradient not finite.", at_least(0));
   list.add("skip_update_lossz", c.skip_update_lossz,
-           "Also skip a step whose loss lies so many standard deviations above the last 128 steps'; 0: never.",
-           at_least(0));
-  list.add("skip_update_gradz", c.skip_update_gradz, "The same for the gradient's norm; 0: never.", at_least(0));
+           "Also skip a step whose loss lies so many standard deviations above the last 128 steps' mean; 0: never.",
+           between(0, train::OutlierWindow::kLargestZ));
+  list.add("skip_update_gradz", c.skip_update_gradz, "The same for the gradient's norm; 0: never.",
+           between(0, train::OutlierWindow::kLargestZ));
   list.add("logging_steps", c.logging_steps, "Steps between lines of metrics.jsonl.", at_least(1));
   list.add("logging_first_step", c.logging_first_step, "A line for step 1 too.");
   list.add("eval_strategy", c.eval_strategy, "When eval_loss is measured.", one_of({"no", "steps", "epoch"}));

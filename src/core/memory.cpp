@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <limits>
 #include <string>
 
@@ -21,26 +22,47 @@ std::int64_t limit_in(const fs::path& file) {
   return value >= std::int64_t{1} << 60 ? 0 : value;
 }
 
-}  // namespace
+/// A control group's limit (0: none) and what it uses, without the page cache that it would give back.
+struct Group {
+  std::int64_t limit = 0, used = 0;
+};
 
-std::int64_t memory_limit_bytes() {
-  std::int64_t smallest = 0;
-  const auto take = [&](std::int64_t limit) {
-    if (limit > 0 && (smallest == 0 || limit < smallest)) smallest = limit;
-  };
+std::int64_t inactive_file_bytes(const fs::path& stat) {
+  std::ifstream in(stat);
+  std::string key;
+  for (std::int64_t value = 0; in >> key >> value;)
+    if (key == "inactive_file" || key == "total_inactive_file") return value;
+  return 0;
+}
+
+Group read_group(const fs::path& group, bool second) {
+  return {limit_in(group / (second ? "memory.max" : "memory.limit_in_bytes")),
+          limit_in(group / (second ? "memory.current" : "memory.usage_in_bytes")) -
+              inactive_file_bytes(group / "memory.stat")};
+}
+
+/// This process's control group (version 2 or 1) and its parents.
+void for_each_group(const std::function<void(const Group&)>& visit) {
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     const bool second = line.starts_with("0::");
     if (!second && line.find(":memory:") == std::string::npos) continue;
-    const fs::path root = second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    const char* const file = second ? "memory.max" : "memory.limit_in_bytes";
-    take(limit_in(root / file));
-    fs::path group = root;
+    fs::path group = second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    visit(read_group(group, second));
     for (const fs::path& part : fs::path(line.substr(line.rfind(':') + 1)).relative_path()) {
       group /= part;
-      take(limit_in(group / file));
+      visit(read_group(group, second));
     }
   }
+}
+
+}  // namespace
+
+std::int64_t memory_limit_bytes() {
+  std::int64_t smallest = 0;
+  for_each_group([&](const Group& group) {
+    if (group.limit > 0 && (smallest == 0 || group.limit < smallest)) smallest = group.limit;
+  });
   return smallest;
 }
 
@@ -50,8 +72,10 @@ std::int64_t available_memory_bytes() {
   std::string key, unit;
   for (std::int64_t kib = 0; in >> key >> kib; std::getline(in, unit))
     if (key == "MemAvailable:") available = kib * 1024;
-  const std::int64_t limit = memory_limit_bytes();
-  return limit > 0 ? std::min(limit, available) : available;
+  for_each_group([&](const Group& group) {
+    if (group.limit > 0) available = std::min(available, std::max<std::int64_t>(0, group.limit - group.used));
+  });
+  return available;
 }
 
 }  // namespace allreco::core

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <mpi.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -127,22 +128,26 @@ class NodeShared::Memory {
     if (const std::int64_t available = core::available_memory_bytes(); num_bytes() > available) no_memory(available);
     fd_ = ::memfd_create("allreco", MFD_CLOEXEC);
     if (fd_ < 0) core::fault("memfd_create failed: {}", std::strerror(errno));
-    if (::posix_fallocate(fd_, 0, static_cast<off_t>(num_bytes_)) != 0) no_memory(core::available_memory_bytes());
+    int error = EINTR;  // a stop signal ends it early
+    while (error == EINTR) error = ::posix_fallocate(fd_, 0, static_cast<off_t>(num_bytes_));
+    if (error == ENOSPC || error == ENOMEM) no_memory(core::available_memory_bytes());
+    if (error != 0) core::fault("cannot take {} bytes of shared memory: {}", num_bytes_, std::strerror(error));
     map(PROT_READ | PROT_WRITE);
   }
 
-  void open(const std::string& path) {
+  /// `place`: what the leader's place() says.
+  void open(const std::string& place) {
+    const size_t end = place.find(' ');
+    const std::string path = place.substr(0, end);
     fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) {
-      core::user_error(
-          "cannot open the memory that the ranks of this node share ({}): {}. They must run as one user and see one "
-          "another's processes; else use model_loading = mmap",
-          path, std::strerror(errno));
-    }
+    if (fd_ < 0) not_shared(path, std::strerror(errno));
+    // Where ranks see processes of their own only, the leader's number may be another one's.
+    if (identity() != place.substr(end + 1)) not_shared(path, "it is another process's");
     map(PROT_READ);
   }
 
-  std::string path() const { return fmt::format("/proc/{}/fd/{}", ::getpid(), fd_); }
+  /// Where the others find it, and how they know it.
+  std::string place() const { return fmt::format("/proc/{}/fd/{} {}", ::getpid(), fd_, identity()); }
 
   void close() {
     if (fd_ >= 0) ::close(fd_);
@@ -157,6 +162,20 @@ class NodeShared::Memory {
   std::int64_t num_bytes() const { return static_cast<std::int64_t>(num_bytes_); }
 
  private:
+  std::string identity() const {
+    struct stat status {};
+    if (fd_ < 0) return "none";
+    if (::fstat(fd_, &status) != 0) core::fault("fstat failed: {}", std::strerror(errno));
+    return fmt::format("{}:{}:{}", status.st_dev, status.st_ino, status.st_size);
+  }
+
+  [[noreturn]] static void not_shared(const std::string& path, const std::string& why) {
+    core::user_error(
+        "cannot open the memory that the ranks of this node share ({}): {}. They must run as one user and see one "
+        "another's processes; else use model_loading = mmap",
+        path, why);
+  }
+
   [[noreturn]] void no_memory(std::int64_t available) const {
     core::user_error(
         "the model that the ranks of a node share (model_loading = broadcast) takes {} bytes of memory, but this node "
@@ -182,9 +201,9 @@ NodeShared::NodeShared(Session& session, const NodeGroups& nodes, std::int64_t n
   session.together("making memory that a node's ranks share", [&] {
     if (nodes.is_leader()) memory_->create();
   });
-  const std::vector<std::string> paths = session.all_gather(memory_->path());
+  const std::vector<std::string> places = session.all_gather(memory_->place());
   session.together("opening memory that a node's ranks share", [&] {
-    if (!nodes.is_leader()) memory_->open(paths[static_cast<size_t>(nodes.leader())]);
+    if (!nodes.is_leader()) memory_->open(places[static_cast<size_t>(nodes.leader())]);
   });
   memory_->close();  // all of the node have mapped it
 }

@@ -82,8 +82,9 @@ void check_optimizer(const TrainConfig& c) {
   check_range("adam_epsilon", c.adam_epsilon, 0, 1);
   check_range("max_grad_norm", c.max_grad_norm, 0, 1e12);
   check_at_least("max_skipped_steps", c.max_skipped_steps, 0);
-  check_range("skip_update_lossz", c.skip_update_lossz, 0, 1e6);
-  check_range("skip_update_gradz", c.skip_update_gradz, 0, 1e6);
+  // Beyond it no step would ever be skipped.
+  check_range("skip_update_lossz", c.skip_update_lossz, 0, OutlierWindow::kLargestZ);
+  check_range("skip_update_gradz", c.skip_update_gradz, 0, OutlierWindow::kLargestZ);
 }
 
 void check_best_model(const TrainConfig& c) {

@@ -22,6 +22,9 @@ bool belongs_to_a_run(const std::string& name) {
          std::any_of(kPrefixes.begin(), kPrefixes.end(), [&](const char* prefix) { return name.starts_with(prefix); });
 }
 
+/// A run that ended before its first checkpoint has nothing to lose.
+bool holds_weights(const std::string& name) { return name.starts_with("checkpoint-") || name.starts_with("adapter_"); }
+
 void refuse_another_run(const fs::path& output_dir) {
   const auto files = files_of_a_run(output_dir);
   if (files.empty()) return;
@@ -36,10 +39,7 @@ void refuse_another_run(const fs::path& output_dir) {
 std::optional<fs::path> newest_or_fresh(const fs::path& output_dir) {
   if (const auto newest = newest_whole_checkpoint(output_dir)) return newest;
   const auto files = files_of_a_run(output_dir);
-  const auto blocks = [](const std::string& name) {
-    return name.starts_with("checkpoint-") || name.starts_with("adapter_");
-  };
-  const auto found = std::find_if(files.begin(), files.end(), blocks);
+  const auto found = std::find_if(files.begin(), files.end(), holds_weights);
   if (found != files.end()) {
     core::user_error(
         "output_dir = {} holds {} but no whole checkpoint to resume from: choose another directory, or start anew with "
@@ -88,7 +88,9 @@ std::optional<fs::path> choose_start(const TrainConfig& config) {
         "another checkpoint directory",
         wanted, checkpoint.string(), *damage);
   }
-  if (!is_inside(checkpoint, output_dir)) refuse_another_run(output_dir);
+  const auto files = files_of_a_run(output_dir);
+  if (!is_inside(checkpoint, output_dir) && std::any_of(files.begin(), files.end(), holds_weights))
+    refuse_another_run(output_dir);
   return fs::canonical(checkpoint);
 }
 

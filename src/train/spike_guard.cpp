@@ -34,7 +34,12 @@ double OutlierWindow::add(double value, double limit) {
   const double z = z_score_of_last(next);
   const bool is_outlier = limit > 0 && z > limit;
   outliers_in_a_row_ = is_outlier ? outliers_in_a_row_ + 1 : 0;
-  if (!is_outlier || outliers_in_a_row_ > kMostKeptOut) values_ = std::move(next);
+  if (outliers_in_a_row_ > kMostInARow) {
+    values_ = {value};
+    outliers_in_a_row_ = 0;
+    return 0;
+  }
+  if (!is_outlier) values_ = std::move(next);
   return z;
 }
 

@@ -14,12 +14,15 @@ namespace allreco::train {
 class OutlierWindow {
  public:
   static constexpr std::size_t kSize = 128;
-  /// An outlier stays out of the window, so that it does not make room for the next one; but the third in a row enters:
-  /// then it is the level that has changed.
-  static constexpr std::int64_t kMostKeptOut = 2;
+  /// An outlier stays out of the window, so that it does not make room for the next one. At the third in a row it is
+  /// the level that has changed (llm.c lets that one enter): the window begins anew with it.
+  static constexpr std::int64_t kMostInARow = 2;
+  /// No value of kSize ones lies further above their mean: sqrt(kSize - 1) standard deviations (Samuelson, 1968).
+  static constexpr double kLargestZ = 11.269427669584644;
 
   /// The z-score (value - mean) / standard deviation over the newest kSize values, this one included; 0 for the first
-  /// kSize values and when all are equal. Takes the value in unless it is an outlier, z > limit > 0.
+  /// kSize values, when all are equal, and for the one that begins anew. Takes the value in unless it is an outlier, z
+  /// > limit > 0.
   double add(double value, double limit);
 
   core::Json to_json() const;

@@ -92,11 +92,14 @@ TrainStep::LocalResult TrainStep::run_shards(const StepPlan& plan, std::int64_t 
   pass.dropout_key = core::mix_key(config_.seed, {core::key_of("dropout"), static_cast<std::uint64_t>(step)});
   pass.gradient_checkpointing = config_.gradient_checkpointing;
   std::int64_t layers_done = 0;
-  bool all_ended = false;  // so the last shard's layers can be added to those of the others
+  bool all_ended = false;   // so the last shard's layers can be added to those of the others
+  bool in_reducer = false;  // what fails there fails for all: nobody can take part any more
   const auto last_layer_done = [&](std::int64_t) {
     const dist::GradientBucket& slice = slices_[static_cast<size_t>(layers_done)];
     if (all_ended) shard_sums_.end_last_shard(slice.begin, slice.end);
+    in_reducer = true;
     reducer_.layer_done(layers_done++);
+    in_reducer = false;
   };
   LocalResult local;
   try {
@@ -107,6 +110,7 @@ TrainStep::LocalResult TrainStep::run_shards(const StepPlan& plan, std::int64_t 
     all_ended = true;
     local.nll.push_back(run_micro_batches(plan.shards.back(), pass, last_layer_done, times));
   } catch (...) {
+    if (in_reducer) throw;
     local.failure = std::current_exception();  // the others are waiting in the reducer: take part, then tell them
   }
   while (layers_done < parts_.store.num_layers()) last_layer_done(layers_done);

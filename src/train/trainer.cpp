@@ -56,12 +56,7 @@ RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dat
                         batch_size, saved.world_size, session.world_size());
     }
   }
-  RunPlan plan = plan_run(config, dataset.size(), batch_size, from);
-  if (plan.num_steps < from.step) {
-    core::user_error("{} has {} steps behind it, this run shall have only {}: raise max_steps or num_train_epochs",
-                     start.checkpoint.string(), from.step, plan.num_steps);
-  }
-  return plan;
+  return plan_run(config, dataset.size(), batch_size, from);
 }
 
 /// Fills store and optimiser on every rank with what rank 0 reads, so that all start from the same bits.
@@ -112,6 +107,10 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
                               start.checkpoint, config.resume_with_changed);
     if (session.is_leader())
       for (const std::string& difference : changed) core::log_warning("resume_with_changed: {}", difference);
+    if (plan.num_steps < plan.start.step) {
+      core::user_error("{} has {} steps behind it, this run shall have only {}: raise max_steps or num_train_epochs",
+                       start.checkpoint.string(), plan.start.step, plan.num_steps);
+    }
   }
   const at::Device device = inputs.base.weights.device();
   std::unique_ptr<dist::Communicator> gpu_plane;

@@ -51,6 +51,9 @@ std::string advice_for(const std::string& key, const Json& saved) {
 /// The adapter's shape, and the optimiser's state with it.
 constexpr std::array kNeverChange{"lora_r", "target_modules", "optim"};
 
+/// Keys that checkpoints of older versions lack: those say nothing about it.
+bool is_newer(const std::string& key) { return key == "virtual_shards" || key.starts_with("skip_update_"); }
+
 void check_may_change(const std::string& key, const Json& identity) {
   if (std::find(kNeverChange.begin(), kNeverChange.end(), key) != kNeverChange.end()) {
     core::user_error(
@@ -97,6 +100,7 @@ Json run_identity(const TrainConfig& config, const model::LoraConfig& lora, cons
           {"adam_beta2", config.adam_beta2},
           {"adam_epsilon", config.adam_epsilon},
           {"max_grad_norm", config.max_grad_norm},
+          {"virtual_shards", config.deterministic ? config.virtual_shards : 0},
           {"skip_update_lossz", config.skip_update_lossz},
           {"skip_update_gradz", config.skip_update_gradz}};
 }
@@ -107,7 +111,7 @@ std::vector<std::string> require_same_identity(const Json& saved, const Json& no
   for (const std::string& key : resume_with_changed) check_may_change(key, now);
   std::string differences;
   for (const auto& [key, value] : now.items()) {
-    if (saved.contains(key) && saved[key] == value) continue;
+    if (saved.contains(key) ? saved[key] == value : is_newer(key)) continue;
     const Json old = saved.contains(key) ? saved[key] : Json();
     if (std::find(resume_with_changed.begin(), resume_with_changed.end(), key) != resume_with_changed.end()) {
       accepted.push_back(fmt::format("{} was {} and is now {}", key, old.dump(), value.dump()));

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """launch/slurm.sbatch on a real SLURM of two nodes, under srun and under mpirun: a job that gets its warning signal, and
 one that loses a node, requeue themselves, resume, and end with the bits of a training left in peace. A job that is asked to
-end, and one whose rank crashed on nodes that are well, do not come back.
+end or cancelled, and one whose rank crashed on nodes that are well, do not come back.
 
     tests/slurm/requeue_test.py --allreco build/release/allreco
 
@@ -61,6 +61,18 @@ def asked_to_end(cluster: slurm.Cluster) -> None:
     harness.expect(harness.newest_checkpoint(job.output_dir) >= 3, "it ended without saving")
 
 
+def cancelled(cluster: slurm.Cluster, launcher: str) -> None:
+    job = slurm.Job(cluster, f"cancelled-{launcher}", launcher, [], TRAIN)
+    job.wait_for_step(3)
+    cluster.call("scancel", job.number)
+    state, _ = job.wait_for_end()
+    # The batch script may still be at work: its last line comes when all is decided.
+    job.wait_for(lambda: "train ended with" in job.said() or "CANCELLED" in job.said(), "the batch script's end")
+    time.sleep(2)
+    harness.expect(state == job.field("JobState") == "CANCELLED" and job.field("Restarts") == "0" and not job.requeues(),
+                   f"it ended as {state}, is {job.field('JobState')}, restarts {job.field('Restarts')}, {job.requeues()}: {job.said()[-4000:]}")
+
+
 def crashed(cluster: slurm.Cluster) -> None:
     job = slurm.Job(cluster, "crashed", "srun", GPUS_OF_THE_NODE, TRAIN)
     job.wait_for_step(3)
@@ -78,7 +90,7 @@ def work() -> None:
         with slurm.Cluster(shop.scratch / "cluster", shop) as cluster:
             for case, *arguments in [(warned, expected, "srun", GPUS_OF_THE_NODE), (warned, expected, "mpirun", GPUS_OF_THE_NODE),
                                      (node_lost, expected, "srun", GPUS_BOUND), (node_lost, expected, "mpirun", []),
-                                     (asked_to_end,), (crashed,)]:
+                                     (asked_to_end,), (cancelled, "srun"), (cancelled, "mpirun"), (crashed,)]:
                 begin = time.monotonic()
                 case(cluster, *arguments)
                 what = " ".join([case.__name__, *(argument for argument in arguments if isinstance(argument, str))])

@@ -32,16 +32,21 @@ TEST(OutlierWindow, EqualValuesAreNoOutliers) {
   for (std::int64_t i = 0; i < kSize + 3; ++i) EXPECT_EQ(window.add(2.5, 0.1), 0);
 }
 
-TEST(OutlierWindow, OutliersStayOutUntilTheThirdInARow) {
+TEST(OutlierWindow, NoZScoreIsLargerThanTheLargest) {
+  OutlierWindow window;
+  for (std::int64_t i = 1; i <= kSize; ++i) window.add(0, 0);
+  EXPECT_NEAR(window.add(1, 0), OutlierWindow::kLargestZ, 1e-9);
+}
+
+TEST(OutlierWindow, TheThirdOutlierInARowBeginsAnew) {
   OutlierWindow window = full_window();
   const double first = window.add(1e6, 5);
   // n - 1 values and one far above: z tends to sqrt(n - 1).
   EXPECT_NEAR(first, std::sqrt(static_cast<double>(kSize) - 1), 1e-2);
   EXPECT_EQ(window.add(1e6, 5), first) << "the window is as it was";
-  EXPECT_EQ(window.add(1e6, 5), first);
-  const double fourth = window.add(1e6, 5);
-  EXPECT_LT(fourth, first) << "the third entered";
-  EXPECT_NEAR(fourth, std::sqrt((static_cast<double>(kSize) - 2) / 2), 1e-2);
+  EXPECT_EQ(window.add(1e6, 5), 0) << "the level has changed";
+  for (std::int64_t i = 1; i < kSize; ++i) EXPECT_EQ(window.add(2e6, 5), 0) << "filling again";
+  EXPECT_NE(window.add(3e6, 5), 0);
 }
 
 TEST(OutlierWindow, ComesBackBitByBit) {
