@@ -67,10 +67,11 @@ def ends(scratch: pathlib.Path) -> None:
     Batch(scratch / "done", "touch train_results.json").expect(0, False)
     Batch(scratch / "users_error", "exit 2", answers=False).expect(2, False)
     Batch(scratch / "stopped", "exit 85").expect(85, True, "stopped.*requeueing job 7")
-    Batch(scratch / "crashed", "exit 137").expect(137, False)
-    Batch(scratch / "silent_node", "exit 137", answers=False).expect(137, True, "lost n2")
-    Batch(scratch / "down_node", "exit 137", state="down*").expect(137, True, "lost n1 n2")
+    Batch(scratch / "crashed", "touch config.cfg; exit 137").expect(137, False)
+    Batch(scratch / "silent_node", "touch config.cfg; exit 137", answers=False).expect(137, True, "lost n2")
+    Batch(scratch / "down_node", "touch config.cfg; exit 137", state="down*").expect(137, True, "lost n1 n2")
     Batch(scratch / "not_launched", "exit 0").expect(1, True, "not_launched")
+    Batch(scratch / "failed_in_mpi", "exit 139").expect(139, True, "not_launched")
 
 
 def always_resumes(scratch: pathlib.Path) -> None:
@@ -92,7 +93,7 @@ def limits(scratch: pathlib.Path) -> None:
     batch.expect(85, False, "3 times in a row and no step after 0")
     (batch.output_dir / "checkpoint-5").mkdir()
     batch.expect(85, True)
-    lost = Batch(scratch / "node_stays_away", "exit 137", answers=False)
+    lost = Batch(scratch / "node_stays_away", "touch config.cfg; exit 137", answers=False)
     for _ in range(4):
         lost.expect(137, True)
 

@@ -21,14 +21,17 @@ GPUS_BOUND = ["--gpus-per-task=1", "--gpu-bind=single:1"]
 
 
 def finish_and_compare(job: slurm.Job, expected: harness.Bits, requeued: str | None) -> None:
-    """`requeued`: what requeues.log says of it; none: SLURM itself requeued the job."""
+    """`requeued`: what requeues.log says of it; none: SLURM itself requeued the job. Now and then a rank of Open MPI 4.1.4 dies in
+    MPI_Init here (its tcp transport calls a null pointer when a neighbour is faster): such a start comes on top."""
     harness.expect(job.wait_for_end() == ("COMPLETED", "0:0"), f"the job ended as {job.wait_for_end()}: {job.said()[-4000:]}")
-    harness.expect(job.field("Restarts") == "1", f"{job.field('Restarts')} restarts, expected 1: {job.said()[-4000:]}")
-    said = job.requeues()
+    not_launched = [line for line in job.requeues() if line.endswith("not_launched")]
+    restarts = str(1 + len(not_launched))
+    harness.expect(job.field("Restarts") == restarts, f"{job.field('Restarts')} restarts, expected {restarts}: {job.said()[-4000:]}")
+    said = [line for line in job.requeues() if line not in not_launched]
     harness.expect(not said if requeued is None else len(said) == 1 and re.search(requeued, said[0]) is not None,
                    f"requeues.log says {said}, expected {requeued}")
     starts = re.findall(r"start (\d), newest checkpoint: (\S+)", job.said())
-    harness.expect([start for start, _ in starts] == ["1", "2"] and "checkpoint-" in starts[1][1], f"the log has the starts {starts}")
+    harness.expect(len(starts) == 2 + len(not_launched) and "checkpoint-" in starts[-1][1], f"the log has the starts {starts}")
     expected.require_same(harness.Bits.of(job.output_dir), job.output_dir.name)
 
 
