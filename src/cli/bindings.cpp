@@ -37,6 +37,23 @@ void bind(OptionList& list, ModelOptions& options) {
       "mmap: every rank maps the model's files; broadcast: rank 0 alone reads them and each node keeps one copy in "
       "memory, for slow file systems.",
       one_of({"mmap", "broadcast"}));
+  bind(list, options.quantization);
+}
+
+void bind(OptionList& list, model::Quantization& quantization) {
+  list.add(
+      "load_in_4bit", quantization.load_in_4bit,
+      "Quantise a dense model's projections to NF4 while it is read (QLoRA). A model that holds NF4 of bitsandbytes "
+      "is kept as it is, whatever these options say.");
+  list.add("bnb_4bit_quant_type", quantization.bnb_4bit_quant_type, "The 4-bit data type.", one_of({"nf4"}));
+  list.add("bnb_4bit_use_double_quant", quantization.bnb_4bit_use_double_quant,
+           "Quantise the blocks' scales, too: 4.13 bits a weight instead of 4.5.");
+  list.add("bnb_4bit_compute_dtype", quantization.bnb_4bit_compute_dtype,
+           "Of products with 4-bit weights; auto: what a model in NF4 was made for, else dtype.",
+           one_of({"auto", "float32", "bfloat16"}));
+  list.add("llm_int8_skip_modules", quantization.llm_int8_skip_modules,
+           "Modules that load_in_4bit leaves dense, as names or regular expressions of module paths; lm_head always "
+           "is.");
 }
 
 void bind(OptionList& list, model::LoraConfig& config) {

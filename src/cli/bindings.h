@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "dist/session.h"
 #include "model/lora.h"
+#include "model/quantization.h"
 
 namespace allreco::cli {
 
@@ -25,9 +26,11 @@ struct ModelOptions {
   std::string device = "auto";
   bool allow_gpu_sharing = false;
   std::string model_loading = "mmap";
+  model::Quantization quantization;
 };
 void bind(OptionList& list, ModelOptions& options);
 
+void bind(OptionList& list, model::Quantization& quantization);
 void bind(OptionList& list, model::LoraConfig& config);
 
 /// Parses; where --help is asked for, prints it on rank 0 and returns false.

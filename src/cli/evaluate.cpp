@@ -55,8 +55,8 @@ void evaluate(dist::Session& session, const Options& options) {
   session.together("load", [&] {
     const at::Device device = model::choose_device(options.model.device, session.local_rank());
     dist::check_gpu_placement(session, device, options.model.allow_gpu_sharing);
-    base = eval::load_base_model(
-        session, {options.model.model_name_or_path, options.model.dtype, device, options.model.model_loading});
+    base = eval::load_base_model(session, {options.model.model_name_or_path, options.model.dtype, device,
+                                           options.model.model_loading, options.model.quantization});
     lora = load_lora(options.model, base);
     dataset = std::make_unique<data::Dataset>(options.dataset, options.config.split, session.local_rank() == 0);
     if (session.is_leader()) core::make_directory(options.output_dir);
@@ -65,7 +65,8 @@ void evaluate(dist::Session& session, const Options& options) {
   const core::Json description{{"model_name_or_path", options.model.model_name_or_path},
                                {"model_fingerprint", base.fingerprint},
                                {"adapter_name_or_path", options.model.adapter_name_or_path},
-                               {"dtype", c10::toString(base.weights.dtype())}};
+                               {"dtype", c10::toString(base.weights.dtype())},
+                               {"load_in_4bit", base.weights.is_quantized()}};
   const auto evaluation = eval::evaluate(session, decoder, *dataset, options.config, description);
   session.together("write the evaluation", [&] {
     if (!session.is_leader()) return;

@@ -116,6 +116,7 @@ int train_command(dist::Session& session, const Arguments& arguments) {
   job.device = model.device;
   job.allow_gpu_sharing = model.allow_gpu_sharing;
   job.model_loading = model.model_loading;
+  job.quantization = model.quantization;
   job.resolved_options = list.as_config();
   session.set_timeout(job.config.ddp_timeout);
   const train::TrainResult result = train::run_training(session, job);

@@ -12,7 +12,7 @@
 #include "core/files.h"
 #include "data/shard_format.h"
 #include "data/shard_writer.h"
-#include "data/staging_directory.h"
+#include "core/staging_directory.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -66,7 +66,7 @@ struct DatasetWriter::State {
   explicit State(DatasetWriterOptions given) : options(std::move(given)), staging(options.directory) {}
 
   DatasetWriterOptions options;
-  StagingDirectory staging;
+  core::StagingDirectory staging;
   std::map<std::string, Split> splits;
   std::int64_t max_length = 0;
   std::int64_t largest_item = -1;

@@ -4,57 +4,98 @@
 
 #include "core/check.h"
 #include "core/json.h"
-#include "model/weights_stream.h"
+#include "model/stored_weights.h"
+#include "model/weight_source.h"
 
 namespace allreco::eval {
 namespace {
 
-/// What every rank must know before the first tensor comes.
+/// What every rank must know before the first weight comes.
 struct Announcement {
   model::ModelConfig config;
-  at::ScalarType dtype;
+  at::ScalarType compute_dtype;
+  model::WeightLayout layout;
 };
 
-Announcement announce(dist::Session& session, const std::optional<model::WeightsStream>& stream,
+Announcement announce(dist::Session& session, const std::optional<model::WeightSource>& source,
                       const std::string& model_name_or_path) {
   core::Json json;
-  if (stream) json = {{"config", stream->config_json()}, {"dtype", static_cast<int>(stream->dtype())}};
+  if (session.is_leader()) {
+    json = {{"config", source->base().json},
+            {"compute_dtype", static_cast<int>(source->compute_dtype())},
+            {"layout", model::WeightLayout(source->stored()).to_json()}};
+  }
   json = core::Json::parse(session.broadcast(json.dump()));
-  return {model::parse_model_config(json["config"], model_name_or_path + "/config.json"),
-          static_cast<at::ScalarType>(json["dtype"].get<int>())};
+  const bool is_random = model::is_random_base(model_name_or_path);
+  return {is_random ? model::read_base_config(model_name_or_path).config
+                    : model::parse_model_config(json["config"], model_name_or_path + "/config.json"),
+          static_cast<at::ScalarType>(json["compute_dtype"].get<int>()), model::WeightLayout(json["layout"])};
+}
+
+std::vector<model::WeightParts> views_of(const dist::NodeShared& shared, const model::WeightLayout& layout) {
+  std::vector<model::WeightParts> weights;
+  for (size_t i = 0; i < layout.weights().size(); ++i) {
+    model::WeightParts& parts = weights.emplace_back();
+    for (const model::WeightLayout::Part& part : layout.parts_of(i))
+      parts.push_back(shared.view(part.first_byte, part.shape, part.dtype));
+  }
+  return weights;
+}
+
+/// Nodes may see other files under the same name.
+void check_same_base(dist::Session& session, const dist::NodeGroups& nodes, const std::string& own,
+                     const std::string& of_rank_zero, const std::string& model_name_or_path) {
+  session.together("comparing the nodes' models", [&] {
+    if (nodes.is_leader() && own != of_rank_zero)
+      core::user_error("{} is another model on this node than on rank 0's", model_name_or_path);
+  });
 }
 
 }  // namespace
 
 model::BaseModel load_base_model(dist::Session& session, const BaseModelRequest& request) {
-  if (request.model_loading == "broadcast" && !model::is_random_base(request.model_name_or_path))
-    return broadcast_base_model(session, dist::NodeGroups(session), request);
-  return model::load_base_model(request.model_name_or_path, request.dtype, request.device);
+  const bool is_random = model::is_random_base(request.model_name_or_path);
+  if (request.model_loading == "broadcast" && !is_random)
+    return share_base_model(session, dist::NodeGroups(session), request, BaseReaders::rank_zero);
+  const auto holds_nf4 = [&] {
+    return model::read_base_config(request.model_name_or_path).config.quantization.has_value();
+  };
+  if (request.quantization.load_in_4bit && !holds_nf4())
+    return share_base_model(session, dist::NodeGroups(session), request, BaseReaders::node_leaders);
+  return model::load_base_model(request.model_name_or_path, request.dtype, request.device, request.quantization);
 }
 
-model::BaseModel broadcast_base_model(dist::Session& session, const dist::NodeGroups& nodes,
-                                      const BaseModelRequest& request) {
-  std::optional<model::WeightsStream> stream;  // on rank 0, which leads its node
+model::BaseModel share_base_model(dist::Session& session, const dist::NodeGroups& nodes,
+                                  const BaseModelRequest& request, BaseReaders readers) {
+  const bool travels = readers == BaseReaders::rank_zero;
+  std::optional<model::WeightSource> source;  // rank 0 leads its node, too
   session.together("opening the model", [&] {
-    if (session.is_leader()) stream.emplace(request.model_name_or_path, request.dtype);
+    if (travels ? session.is_leader() : nodes.is_leader()) {
+      source.emplace(request.model_name_or_path, request.dtype, request.quantization, model::FileAccess::read);
+    }
   });
-  const Announcement base = announce(session, stream, request.model_name_or_path);
-  const model::WeightLayout layout = model::weight_layout(base.config, base.dtype);
-  dist::NodeShared shared(session, nodes, layout.num_bytes);
-  std::vector<at::Tensor> tensors;
+  const Announcement base = announce(session, source, request.model_name_or_path);
+  dist::NodeShared shared(session, nodes, base.layout.num_bytes());
+  std::vector<model::WeightParts> weights = views_of(shared, base.layout);
   std::string fingerprint;
   session.together("reading the model's weights", [&] {
-    for (size_t i = 0; i < layout.specs.size(); ++i) {
-      tensors.push_back(shared.view(layout.first_bytes[i], layout.specs[i].shape, layout.dtype));
-      if (stream) tensors.back().copy_(stream->next());
-      nodes.broadcast_to_leaders(tensors.back());
+    for (const model::WeightParts& parts : weights) {
+      const model::WeightParts read = source ? source->next() : model::WeightParts();
+      for (size_t i = 0; i < parts.size(); ++i) {
+        if (source) parts[i].copy_(read[i]);
+        if (travels) nodes.broadcast_to_leaders(parts[i]);
+      }
     }
-    if (stream) fingerprint = stream->fingerprint();
+    if (source) fingerprint = source->fingerprint();
   });
   shared.publish();
-  for (at::Tensor& tensor : tensors) tensor = tensor.to(request.device);
-  return {base.config, model::assemble(base.config, tensors), request.model_name_or_path,
-          session.broadcast(fingerprint)};
+  for (model::WeightParts& parts : weights) {
+    for (at::Tensor& part : parts) part = part.to(request.device);
+  }
+  const std::string of_rank_zero = session.broadcast(fingerprint);
+  if (!travels) check_same_base(session, nodes, fingerprint, of_rank_zero, request.model_name_or_path);
+  return {base.config, model::assemble(base.config, base.layout.weights(), weights, base.compute_dtype),
+          request.model_name_or_path, of_rank_zero};
 }
 
 }  // namespace allreco::eval

@@ -15,17 +15,22 @@ struct BaseModelRequest {
   std::string dtype = "auto";      // auto, float32 or bfloat16
   c10::Device device{c10::DeviceType::CPU};
   std::string model_loading = "mmap";  // mmap or broadcast
+  model::Quantization quantization;
 };
 
 /// Collective. The same weights, config and fingerprint either way.
-/// mmap: every rank maps the files itself (model::load_base_model); ranks of a node share them through the page cache.
-/// broadcast: rank 0 alone touches the files, and reads each byte once; each node holds one copy in the compute dtype
-/// in memory that its ranks share, or, on GPUs, only until it is on the device. For file systems that many readers slow
+/// mmap: every rank maps the model's files itself (model::load_base_model); ranks of a node share them through the page
+/// cache. What load_in_4bit quantises is in no file: each node's leader reads and quantises, and its ranks share that.
+/// broadcast: rank 0 alone touches the files, and reads each byte once; each node holds one copy, as it is kept, in
+/// memory that its ranks share, or, on GPUs, only until it is on the device. For file systems that many readers slow
 /// down; a file that is cut meanwhile is an error of all ranks instead of a SIGBUS.
 model::BaseModel load_base_model(dist::Session& session, const BaseModelRequest& request);
 
-/// Collective: load_base_model's broadcast, over given nodes. Only rank 0's `model_name_or_path` is read.
-model::BaseModel broadcast_base_model(dist::Session& session, const dist::NodeGroups& nodes,
-                                      const BaseModelRequest& request);
+enum class BaseReaders { rank_zero, node_leaders };
+
+/// Collective: one copy of the base on each of the given nodes, in memory that its ranks share. rank_zero: the others
+/// get it from rank 0, and only its `model_name_or_path` is read.
+model::BaseModel share_base_model(dist::Session& session, const dist::NodeGroups& nodes,
+                                  const BaseModelRequest& request, BaseReaders readers);
 
 }  // namespace allreco::eval

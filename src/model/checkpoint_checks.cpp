@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/check.h"
+#include "model/quantized_checkpoint.h"
 
 namespace allreco::model {
 namespace fs = std::filesystem;
@@ -49,6 +50,9 @@ void check_names(const Checkpoint& checkpoint, const ModelConfig& config, const 
   std::vector<std::string> missing, unexpected;
   for (const TensorSpec& spec : expected_tensors(config)) {
     known.insert(spec.name);
+    if (config.quantization && spec.is_projection() && is_quantized(checkpoint, spec)) {
+      for (const std::string& name : nf4_names(spec.name, /*is_nested=*/true)) known.insert(name);
+    }
     if (!checkpoint.contains(spec.name)) missing.push_back(spec.name);
   }
   for (const std::string& name : checkpoint.names()) {

@@ -78,9 +78,6 @@ void refuse_unsupported(const Keys& keys) {
   if (model_type != "llama" && model_type != "mistral") {
     user_error("{}: model_type = \"{}\" is not supported, expected llama or mistral", keys.file(), model_type);
   }
-  if (keys.present("quantization_config")) {
-    keys.refuse("quantization_config", "give the checkpoint in float32 or bfloat16");
-  }
   for (const char* key : {"attention_bias", "mlp_bias", "rope_interleaved"}) {
     if (keys.flag(key)) keys.refuse(key, "expected false");
   }
@@ -218,6 +215,9 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   config.tie_word_embeddings = keys.flag("tie_word_embeddings");
   read_special_tokens(keys, config);
   read_dtype(keys, config);
+  if (keys.present("quantization_config")) {
+    config.quantization = parse_quantization_config(keys.at("quantization_config"), where);
+  }
   return config;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "model/quantization.h"
 
 namespace allreco::model {
 
@@ -38,12 +39,13 @@ struct ModelConfig {
   std::int64_t bos_token_id = -1;  // -1: none
   std::vector<std::int64_t> eos_token_ids;
   at::ScalarType checkpoint_dtype = at::kFloat;  // what config.json says; the tensors decide
+  std::optional<Quantization> quantization;      // of a checkpoint that holds NF4
 };
 
 /// Reads DIR/config.json in the style of transformers 4 (rope_theta, rope_scaling, torch_dtype) or 5 (rope_parameters,
 /// dtype). UserError, naming key, value and file, for anything that this program would compute differently: another
-/// model_type, attention_bias, mlp_bias, an activation other than silu, another rope_type, a quantization_config, sizes
-/// that do not fit one another.
+/// model_type, attention_bias, mlp_bias, an activation other than silu, another rope_type, a quantization_config other
+/// than bitsandbytes' NF4, sizes that do not fit one another.
 ModelConfig read_model_config(const std::filesystem::path& file_or_directory);
 /// The same from the parsed config.json; `where` names it in messages.
 ModelConfig parse_model_config(const core::Json& json, const std::string& where);

@@ -3,7 +3,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -81,9 +83,43 @@ struct NamedTensor {
   at::Tensor tensor;
 };
 
-/// Writes contiguous CPU tensors with __metadata__ {"format":"pt", ...}; atomic, byte-reproducible, and byte-equal to
-/// what the safetensors library writes: wider dtypes first (so that every tensor is aligned), names in order within a
-/// dtype.
+/// A tensor that a file is going to hold.
+struct TensorHead {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<std::int64_t> shape;
+  bool may_shrink = false;  // bytes [n] of which fewer may come: n is the most. Such tensors lie behind all others
+  std::uint64_t num_bytes() const;
+};
+
+/// Writes one file tensor by tensor, in any order, without holding any. Byte-reproducible, and byte-equal to what the
+/// safetensors library writes (but for tensors that may shrink): __metadata__ {"format":"pt", ...}, wider dtypes first
+/// (so that every tensor is aligned), names in order within a dtype.
+class SafetensorsWriter {
+ public:
+  /// `shown`: the path for messages.
+  SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorHead> tensors,
+                    const std::map<std::string, std::string>& metadata, std::string shown);
+  /// A contiguous CPU tensor of the announced dtype and shape, once each. UserError when the disk is full.
+  void write(const std::string& name, const at::Tensor& tensor);
+  /// The header. REQUIRES that every tensor was written. Does not sync.
+  void finish();
+
+ private:
+  void put(std::uint64_t position, const void* data, std::uint64_t size);
+
+  std::string shown_;
+  std::ofstream stream_;
+  std::uint64_t position_ = 0;
+  std::map<std::string, std::string> metadata_;
+  std::vector<TensorHead> tensors_;     // in the order of the file
+  std::map<std::string, size_t> index_;  // by name, into tensors_
+  std::vector<bool> written_;
+  std::vector<std::uint64_t> begins_;  // behind the header
+  std::uint64_t header_size_ = 0, end_of_shrinking_ = 0;
+};
+
+/// Writes contiguous CPU tensors so; atomic.
 void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/lora.h"
+#include "model/quantization.h"
 #include "train/adamw.h"
 #include "train/schedule.h"
 #include "train/spike_guard.h"
@@ -88,6 +89,7 @@ struct TrainJob {
   std::string dtype = "auto";          // auto, float32 or bfloat16
   std::string device = "cpu";          // auto, cpu or cuda: see model/device.h
   std::string model_loading = "mmap";  // mmap or broadcast: see eval/base_model.h
+  model::Quantization quantization;    // of a dense base
   bool allow_gpu_sharing = false;      // several ranks may compute on one GPU: see dist/gpu_placement.h
   std::string
       adapter_name_or_path;  // start from this PEFT directory, whose LoRA configuration then counts; empty: from `lora`

@@ -58,7 +58,8 @@ RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
     if (config.eval_strategy != "no") eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
     const at::Device device = model::choose_device(job.device, session.local_rank());
     dist::check_gpu_placement(session, device, job.allow_gpu_sharing);
-    base = eval::load_base_model(session, {job.model_name_or_path, job.dtype, device, job.model_loading});
+    base = eval::load_base_model(session,
+                                 {job.model_name_or_path, job.dtype, device, job.model_loading, job.quantization});
     check_data_fits_model(train_data->info(), *base);
     if (session.is_leader()) check_tokenizer(train_data->info(), *base);
   });

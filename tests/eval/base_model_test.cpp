@@ -44,14 +44,14 @@ TEST(MpiBaseModel, BroadcastGivesTheSameBitsAndOnlyRankZeroReads) {
       const model::BaseModel expected = model::load_base_model(directory, dtype);
       for (int ranks_per_node = session.world_size(); ranks_per_node >= 1; ranks_per_node /= 2) {
         const dist::NodeGroups nodes(session, session.rank() / ranks_per_node);
-        BaseModelRequest request{session.is_leader() ? directory : "/nonexistent", dtype, at::kCPU, "broadcast"};
-        expect_equal(broadcast_base_model(session, nodes, request), expected);
+        BaseModelRequest request{session.is_leader() ? directory : "/nonexistent", dtype, at::kCPU, "broadcast", {}};
+        expect_equal(share_base_model(session, nodes, request, BaseReaders::rank_zero), expected);
       }
     }
   }
   const dist::NodeGroups nodes(session);
   try {
-    broadcast_base_model(session, nodes, {"/nonexistent", "auto", at::kCPU, "broadcast"});
+    share_base_model(session, nodes, {"/nonexistent", "auto", at::kCPU, "broadcast", {}}, BaseReaders::rank_zero);
     ADD_FAILURE() << "a missing model must be refused";
   } catch (const core::UserError& e) {
     EXPECT_NE(std::string(e.what()).find("/nonexistent is no directory"), std::string::npos) << e.what();

@@ -55,7 +55,7 @@ struct SessionOfTest {
 struct TinyModel {
   explicit TinyModel(at::ScalarType dtype = at::kDouble)
       : config(model::read_model_config(directory())),
-        weights(model::load_weights(directory().string(), config, dtype)),
+        weights(model::load_base_model(directory().string(), dtype == at::kDouble ? "float64" : "float32").weights),
         decoder(config, weights, nullptr) {}
   static std::filesystem::path directory() { return repository("tests/fixtures/golden/llama-tiny"); }
 

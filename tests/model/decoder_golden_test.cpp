@@ -46,7 +46,7 @@ at::Tensor all_logits(Decoder& decoder, Tokens tokens) {
 struct Loaded {
   Loaded(const std::string& model, const std::string& config_file)
       : config(read_model_config(golden(model) / config_file)),
-        weights(load_weights(golden(model).string(), config, at::kFloat, testing::test_device())) {}
+        weights(load_base_model(golden(model).string(), "float32", testing::test_device()).weights) {}
   ModelConfig config;
   Weights weights;
 };
@@ -138,7 +138,7 @@ TEST_P(StoriesTest, LogitsLossesAndGreedyTextEqualTheReference) {
   const auto directory = GetParam() == "hf-f32" ? std::filesystem::path(ALLRECO_SOURCE_DIR) / "examples/stories260k"
                                                 : golden("stories260k/hf-bf16-sharded");
   const ModelConfig config = read_model_config(directory);
-  const Weights weights = load_weights(directory.string(), config, at::kFloat, testing::test_device());
+  const Weights weights = load_base_model(directory.string(), "float32", testing::test_device()).weights;
   Decoder decoder(config, weights, nullptr);
   const auto expected = golden_json("stories260k/golden.json")[GetParam()];
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <vector>
 
-namespace allreco::data {
+namespace allreco::core {
 
 /// Files are written under path(), a hidden sibling of the target; publish() renames it. Destroyed before that, it
 /// removes everything that it made, parents of the target included.
@@ -32,4 +32,4 @@ class StagingDirectory {
   bool published_ = false;
 };
 
-}  // namespace allreco::data
+}  // namespace allreco::core

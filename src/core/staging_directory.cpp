@@ -1,4 +1,4 @@
-#include "data/staging_directory.h"
+#include "core/staging_directory.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include "core/check.h"
 #include "core/files.h"
 
-namespace allreco::data {
+namespace allreco::core {
 namespace fs = std::filesystem;
 
 namespace {
@@ -17,7 +17,7 @@ namespace {
 fs::path resolved(const fs::path& path) {
   std::error_code error;
   fs::path whole = fs::weakly_canonical(fs::absolute(path), error);
-  if (error) core::user_error("cannot use {} as output directory: {}", path.string(), error.message());
+  if (error) user_error("cannot use {} as output directory: {}", path.string(), error.message());
   return whole.has_filename() ? whole : whole.parent_path();
 }
 
@@ -32,15 +32,15 @@ void check_target(const fs::path& target) {
   std::error_code error;
   if (!fs::exists(target, error)) return;
   if (!fs::is_directory(target, error))
-    core::user_error("output directory {} is a file; give another name", target.string());
+    user_error("output directory {} is a file; give another name", target.string());
   const bool empty = fs::is_empty(target, error);
-  if (error) core::user_error("cannot look into output directory {}: {}", target.string(), error.message());
+  if (error) user_error("cannot look into output directory {}: {}", target.string(), error.message());
   if (!empty)
-    core::user_error("output directory {} is not empty; nothing is overwritten: remove it or give another name",
+    user_error("output directory {} is not empty; nothing is overwritten: remove it or give another name",
                      target.string());
   if (is_mount_point(target))
-    core::user_error("output directory {} is a mount point; give a directory inside it, such as {}", target.string(),
-                     (target / "dataset").string());
+    user_error("output directory {} is a mount point; give a directory inside it, such as {}", target.string(),
+                     (target / "output").string());
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ StagingDirectory::StagingDirectory(const fs::path& target) : target_(resolved(ta
     make_parents();
     std::error_code error;
     if (!fs::create_directory(staging_, error))
-      core::user_error("cannot create {}: {}. Give a directory that can be written", staging_.string(),
+      user_error("cannot create {}: {}. Give a directory that can be written", staging_.string(),
                        error ? error.message() : "it exists already; remove it");
   } catch (...) {
     staging_.clear();  // not ours
@@ -72,7 +72,7 @@ void StagingDirectory::make_parents() {
     missing.push_back(p);
   std::reverse(missing.begin(), missing.end());
   for (const fs::path& p : missing) {
-    core::make_directory(p);
+    make_directory(p);
     made_parents_.push_back(p);
   }
 }
@@ -84,14 +84,14 @@ void StagingDirectory::remove_what_was_made() noexcept {
 }
 
 void StagingDirectory::publish() {
-  core::sync_path(staging_);
+  sync_path(staging_);
   std::error_code error;
   fs::rename(staging_, target_, error);  // replaces an empty directory
   if (error)
-    core::user_error("cannot rename {} to {}: {}. Give another output directory", staging_.string(), target_.string(),
+    user_error("cannot rename {} to {}: {}. Give another output directory", staging_.string(), target_.string(),
                      error.message());
   published_ = true;
-  core::sync_path(target_.parent_path());
+  sync_path(target_.parent_path());
 }
 
-}  // namespace allreco::data
+}  // namespace allreco::core

@@ -1,0 +1,109 @@
+#include "model/weight_source.h"
+
+#include <filesystem>
+
+#include "core/check.h"
+#include "model/checkpoint_checks.h"
+#include "model/fingerprint.h"
+#include "model/quantized_checkpoint.h"
+#include "model/weights.h"
+
+namespace allreco::model {
+
+namespace {
+
+constexpr std::int64_t kBlocksize = 64;  // bitsandbytes' default, and transformers' only one
+
+std::string module_of(const TensorSpec& spec) { return spec.name.substr(0, spec.name.rfind('.')); }
+
+/// The option; auto: what the checkpoint was made for, or the activations' dtype.
+at::ScalarType choose_compute_dtype(const ModelConfig& config, const Quantization& quantization, at::ScalarType dtype) {
+  std::string choice = quantization.bnb_4bit_compute_dtype;
+  if (choice == "auto" && config.quantization) choice = config.quantization->bnb_4bit_compute_dtype;
+  return parse_dtype(choice).value_or(dtype);
+}
+
+}  // namespace
+
+BaseConfig read_base_config(const std::string& model_name_or_path) {
+  if (is_random_base(model_name_or_path)) {
+    return {named_model_config(model_name_or_path.substr(kRandomPrefix.size())), nullptr};
+  }
+  check_directory(model_name_or_path);
+  const std::filesystem::path file = std::filesystem::path(model_name_or_path) / "config.json";
+  const core::Json json = core::read_json_file(file);
+  return {parse_model_config(json, file.string()), json};
+}
+
+WeightSource::WeightSource(const std::string& model_name_or_path, const std::string& dtype,
+                           const Quantization& quantization, FileAccess access)
+    : base_(read_base_config(model_name_or_path)) {
+  validate(quantization);
+  const ModelConfig& config = base_.config;
+  if (is_random_base(model_name_or_path)) {
+    dtype_ = parse_dtype(dtype).value_or(config.checkpoint_dtype);
+  } else {
+    checkpoint_.emplace(model_name_or_path, access);
+    check_names(*checkpoint_, config, model_name_or_path);
+    dtype_ = choose_dtype(*checkpoint_, model_name_or_path, dtype);
+    check_tied_head(*checkpoint_, config);
+  }
+  compute_dtype_ = choose_compute_dtype(config, quantization, dtype_);
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    stored_.push_back({spec, dtype_, std::nullopt});
+    const bool holds_nf4 =
+        checkpoint_ && config.quantization && spec.is_projection() && is_quantized(*checkpoint_, spec);
+    if (holds_nf4) {
+      stored_.back() = check_nf4(*checkpoint_, spec);
+    } else if (checkpoint_) {
+      check_tensor(*checkpoint_, spec);
+    }
+    to_quantize_.push_back(!config.quantization && quantization.load_in_4bit && spec.is_projection() &&
+                           !is_skipped(module_of(spec), quantization.llm_int8_skip_modules));
+    if (to_quantize_.back()) {
+      const std::int64_t nested = quantization.bnb_4bit_use_double_quant ? ops::kNestedBlocksize : 0;
+      stored_.back() = {spec, dtype_ == at::kDouble ? at::kFloat : dtype_, Nf4Format{kBlocksize, nested}};
+    }
+  }
+}
+
+void WeightSource::add_to_fingerprint(const std::string& name, const at::Tensor& tensor) {
+  fingerprint_parts_.emplace(name, fingerprint_part(tensor));
+}
+
+at::Tensor WeightSource::read(const std::string& name) {
+  at::Tensor tensor = checkpoint_->tensor(name);
+  add_to_fingerprint(name, tensor);
+  return tensor;
+}
+
+at::Tensor WeightSource::dense(const TensorSpec& spec) {
+  return checkpoint_ ? read(spec.name) : random_weight(spec, at::kFloat, kRandomBaseSeed);
+}
+
+WeightParts WeightSource::next() {
+  core::require(num_read_ < stored_.size(), "the weights of a base were read beyond their end");
+  const StoredWeight& weight = stored_[num_read_];
+  const bool quantize = to_quantize_[num_read_];
+  ++num_read_;
+  if (!weight.nf4 || quantize) {
+    at::Tensor tensor = dense(weight.spec).to(weight.dtype);
+    if (!quantize) return {tensor};
+    return parts_of(ops::nf4_quantize(tensor, weight.nf4->blocksize, weight.nf4->nested_blocksize > 0));
+  }
+  const ops::Nf4Tensor nf4 = read_nf4(*checkpoint_, weight.spec);
+  add_to_fingerprint(weight.spec.name, nf4.packed);
+  add_to_fingerprint(weight.spec.name + ".absmax", nf4.absmax);
+  return parts_of(nf4);
+}
+
+std::string WeightSource::fingerprint() {
+  core::require(num_read_ == stored_.size(), "the fingerprint of a base needs all of its weights");
+  if (!checkpoint_) return fingerprint_of(base_.config, kRandomBaseSeed);
+  for (const std::string& name : checkpoint_->names()) {  // small ones, and those that the computation does not use
+    if (!fingerprint_parts_.contains(name)) read(name);
+  }
+  return fingerprint_of(base_.config, fingerprint_parts_);
+}
+
+}  // namespace allreco::model
