@@ -1,4 +1,6 @@
 // The kernels for AVX2 and FMA.
+#include <immintrin.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -6,6 +8,7 @@
 #include <utility>
 
 #include "model/ops/cpu/kernels.h"
+#include "model/ops/nf4_codebook.h"
 
 #pragma GCC target("avx2,fma")
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only between functions of this file
@@ -16,9 +19,10 @@
 #include "model/ops/cpu/gemm.inc"
 #include "model/ops/cpu/attention_lanes.inc"
 #include "model/ops/cpu/attention_kernels.inc"
+#include "model/ops/cpu/nf4_kernels.inc"
 #include "model/ops/cpu/table.inc"
 // clang-format on
 
 namespace allreco::model::ops::cpu {
-const KernelTable kAvx2Kernels = {"avx2", make_kernels<float>(), make_kernels<double>(), make_kernels<Bf16>()};
+const KernelTable kAvx2Kernels = make_kernel_table("avx2");
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "model/ops/cpu/kernels.h"
+#include "model/ops/nf4_codebook.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only between functions of this file
 #define ALLRECO_VECTOR_BYTES 16
@@ -15,9 +16,10 @@
 #include "model/ops/cpu/gemm.inc"
 #include "model/ops/cpu/attention_lanes.inc"
 #include "model/ops/cpu/attention_kernels.inc"
+#include "model/ops/cpu/nf4_kernels.inc"
 #include "model/ops/cpu/table.inc"
 // clang-format on
 
 namespace allreco::model::ops::cpu {
-const KernelTable kBaselineKernels = {"baseline", make_kernels<float>(), make_kernels<double>(), make_kernels<Bf16>()};
+const KernelTable kBaselineKernels = make_kernel_table("baseline");
 }

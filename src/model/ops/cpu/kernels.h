@@ -12,6 +12,11 @@ struct Bf16 {
   std::uint16_t bits;
 };
 
+/// float16 as its bits.
+struct Half {
+  std::uint16_t bits;
+};
+
 /// The type in which sums and functions of T are computed.
 template <class T>
 using AccumulatorOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
@@ -92,11 +97,28 @@ struct Kernels {
   void (*attention_backward)(const AttentionTask<T>& task);
 };
 
+/// NF4 of whole blocks. blocksize: a power of two, at least 32. T: float, Bf16 or Half.
+template <class T>
+struct Nf4Kernels {
+  using Index = std::int64_t;
+  /// Codes of x / absmax, absmax not finite where the block holds an infinity or a NaN.
+  void (*quantize)(std::uint8_t* packed, float* absmax, const T* x, Index num_blocks, Index blocksize);
+  /// map[code] * absmax, rounded to T.
+  void (*dequantize)(T* y, const std::uint8_t* packed, const float* absmax, const float* map, Index num_blocks,
+                     Index blocksize);
+  /// The same values in float32.
+  void (*dequantize_wide)(float* y, const std::uint8_t* packed, const float* absmax, const float* map, Index num_blocks,
+                          Index blocksize);
+};
+
 struct KernelTable {
   const char* instruction_set;
   Kernels<float> f32;
   Kernels<double> f64;
   Kernels<Bf16> bf16;
+  Nf4Kernels<float> nf4_f32;
+  Nf4Kernels<Bf16> nf4_bf16;
+  Nf4Kernels<Half> nf4_f16;
 
   template <class T>
   const Kernels<T>& of() const {
