@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "core/files.h"
+#include "core/host.h"
 #include "core/memory.h"
 #include "dist/mpi_library.h"
 
@@ -23,12 +24,6 @@ namespace allreco::cli {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string host_name() {
-  char name[256] = "";
-  ::gethostname(name, sizeof(name) - 1);
-  return name;
-}
 
 void find_cores(RankFacts& facts) {
   cpu_set_t set;
@@ -102,8 +97,8 @@ RankFacts gather_facts(const dist::Session& session, const PathOptions& paths) {
   facts.rank = session.rank();
   facts.local_rank = session.local_rank();
   facts.local_size = session.local_size();
-  const char* const node = std::getenv("SLURMD_NODENAME");
-  facts.host = node != nullptr ? node : host_name();
+  facts.host = core::host_name();
+  facts.machine = core::machine_identity();
   facts.program = program();
   facts.mpi = dist::mpi_library_version();
   find_cores(facts);

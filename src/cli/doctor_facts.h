@@ -51,7 +51,8 @@ struct PathFacts {
 
 struct RankFacts {
   int rank = 0, local_rank = 0, local_size = 1;
-  std::string host;
+  std::string host;     // core::host_name
+  std::string machine;  // core::machine_identity
   std::string program;  // version and a hash of the executable
   std::string mpi;
   std::string allowed_cores;  // "0-3,8"

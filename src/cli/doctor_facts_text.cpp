@@ -12,7 +12,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(GpuFacts, num_on_bus, driver_release, driver_
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SharedMemoryFacts, exists, writable, total_bytes, free_bytes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PathFacts, option, path, error, map_error, lock_error, identity, file_system,
                                    free_bytes, file_bytes)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, local_rank, local_size, host, program, mpi, allowed_cores,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, local_rank, local_size, host, machine, program, mpi, allowed_cores,
                                    num_allowed_cores, num_cores, memory_bytes, memory_limit_bytes, memlock_bytes,
                                    has_infiniband, shared_memory, interfaces, environment, gpu, paths)
 

@@ -119,8 +119,9 @@ std::string bytes_text(std::int64_t bytes) {
 std::vector<std::vector<RankFacts>> by_host(const std::vector<RankFacts>& facts) {
   std::vector<std::vector<RankFacts>> hosts;
   for (const RankFacts& rank : facts) {
-    const auto host =
-        std::find_if(hosts.begin(), hosts.end(), [&](const auto& ranks) { return ranks[0].host == rank.host; });
+    const auto host = std::find_if(hosts.begin(), hosts.end(), [&](const auto& ranks) {
+      return ranks[0].host == rank.host && ranks[0].machine == rank.machine;
+    });
     if (host == hosts.end())
       hosts.push_back({rank});
     else

@@ -29,7 +29,8 @@ void judge_network(const std::vector<RankFacts>& facts, Findings& findings);
 void judge_gpus(const std::vector<RankFacts>& facts, Findings& findings);
 void judge_paths(const std::vector<RankFacts>& facts, Findings& findings);
 
-/// The ranks of each host, hosts in the order of their lowest rank.
+/// The ranks of each host, hosts in the order of their lowest rank. Containers of one machine are hosts of their own,
+/// those of one name on several machines too.
 std::vector<std::vector<RankFacts>> by_host(const std::vector<RankFacts>& facts);
 
 /// "1.5 GiB"

@@ -89,7 +89,8 @@ void judge_nccl(const std::vector<RankFacts>& facts, Findings& findings) {
 /// By the rule of `train` itself.
 void judge_placement(const std::vector<RankFacts>& facts, Findings& findings) {
   std::vector<dist::GpuPlace> places;
-  for (const RankFacts& rank : facts) places.push_back({rank.host, {rank.gpu.own_uuid, rank.gpu.own_pci_bus_id}});
+  for (const RankFacts& rank : facts)
+    places.push_back({rank.host, rank.machine, {rank.gpu.own_uuid, rank.gpu.own_pci_bus_id}});
   try {
     dist::judge_gpu_placement(places, /*allow_gpu_sharing=*/false);
   } catch (const core::UserError& e) {

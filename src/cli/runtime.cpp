@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "core/host.h"
 #include "core/json.h"
 #include "train/stop_signals.h"
 
@@ -22,9 +22,7 @@ namespace allreco::cli {
 namespace {
 
 Placement own_placement() {
-  Placement own;
-  std::array<char, 256> host{};
-  if (::gethostname(host.data(), host.size() - 1) == 0) own.host = host.data();
+  Placement own{core::machine_identity(), {}};
   cpu_set_t cores;
   CPU_ZERO(&cores);
   if (::sched_getaffinity(0, sizeof cores, &cores) != 0) return own;  // more than 1024 CPUs: one thread, or --threads
@@ -36,11 +34,11 @@ Placement own_placement() {
 
 std::vector<Placement> gather_placements(dist::Session& session) {
   const Placement own = own_placement();
-  const core::Json text{{"host", own.host}, {"cores", own.cores}};
+  const core::Json text{{"machine", own.machine}, {"cores", own.cores}};
   std::vector<Placement> all;
   for (const std::string& placement : session.all_gather(text.dump())) {
     const core::Json json = core::Json::parse(placement);
-    all.push_back({json["host"].get<std::string>(), json["cores"].get<std::vector<int>>()});
+    all.push_back({json["machine"].get<std::string>(), json["cores"].get<std::vector<int>>()});
   }
   return all;
 }
@@ -56,7 +54,7 @@ void shorten_spinning(char** argv) {
 std::int64_t fair_threads(const std::vector<Placement>& ranks, std::size_t rank) {
   std::map<int, int> ranks_on_core;
   for (const Placement& other : ranks) {
-    if (other.host != ranks[rank].host) continue;
+    if (other.machine != ranks[rank].machine) continue;
     for (const int core : other.cores) ++ranks_on_core[core];
   }
   double share = 0;

@@ -18,11 +18,11 @@ void shorten_spinning(char** argv);
 
 /// Where a rank may run.
 struct Placement {
-  std::string host;
+  std::string machine;     // core::machine_identity: its kernel numbers the cores, in containers too
   std::vector<int> cores;  // the CPUs of its affinity mask
 };
 
-/// The threads that ranks[rank] should use: its cores, each divided by the ranks of its host that may use it, at
+/// The threads that ranks[rank] should use: its cores, each divided by the ranks of its machine that may use it, at
 /// least 1. So ranks that a launcher bound to cores of their own use all of those, and unbound ranks share the machine.
 std::int64_t fair_threads(const std::vector<Placement>& ranks, std::size_t rank);
 

@@ -1,25 +1,18 @@
 #include "dist/gpu_placement.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <map>
 
 #include "core/check.h"
+#include "core/host.h"
 #include "core/json.h"
 #include "core/log.h"
 
 namespace allreco::dist {
 namespace {
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 
 /// "ranks 0, 3, 5", and how many more where they are many.
 std::string list_of(const std::vector<int>& ranks) {
@@ -43,16 +36,19 @@ void check_all_have_one(const std::vector<GpuPlace>& places) {
 }
 
 std::string to_text(const GpuPlace& place) {
-  return core::Json{place.host, place.gpu.uuid, place.gpu.pci_bus_id}.dump();
+  return core::Json{place.host, place.machine, place.gpu.uuid, place.gpu.pci_bus_id}.dump();
 }
 
 GpuPlace from_text(const std::string& text) {
   const core::Json json = core::Json::parse(text);
-  return {json[0].get<std::string>(), {json[1].get<std::string>(), json[2].get<std::string>()}};
+  return {
+      json[0].get<std::string>(), json[1].get<std::string>(), {json[2].get<std::string>(), json[3].get<std::string>()}};
 }
 
-void set_host_id(const std::string& host, int share) {
-  const std::string id = fmt::format("{}-{}", host, share);
+/// In place of NCCL's own, which is made of the host name and the boot id, too: ranks whose ids are equal talk through
+/// shared memory, and containers with names of their own need not have any in common.
+void set_host_id(const GpuPlace& mine, int share) {
+  const std::string id = fmt::format("{}-{}-{}", mine.host, mine.machine, share);
   if (::setenv("NCCL_HOSTID", id.c_str(), /*overwrite=*/1) != 0) core::fault("setting NCCL_HOSTID={} failed", id);
 }
 
@@ -63,30 +59,30 @@ std::vector<int> judge_gpu_placement(const std::vector<GpuPlace>& places, bool a
   std::map<std::pair<std::string, std::string>, std::vector<int>> ranks_on;
   std::vector<int> shares;
   for (int rank = 0; rank < std::ssize(places); ++rank) {
-    const auto& [host, gpu] = places[static_cast<size_t>(rank)];
-    std::vector<int>& sharing = ranks_on[{host, gpu.pci_bus_id}];
-    shares.push_back(gpu.pci_bus_id.empty() ? 0 : static_cast<int>(std::ssize(sharing)));
+    const GpuPlace& place = places[static_cast<size_t>(rank)];
+    std::vector<int>& sharing = ranks_on[{place.machine, place.gpu.pci_bus_id}];
+    shares.push_back(place.gpu.pci_bus_id.empty() ? 0 : static_cast<int>(std::ssize(sharing)));
     sharing.push_back(rank);
   }
   for (const auto& [place, ranks] : ranks_on) {
-    const auto& [host, pci_bus_id] = place;
-    if (allow_gpu_sharing || pci_bus_id.empty() || ranks.size() == 1) continue;
+    const auto& [host, machine, gpu] = places[static_cast<size_t>(ranks[0])];
+    if (allow_gpu_sharing || gpu.pci_bus_id.empty() || ranks.size() == 1) continue;
     core::user_error(
         "{} share the GPU {} (PCI {}) of {}: start one rank per GPU (mpirun -n, srun --ntasks-per-node), give each its "
         "own (srun --gpus-per-task=1), or set allow_gpu_sharing = true, which is slow",
-        list_of(ranks), places[static_cast<size_t>(ranks[0])].gpu.uuid, pci_bus_id, host);
+        list_of(ranks), gpu.uuid, gpu.pci_bus_id, host);
   }
   return shares;
 }
 
 void check_gpu_placement(Session& session, c10::Device device, bool allow_gpu_sharing) {
-  GpuPlace mine{host_name(), {}};
+  GpuPlace mine{core::host_name(), core::machine_identity(), {}};
   if (device.is_cuda()) mine.gpu = identify_gpu(device.index());
   std::vector<GpuPlace> places;
   for (const std::string& text : session.all_gather(to_text(mine))) places.push_back(from_text(text));
   const std::vector<int> shares = judge_gpu_placement(places, allow_gpu_sharing);
   if (std::all_of(shares.begin(), shares.end(), [](int share) { return share == 0; })) return;
-  set_host_id(mine.host, shares[static_cast<size_t>(session.rank())]);
+  set_host_id(mine, shares[static_cast<size_t>(session.rank())]);
   core::log_warning("ranks share GPUs: NCCL sends through the network interface, and each GPU's memory holds {} copies",
                     1 + *std::max_element(shares.begin(), shares.end()));
 }

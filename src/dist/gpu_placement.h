@@ -1,5 +1,6 @@
 // Which rank computes on which GPU, and whether that can work. NCCL refuses two ranks on one GPU of one host, in the
-// middle of its start and without naming them; so the ranks compare first.
+// middle of its start and without naming them; so the ranks compare first. NCCL takes containers with names of their
+// own for different hosts and would let their ranks share a GPU unnoticed; here the machine counts.
 #pragma once
 #include <c10/core/Device.h>
 
@@ -10,7 +11,7 @@
 
 namespace allreco::dist {
 
-/// What tells one GPU of a host from another.
+/// What tells one GPU of a machine from another.
 struct GpuIdentity {
   std::string uuid;        // as nvidia-smi -L prints it
   std::string pci_bus_id;  // what NCCL compares; slices (MIG) of one GPU have the same
@@ -18,7 +19,8 @@ struct GpuIdentity {
 
 /// Where a rank computes; no pci_bus_id: on the CPU.
 struct GpuPlace {
-  std::string host;
+  std::string host;     // core::host_name, for messages
+  std::string machine;  // core::machine_identity: a bus id names one GPU of a machine, in all of its containers
   GpuIdentity gpu;
 };
 

@@ -15,7 +15,8 @@ namespace allreco::dist {
 
 class NodeGroups {
  public:
-  /// The nodes as MPI sees them (ranks that can share memory).
+  /// The nodes as MPI sees them (ranks that can share memory). No name or boot id says that: containers of one machine
+  /// may have memory of their own.
   explicit NodeGroups(Session& session);
   /// Smaller groups: `node` is any number that this rank's group has to itself. Ranks of a group must be on one
   /// machine.

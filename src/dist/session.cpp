@@ -11,6 +11,7 @@
 #include <exception>
 
 #include "core/check.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "dist/control_plane.h"
 #include "dist/launcher.h"
@@ -40,14 +41,6 @@ void start_mpi(int& argc, char**& argv) {
   check_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   check_mpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   core::require(provided >= MPI_THREAD_FUNNELED, "this MPI library gives no MPI_THREAD_FUNNELED");
-}
-
-/// The name that the scheduler knows the node by, else the host name.
-std::string host_name() {
-  if (const char* node = std::getenv("SLURMD_NODENAME")) return node;
-  char name[256] = "";
-  ::gethostname(name, sizeof(name) - 1);
-  return name;
 }
 
 }  // namespace
@@ -86,7 +79,7 @@ struct Session::State {
     for (size_t i = 0; i < kMaxNesting; ++i)
       agreements.push_back(std::make_unique<ControlPlane>(*watchdog, ControlPlane::Use::agreements));
     communicator = make_mpi_communicator(*watchdog);
-    watchdog->set_hosts(control->all_gather(host_name()));
+    watchdog->set_hosts(control->all_gather(core::host_name()));
     watchdog->set_watcher_stride(static_cast<int>(control->all_max(local_size)));
     watchdog->enter_phase(0, "start");
   }

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "core/check.h"
+#include "core/host.h"
 
 namespace allreco::train {
 namespace {
@@ -65,10 +66,8 @@ std::string event_at(std::int64_t step) {
 }
 
 std::filesystem::path new_event_path(const std::filesystem::path& directory) {
-  std::array<char, 256> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0) host = {"localhost"};
   return directory / fmt::format("events.out.tfevents.{:010d}.{}.{}", static_cast<std::int64_t>(wall_seconds()),
-                                 host.data(), ::getpid());
+                                 core::host_name(), ::getpid());
 }
 
 }  // namespace

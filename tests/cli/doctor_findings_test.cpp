@@ -23,6 +23,7 @@ RankFacts good_rank(int rank, int local_rank, const std::string& host) {
   facts.local_rank = local_rank;
   facts.local_size = 2;
   facts.host = host;
+  facts.machine = "boot id of " + host;
   facts.program = "0.1.0 (abc)";
   facts.mpi = "Open MPI v4.1.4";
   facts.allowed_cores = "0-7";
@@ -253,6 +254,15 @@ TEST(DoctorFindings, Paths) {
   expect_one(unlocked, Level::warning, "file locking", "n1", "No locks available");
   for (RankFacts& rank : unlocked) rank.environment["HDF5_USE_FILE_LOCKING"] = "TRUE";
   expect_one(unlocked, Level::error, "file locking", "n1", "HDF5_USE_FILE_LOCKING asks for locks");
+}
+
+// As one host it would have four ranks on three cores, and two ranks on each GPU.
+TEST(DoctorFindings, ContainersOfOneNameOnTwoMachinesAreTwoHosts) {
+  const auto facts = changed(gpu_ranks(), {0, 1, 2, 3}, [](RankFacts& r) {
+    r.host = "box";
+    r.num_cores = r.num_allowed_cores = 3;
+  });
+  EXPECT_TRUE(not_ok(facts).empty()) << findings_text(not_ok(facts));
 }
 
 TEST(DoctorFindings, OrderOfRanksDoesNotMatter) {

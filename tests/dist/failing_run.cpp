@@ -2,7 +2,6 @@
 #include "dist/failing_run.h"
 
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <chrono>
@@ -29,12 +28,6 @@ Ended run_under_mpi(int ranks, const std::string& scenario) {
   ended.exit_code = WEXITSTATUS(::pclose(pipe));
   ended.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return ended;
-}
-
-std::string this_host() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
 }
 
 }  // namespace allreco::dist

@@ -14,7 +14,4 @@ struct Ended {
 
 Ended run_under_mpi(int ranks, const std::string& scenario);
 
-/// As the ranks name it in messages.
-std::string this_host();
-
 }  // namespace allreco::dist

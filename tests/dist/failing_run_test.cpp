@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "core/host.h"
+
 namespace allreco::dist {
 namespace {
 
@@ -14,7 +16,7 @@ void expect_timeout(const Ended& ended, int missing, const std::string& place) {
   EXPECT_LT(ended.seconds, 20) << ended.output;
   EXPECT_TRUE(
       ended.says("all_sum (step 8, phase summing gradients) waited longer than 2 s: 1 of 3 ranks missing; rank " +
-                 std::to_string(missing) + " on " + this_host()))
+                 std::to_string(missing) + " on " + core::host_name()))
       << ended.output;
   EXPECT_TRUE(ended.says(place)) << ended.output;
 }

@@ -8,11 +8,12 @@
 namespace allreco::dist {
 namespace {
 
-GpuPlace gpu(const std::string& host, int index) {
-  return {host, {"GPU-uuid-" + host + std::to_string(index), "0000:0" + std::to_string(index) + ":00.0"}};
+GpuPlace gpu(const std::string& host, const std::string& machine, int index) {
+  return {host, machine, {"GPU-uuid-" + machine + std::to_string(index), "0000:0" + std::to_string(index) + ":00.0"}};
 }
+GpuPlace gpu(const std::string& host, int index) { return gpu(host, host, index); }
 
-GpuPlace cpu(const std::string& host) { return {host, {}}; }
+GpuPlace cpu(const std::string& host) { return {host, host, {}}; }
 
 std::string refusal(const std::vector<GpuPlace>& places, bool allow_gpu_sharing) {
   try {
@@ -45,6 +46,16 @@ TEST(GpuPlacement, SharingIsRefusedNamingRanksGpuAndHost) {
   const std::string message = refusal(places, false);
   EXPECT_TRUE(is_in("ranks 1, 3 share the GPU GPU-uuid-n20 (PCI 0000:00:00.0) of n2", message)) << message;
   EXPECT_TRUE(is_in("allow_gpu_sharing = true", message)) << message;
+}
+
+// NCCL, which compares host names too, would not notice.
+TEST(GpuPlacement, ContainersOfOneMachineShareItsGpus) {
+  const std::string message = refusal({gpu("c1", "m1", 0), gpu("c2", "m1", 1), gpu("c3", "m1", 0)}, false);
+  EXPECT_TRUE(is_in("ranks 0, 2 share the GPU GPU-uuid-m10 (PCI 0000:00:00.0) of c1", message)) << message;
+}
+
+TEST(GpuPlacement, ContainersOfOneNameOnTwoMachinesShareNothing) {
+  EXPECT_EQ(judge_gpu_placement({gpu("box", "m1", 0), gpu("box", "m2", 0)}, false), Shares(2, 0));
 }
 
 TEST(GpuPlacement, SharingThatIsAllowedCountsTheRanksOfEachGpu) {

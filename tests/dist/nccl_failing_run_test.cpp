@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "core/host.h"
 #include "dist/failing_run.h"
 #include "dist/nccl_double.h"
 
@@ -31,7 +32,7 @@ void expect_each_aborted_once(const Ended& ended, int ranks = 3) {
 }
 
 void expect_rank_one_missing(const Ended& ended, const std::string& place) {
-  EXPECT_TRUE(ended.says("waited longer than 2 s: 1 of 3 ranks missing; rank 1 on " + this_host() + place))
+  EXPECT_TRUE(ended.says("waited longer than 2 s: 1 of 3 ranks missing; rank 1 on " + core::host_name() + place))
       << ended.output;
 }
 
@@ -130,7 +131,7 @@ TEST(NcclFailingRun, AnEndThatFailsEndsAll) {
 TEST(NcclFailingRun, AnEndThatHangsEndsAll) {
   const Ended ended = run_that_fails("nccl-finalize-hangs");
   EXPECT_TRUE(ended.says("1 of 3 ranks in ending NCCL")) << ended.output;
-  EXPECT_TRUE(ended.says("the first being rank 1 on " + this_host())) << ended.output;
+  EXPECT_TRUE(ended.says("the first being rank 1 on " + core::host_name())) << ended.output;
   EXPECT_FALSE(ended.says("(a defect in the program)")) << ended.output;
 }
 
