@@ -17,8 +17,8 @@ MicroBatch pack_micro_batch(const data::Dataset& dataset, const std::vector<std:
   return builder.empty() ? MicroBatch{} : MicroBatch{builder.build()};
 }
 
-BatchSource::BatchSource(const data::Dataset& dataset, StepSamples samples_of, const Options& options)
-    : dataset_(dataset), samples_of_(std::move(samples_of)), options_(options), next_step_(options.first_step) {
+BatchSource::BatchSource(const data::Dataset& dataset, PlanStep plan_step, const Options& options)
+    : dataset_(dataset), plan_step_(std::move(plan_step)), options_(options), next_step_(options.first_step) {
   core::require(options.max_ready >= 1, "a batch source needs room for a micro-batch");
   if (options.num_workers > 0) thread_ = std::thread([this] { read_all(); });
 }
@@ -33,35 +33,22 @@ BatchSource::~BatchSource() {
   thread_.join();
 }
 
-MicroBatch BatchSource::next() {
-  if (thread_.joinable()) return take();
-  std::optional<MicroBatch> batch = read_next();
-  if (!batch) core::fault("a batch source was asked for more micro-batches than its steps have");
-  return std::move(*batch);
-}
+StepPlan BatchSource::next_step() { return thread_.joinable() ? take(ready_plans_) : plan_next_step(); }
 
-MicroBatch BatchSource::take() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !ready_.empty() || finished_; });
-  if (ready_.empty()) {
-    if (failure_) std::rethrow_exception(failure_);
-    core::fault("a batch source was asked for more micro-batches than its steps have");
-  }
-  MicroBatch batch = std::move(ready_.front());
-  ready_.pop_front();
-  lock.unlock();
-  changed_.notify_all();
-  return batch;
-}
+MicroBatch BatchSource::next() { return thread_.joinable() ? take(ready_batches_) : read_next(); }
 
 // What fails stays in front, so that it fails again at the next call.
-std::optional<MicroBatch> BatchSource::read_next() {
-  while (left_of_step_.empty()) {
-    if (next_step_ == options_.end_step) return std::nullopt;
-    const data::MicroBatches of_step = samples_of_(next_step_);
-    left_of_step_.assign(of_step.begin(), of_step.end());
-    ++next_step_;
-  }
+StepPlan BatchSource::plan_next_step() {
+  core::require(next_step_ < options_.end_step, "a batch source was asked for more steps than its run has");
+  StepPlan plan = plan_step_(next_step_);
+  ++next_step_;
+  const data::MicroBatches all = plan.micro_batches();
+  left_of_step_.assign(all.begin(), all.end());
+  return plan;
+}
+
+MicroBatch BatchSource::read_next() {
+  core::require(!left_of_step_.empty(), "a batch source was asked for more micro-batches than the step has");
   MicroBatch batch = pack_micro_batch(dataset_, left_of_step_.front());
   if (options_.pinned && batch.batch) batch.batch = batch.batch->pinned();
   left_of_step_.pop_front();
@@ -73,11 +60,13 @@ void BatchSource::read_all() {
   try {
     // A new thread is on GPU 0, where pinning would start a context of its own.
     const c10::OptionalDeviceGuard on_device(options_.pinned ? std::optional(options_.device) : std::nullopt);
-    while (auto batch = read_next()) {
-      if (!offer(std::move(*batch))) return;
+    while (next_step_ < options_.end_step) {
+      if (!offer(ready_plans_, plan_next_step())) return;
+      while (!left_of_step_.empty())
+        if (!offer(ready_batches_, read_next())) return;
     }
   } catch (...) {
-    failure = std::current_exception();  // next() throws it
+    failure = std::current_exception();  // take() throws it
   }
   const std::lock_guard lock(mutex_);
   failure_ = failure;
@@ -85,13 +74,29 @@ void BatchSource::read_all() {
   changed_.notify_all();
 }
 
-bool BatchSource::offer(MicroBatch batch) {
+template <class Part>
+bool BatchSource::offer(std::deque<Part>& ready, Part part) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return stopping_ || static_cast<std::int64_t>(ready_.size()) < options_.max_ready; });
+  changed_.wait(lock, [&] { return stopping_ || std::ssize(ready) < options_.max_ready; });
   if (stopping_) return false;
-  ready_.push_back(std::move(batch));
+  ready.push_back(std::move(part));
   changed_.notify_all();
   return true;
+}
+
+template <class Part>
+Part BatchSource::take(std::deque<Part>& ready) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !ready.empty() || finished_; });
+  if (ready.empty()) {
+    if (failure_) std::rethrow_exception(failure_);
+    core::fault("a batch source was asked for more than its steps have");
+  }
+  Part part = std::move(ready.front());
+  ready.pop_front();
+  lock.unlock();
+  changed_.notify_all();
+  return part;
 }
 
 }  // namespace allreco::train

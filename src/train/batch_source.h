@@ -1,5 +1,5 @@
-// BatchSource: the micro-batches of a run, in order; read and packed by a thread of its own while the caller computes,
-// or by the caller.
+// BatchSource: the steps of a run, in order: each one's plan, then its micro-batches; planned, read and packed by a
+// thread of its own while the caller computes, or by the caller.
 #pragma once
 #include <c10/core/Device.h>
 
@@ -13,9 +13,9 @@
 #include <thread>
 #include <vector>
 
-#include "data/batch_plan.h"
 #include "data/dataset.h"
 #include "model/packed_batch.h"
+#include "train/run_plan.h"
 
 namespace allreco::train {
 
@@ -29,39 +29,43 @@ MicroBatch pack_micro_batch(const data::Dataset& dataset, const std::vector<std:
 
 class BatchSource {
  public:
-  /// The micro-batches of a step, as samples. Called on the source's thread, for first_step, first_step + 1, ...
-  using StepSamples = std::function<data::MicroBatches(std::int64_t step)>;
+  /// The plan of a step. Called on the source's thread, once for each of first_step, first_step + 1, ...
+  using PlanStep = std::function<StepPlan(std::int64_t step)>;
 
   struct Options {
     std::int64_t first_step = 0;
     std::int64_t end_step = 0;     // one beyond the last
     std::int64_t num_workers = 0;  // 1: a thread reads ahead; 0: next() reads
-    std::int64_t max_ready = 2;    // micro-batches that wait at most, also of the next step; at least 1
+    std::int64_t max_ready = 2;    // micro-batches that wait at most, also of the next steps, and plans; at least 1
     c10::Device device{c10::DeviceType::CPU};
     bool pinned = false;  // with a GPU: see PackedBatch::pinned
   };
 
   /// Starts to read. `dataset` must outlive the source; it is read here and by others at the same time, which is fine:
   /// only opening a dataset calls HDF5.
-  BatchSource(const data::Dataset& dataset, StepSamples samples_of, const Options& options);
+  BatchSource(const data::Dataset& dataset, PlanStep plan_step, const Options& options);
   /// Stops the thread after the micro-batch that it is at.
   ~BatchSource();
   BatchSource(const BatchSource&) = delete;
   BatchSource& operator=(const BatchSource&) = delete;
 
-  /// The next micro-batch, in the order of the steps and of each step's list; waits for it. What went wrong while
-  /// reading it is thrown here, in its place, again at every further call. A Fault beyond the last one. One thread
-  /// calls.
+  /// The next step's plan; waits for it. Then as many calls of next() as that has micro-batches give these, in order.
+  /// What went wrong in planning or reading is thrown in its place, and again at every further call. A Fault beyond the
+  /// last step. One thread calls.
+  StepPlan next_step();
   MicroBatch next();
 
  private:
-  std::optional<MicroBatch> read_next();  // none: beyond the last step
+  StepPlan plan_next_step();
+  MicroBatch read_next();
   void read_all();
-  bool offer(MicroBatch batch);  // false: the source is being destroyed
-  MicroBatch take();
+  template <class Part>
+  bool offer(std::deque<Part>& ready, Part part);  // false: the source is being destroyed
+  template <class Part>
+  Part take(std::deque<Part>& ready);
 
   const data::Dataset& dataset_;
-  const StepSamples samples_of_;
+  const PlanStep plan_step_;
   const Options options_;
   // of whoever reads
   std::int64_t next_step_;
@@ -69,7 +73,8 @@ class BatchSource {
   // between the two threads
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<MicroBatch> ready_;
+  std::deque<StepPlan> ready_plans_;
+  std::deque<MicroBatch> ready_batches_;
   std::exception_ptr failure_;
   bool finished_ = false, stopping_ = false;
   std::thread thread_;  // last: it uses all of the above

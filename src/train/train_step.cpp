@@ -52,7 +52,8 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   const Stopwatch watch;
   StepReport report;
   // 1. Who computes what: every rank knows, from the offsets alone.
-  const StepPlan plan = parts_.planner.plan(step);
+  const StepPlan plan = parts_.batches.next_step();
+  report.times.data_wait_ms = watch.elapsed_ms();
   report.tokens = plan.tokens;
   report.supervised_tokens = plan.supervised_tokens;
   report.learning_rate = schedule_.at(step);

@@ -23,7 +23,7 @@ struct StepTimes {
   double step_ms = 0;
   double compute_ms = 0;                // forward and backward; communication that these hide is inside
   double communication_exposed_ms = 0;  // waiting for gradients after backward
-  double data_wait_ms = 0;              // waiting for examples to be read and packed
+  double data_wait_ms = 0;              // waiting for the plan, and for examples to be read and packed
 };
 
 struct StepReport {
@@ -42,8 +42,7 @@ struct StepReport {
 struct StepParts {
   dist::Session& session;
   dist::Communicator& communicator;  // of the gradients' device
-  const StepPlanner& planner;
-  BatchSource& batches;  // at the first step that is run
+  BatchSource& batches;              // at the first step that is run
   model::LoraStore& store;
   model::Decoder& decoder;
   AdamW& optimizer;
@@ -54,8 +53,8 @@ class TrainStep {
  public:
   TrainStep(const StepParts& parts, const TrainConfig& config, const Sharding& sharding, const Schedule& schedule);
 
-  /// Collective. Computes step `step` (0-based): the one after the last, since its micro-batches come from
-  /// `batches`. An error on one rank is thrown on all.
+  /// Collective. Computes step `step` (0-based): the one after the last, since its plan and micro-batches come
+  /// from `batches`. An error on one rank is thrown on all.
   StepReport run(std::int64_t step, bool stop_requested);
 
  private:

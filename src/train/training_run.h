@@ -65,7 +65,6 @@ class TrainingRun {
   core::Json identity_;
   TrainerState state_;
   model::Decoder decoder_;
-  StepPlanner planner_;
   BatchSource batches_;
   TrainStep train_step_;
   RunLog log_;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <vector>
 
 #include "core/check.h"
 #include "train/scratch.h"
@@ -11,8 +12,6 @@
 
 namespace allreco::train {
 namespace {
-
-using Samples = std::vector<std::vector<std::int64_t>>;
 
 /// The parameter: num_workers.
 class BatchSourceTest : public ::testing::TestWithParam<std::int64_t> {
@@ -22,14 +21,27 @@ class BatchSourceTest : public ::testing::TestWithParam<std::int64_t> {
 };
 INSTANTIATE_TEST_SUITE_P(NumWorkers, BatchSourceTest, ::testing::Values(0, 1));
 
-/// Step s: samples s and s + 1, then s + 2 alone.
-Samples samples_of(std::int64_t step) { return {{step, step + 1}, {step + 2}}; }
+/// Step s: samples s and s + 1 in one shard, s + 2 in the next; but step 4 is one of more ranks than samples.
+StepPlan plan_of(std::int64_t step) {
+  StepPlan plan{.tokens = 100 + step, .supervised_tokens = 10 + step, .shards = {{}, {}}};
+  if (step != 4) plan.shards = {{{step, step + 1}}, {{step + 2}}};
+  return plan;
+}
 
-TEST_P(BatchSourceTest, GivesTheBatchesOfEachStepInOrder) {
+TEST_P(BatchSourceTest, GivesThePlanAndTheBatchesOfEachStepInOrder) {
   const data::Dataset dataset(scratch_.path() / "data", "train");
-  BatchSource source(dataset, samples_of, {.first_step = 2, .end_step = 8, .num_workers = GetParam(), .max_ready = 3});
+  std::vector<std::int64_t> planned;
+  const auto recording = [&](std::int64_t step) {
+    planned.push_back(step);
+    return plan_of(step);
+  };
+  BatchSource source(dataset, recording, {.first_step = 2, .end_step = 8, .num_workers = GetParam(), .max_ready = 3});
   for (std::int64_t step = 2; step < 8; ++step) {
-    for (const auto& samples : samples_of(step)) {
+    const StepPlan plan = source.next_step();
+    EXPECT_EQ(plan.tokens, 100 + step);
+    EXPECT_EQ(plan.supervised_tokens, 10 + step);
+    EXPECT_EQ(plan.shards, plan_of(step).shards);
+    for (const auto& samples : plan_of(step).micro_batches()) {
       const MicroBatch found = source.next(), wanted = pack_micro_batch(dataset, samples);
       ASSERT_EQ(found.batch.has_value(), wanted.batch.has_value());
       if (!wanted.batch) continue;
@@ -39,19 +51,34 @@ TEST_P(BatchSourceTest, GivesTheBatchesOfEachStepInOrder) {
     }
   }
   EXPECT_THROW(source.next(), core::Fault);
+  EXPECT_THROW(source.next_step(), core::Fault);
+  EXPECT_EQ(planned, (std::vector<std::int64_t>{2, 3, 4, 5, 6, 7})) << "once each";
 }
 
 TEST_P(BatchSourceTest, AnErrorComesInItsPlaceAndStays) {
   const data::Dataset dataset(scratch_.path() / "data", "train");
   const auto failing = [](std::int64_t step) {
     if (step == 1) core::user_error("step 1 cannot be read");
-    return samples_of(step);
+    return plan_of(step);
   };
   BatchSource source(dataset, failing, {.end_step = 5, .num_workers = GetParam()});
+  EXPECT_NO_THROW(source.next_step());
   EXPECT_NO_THROW(source.next());
   EXPECT_NO_THROW(source.next());
-  EXPECT_THROW(source.next(), core::UserError);
-  EXPECT_THROW(source.next(), core::UserError);
+  EXPECT_THROW(source.next_step(), core::UserError);
+  EXPECT_THROW(source.next_step(), core::UserError);
+}
+
+TEST_P(BatchSourceTest, ASampleThatCannotBeReadFailsInItsPlaceAndStays) {
+  const data::Dataset dataset(scratch_.path() / "data", "train");
+  const auto beyond = [&](std::int64_t step) {
+    return StepPlan{.shards = {{{step}, {dataset.size() + step}, {step}}}};
+  };
+  BatchSource source(dataset, beyond, {.end_step = 2, .num_workers = GetParam(), .max_ready = 4});
+  EXPECT_NO_THROW(source.next_step());
+  EXPECT_NO_THROW(source.next());
+  EXPECT_THROW(source.next(), core::Fault);
+  EXPECT_THROW(source.next(), core::Fault);
 }
 
 TEST_P(BatchSourceTest, ReadsNoFurtherThanItsQueueAndEndsAtAnyTime) {
@@ -59,10 +86,11 @@ TEST_P(BatchSourceTest, ReadsNoFurtherThanItsQueueAndEndsAtAnyTime) {
   std::atomic<std::int64_t> steps_read = 0;
   const auto counting = [&](std::int64_t step) {
     ++steps_read;
-    return samples_of(step % 8);
+    return plan_of(step % 3);
   };
   {
     BatchSource source(dataset, counting, {.end_step = 1000000, .num_workers = GetParam(), .max_ready = 2});
+    source.next_step();
     source.next();
   }  // one taken, two ready, one in hand: with two a step that is the third step at most
   EXPECT_GE(steps_read, 1);
