@@ -27,12 +27,14 @@ struct Group {
   std::int64_t limit = 0, used = 0;
 };
 
+/// With the groups below, as what is used. Version 1 says that further down, after the group's own.
 std::int64_t inactive_file_bytes(const fs::path& stat) {
   std::ifstream in(stat);
   std::string key;
+  std::int64_t bytes = 0;
   for (std::int64_t value = 0; in >> key >> value;)
-    if (key == "inactive_file" || key == "total_inactive_file") return value;
-  return 0;
+    if (key == "inactive_file" || key == "total_inactive_file") bytes = value;
+  return bytes;
 }
 
 Group read_group(const fs::path& group, bool second) {
@@ -42,12 +44,12 @@ Group read_group(const fs::path& group, bool second) {
 }
 
 /// This process's control group (version 2 or 1) and its parents.
-void for_each_group(const std::function<void(const Group&)>& visit) {
-  std::ifstream groups("/proc/self/cgroup");
+void for_each_group(const fs::path& root, const std::function<void(const Group&)>& visit) {
+  std::ifstream groups(root / "proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     const bool second = line.starts_with("0::");
     if (!second && line.find(":memory:") == std::string::npos) continue;
-    fs::path group = second ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    fs::path group = root / (second ? "sys/fs/cgroup" : "sys/fs/cgroup/memory");
     visit(read_group(group, second));
     for (const fs::path& part : fs::path(line.substr(line.rfind(':') + 1)).relative_path()) {
       group /= part;
@@ -58,21 +60,21 @@ void for_each_group(const std::function<void(const Group&)>& visit) {
 
 }  // namespace
 
-std::int64_t memory_limit_bytes() {
+std::int64_t memory_limit_bytes(const fs::path& root) {
   std::int64_t smallest = 0;
-  for_each_group([&](const Group& group) {
+  for_each_group(root, [&](const Group& group) {
     if (group.limit > 0 && (smallest == 0 || group.limit < smallest)) smallest = group.limit;
   });
   return smallest;
 }
 
-std::int64_t available_memory_bytes() {
-  std::ifstream in("/proc/meminfo");
+std::int64_t available_memory_bytes(const fs::path& root) {
+  std::ifstream in(root / "proc/meminfo");
   std::int64_t available = std::numeric_limits<std::int64_t>::max();  // a system that does not say
   std::string key, unit;
   for (std::int64_t kib = 0; in >> key >> kib; std::getline(in, unit))
     if (key == "MemAvailable:") available = kib * 1024;
-  for_each_group([&](const Group& group) {
+  for_each_group(root, [&](const Group& group) {
     if (group.limit > 0) available = std::min(available, std::max<std::int64_t>(0, group.limit - group.used));
   });
   return available;

@@ -1,0 +1,109 @@
+// The memory that is left, in trees of files as the kernel lays them out (admin-guide/cgroup-v2.rst,
+// cgroup-v1/memory.rst).
+#include "core/memory.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+#include <string>
+
+namespace allreco::core {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+
+/// A machine with 1000 MiB available.
+class Memory : public ::testing::Test {
+ protected:
+  Memory() {
+    std::string pattern = (fs::temp_directory_path() / "allreco-memory-XXXXXX").string();
+    root_ = ::mkdtemp(pattern.data());
+    write("proc/meminfo", "MemTotal:        4096000 kB\nMemFree:          100000 kB\nMemAvailable:    1024000 kB\n");
+  }
+  ~Memory() override { fs::remove_all(root_); }
+
+  void write(const fs::path& path, const std::string& text) {
+    fs::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text;
+  }
+  /// Version 2. `limit`: in MiB, or max.
+  void group(const fs::path& path, const std::string& limit, std::int64_t used_mib, std::int64_t cache_mib) {
+    const fs::path folder = fs::path("sys/fs/cgroup") / path;
+    write(folder / "memory.max", limit == "max" ? limit : std::to_string(std::stoll(limit) * kMiB));
+    write(folder / "memory.current", std::to_string(used_mib * kMiB));
+    write(folder / "memory.stat", "anon 4096\nfile 8192\ninactive_anon 1\nactive_anon 2\ninactive_file " +
+                                      std::to_string(cache_mib * kMiB) + "\nactive_file 3\n");
+  }
+  void group_of_version_1(const fs::path& path, std::int64_t limit_bytes, std::int64_t used_mib,
+                          std::int64_t cache_mib) {
+    const fs::path folder = fs::path("sys/fs/cgroup/memory") / path;
+    write(folder / "memory.limit_in_bytes", std::to_string(limit_bytes));
+    write(folder / "memory.usage_in_bytes", std::to_string(used_mib * kMiB));
+    write(folder / "memory.stat",
+          "cache 5\ninactive_file 1\ntotal_cache 6\ntotal_inactive_file " + std::to_string(cache_mib * kMiB) + "\n");
+  }
+
+  std::int64_t available_mib() const { return available_memory_bytes(root_) / kMiB; }
+  std::int64_t limit_mib() const { return memory_limit_bytes(root_) / kMiB; }
+
+  fs::path root_;
+};
+
+}  // namespace
+
+TEST_F(Memory, WithoutGroupsItIsTheMachines) {
+  EXPECT_EQ(available_mib(), 1000);
+  EXPECT_EQ(limit_mib(), 0);
+  write("proc/self/cgroup", "0::/\n");
+  group("", "max", 700, 0);
+  EXPECT_EQ(available_mib(), 1000);
+  EXPECT_EQ(limit_mib(), 0);
+}
+
+TEST_F(Memory, AGroupHasWhatItsLimitLeaves) {
+  write("proc/self/cgroup", "0::/job\n");
+  group("job", "600", 450, 0);
+  EXPECT_EQ(available_mib(), 150);
+  EXPECT_EQ(limit_mib(), 600);
+}
+
+TEST_F(Memory, ThePageCacheOfAGroupIsLeft) {
+  write("proc/self/cgroup", "0::/job\n");
+  group("job", "600", 450, 400);
+  EXPECT_EQ(available_mib(), 550);
+}
+
+TEST_F(Memory, ALimitAboveTheMachinesIsNoMemory) {
+  write("proc/self/cgroup", "0::/job\n");
+  group("job", "9000", 450, 0);
+  EXPECT_EQ(available_mib(), 1000);
+  EXPECT_EQ(limit_mib(), 9000);
+}
+
+TEST_F(Memory, AParentsLimitCounts) {
+  write("proc/self/cgroup", "0::/slurm/job_7/step_0\n");
+  group("slurm", "max", 900, 0);
+  group("slurm/job_7", "500", 480, 0);
+  group("slurm/job_7/step_0", "400", 100, 0);
+  EXPECT_EQ(available_mib(), 20);
+  EXPECT_EQ(limit_mib(), 400);
+}
+
+TEST_F(Memory, AGroupOverItsLimitHasNone) {
+  write("proc/self/cgroup", "0::/job\n");
+  group("job", "600", 610, 0);
+  EXPECT_EQ(available_mib(), 0);
+}
+
+// Its number for no limit is the largest multiple of a page; inactive_file leaves out the groups below, usage does not.
+TEST_F(Memory, VersionOneToo) {
+  write("proc/self/cgroup", "12:cpu,cpuacct:/job\n5:memory:/job/task\n1:name=systemd:/other\n");
+  group_of_version_1("", 0x7FFFFFFFFFFFF000, 900, 0);
+  group_of_version_1("job", 300 * kMiB, 290, 40);
+  EXPECT_EQ(limit_mib(), 300);
+  EXPECT_EQ(available_mib(), 50);
+}
+
+}  // namespace allreco::core
