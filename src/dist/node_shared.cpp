@@ -1,21 +1,14 @@
 #include "dist/node_shared.h"
 
 #include <ATen/ops/from_blob.h>
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <mpi.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <vector>
 
 #include "core/check.h"
-#include "core/memory.h"
 #include "dist/mpi_check.h"
+#include "dist/node_memory.h"
 #include "dist/watchdog.h"
 
 namespace allreco::dist {
@@ -110,93 +103,8 @@ void NodeGroups::broadcast_to_leaders(const at::Tensor& tensor) const {
 
 // ---- NodeShared ----
 
-/// Anonymous memory (memfd), which goes away with the last process that maps it, whatever ends them, and which no size
-/// of /dev/shm limits. The leader makes it; the others open it through the leader's /proc entry.
-class NodeShared::Memory {
- public:
-  explicit Memory(std::int64_t num_bytes) : num_bytes_(static_cast<size_t>(num_bytes)) {}
-  ~Memory() {
-    if (address_ != nullptr) ::munmap(address_, num_bytes_);
-    close();
-  }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
-
-  /// Takes all pages now. No size limits a memfd: asking for more than there is would not fail, the kernel would kill
-  /// this process or others. So it is asked first.
-  void create() {
-    if (const std::int64_t available = core::available_memory_bytes(); num_bytes() > available) no_memory(available);
-    fd_ = ::memfd_create("allreco", MFD_CLOEXEC);
-    if (fd_ < 0) core::fault("memfd_create failed: {}", std::strerror(errno));
-    int error = EINTR;  // a stop signal ends it early
-    while (error == EINTR) error = ::posix_fallocate(fd_, 0, static_cast<off_t>(num_bytes_));
-    if (error == ENOSPC || error == ENOMEM) no_memory(core::available_memory_bytes());
-    if (error != 0) core::fault("cannot take {} bytes of shared memory: {}", num_bytes_, std::strerror(error));
-    map(PROT_READ | PROT_WRITE);
-  }
-
-  /// `place`: what the leader's place() says.
-  void open(const std::string& place) {
-    const size_t end = place.find(' ');
-    const std::string path = place.substr(0, end);
-    fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) not_shared(path, std::strerror(errno));
-    // Where ranks see processes of their own only, the leader's number may be another one's.
-    if (identity() != place.substr(end + 1)) not_shared(path, "it is another process's");
-    map(PROT_READ);
-  }
-
-  /// Where the others find it, and how they know it.
-  std::string place() const { return fmt::format("/proc/{}/fd/{} {}", ::getpid(), fd_, identity()); }
-
-  void close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
-  void protect() {
-    if (::mprotect(address_, num_bytes_, PROT_READ) != 0) core::fault("mprotect failed: {}", std::strerror(errno));
-  }
-
-  char* at(std::int64_t first_byte) const { return static_cast<char*>(address_) + first_byte; }
-  std::int64_t num_bytes() const { return static_cast<std::int64_t>(num_bytes_); }
-
- private:
-  std::string identity() const {
-    struct stat status {};
-    if (fd_ < 0) return "none";
-    if (::fstat(fd_, &status) != 0) core::fault("fstat failed: {}", std::strerror(errno));
-    return fmt::format("{}:{}:{}", status.st_dev, status.st_ino, status.st_size);
-  }
-
-  [[noreturn]] static void not_shared(const std::string& path, const std::string& why) {
-    core::user_error(
-        "cannot open the memory that the ranks of this node share ({}): {}. They must run as one user and see one "
-        "another's processes; else use model_loading = mmap",
-        path, why);
-  }
-
-  [[noreturn]] void no_memory(std::int64_t available) const {
-    core::user_error(
-        "the model that the ranks of a node share (model_loading = broadcast) takes {} bytes of memory, but this node "
-        "has {} to give: use model_loading = mmap, or a node (or a job) with more memory",
-        num_bytes_, available);
-  }
-
-  void map(int protection) {
-    void* const address = ::mmap(nullptr, num_bytes_, protection, MAP_SHARED, fd_, 0);
-    if (address == MAP_FAILED)
-      core::fault("cannot map {} bytes of shared memory: {}", num_bytes_, std::strerror(errno));
-    address_ = address;
-  }
-
-  size_t num_bytes_;
-  int fd_ = -1;
-  void* address_ = nullptr;
-};
-
 NodeShared::NodeShared(Session& session, const NodeGroups& nodes, std::int64_t num_bytes)
-    : session_(session), memory_(std::make_shared<Memory>(num_bytes)) {
+    : session_(session), memory_(std::make_shared<NodeMemory>(num_bytes)) {
   core::require(num_bytes > 0, "a shared buffer holds something");
   session.together("making memory that a node's ranks share", [&] {
     if (nodes.is_leader()) memory_->create();

@@ -13,6 +13,8 @@
 
 namespace allreco::dist {
 
+class NodeMemory;
+
 class NodeGroups {
  public:
   /// The nodes as MPI sees them (ranks that can share memory). No name or boot id says that: containers of one machine
@@ -54,9 +56,8 @@ class NodeShared {
   void publish();
 
  private:
-  class Memory;
   Session& session_;
-  std::shared_ptr<Memory> memory_;
+  std::shared_ptr<NodeMemory> memory_;
 };
 
 }  // namespace allreco::dist
