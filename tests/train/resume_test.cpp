@@ -77,6 +77,31 @@ TEST(Resume, AnotherDirectoryGoesOnFromAnExplicitCheckpoint) {
   EXPECT_EQ(lines_with(scratch / "C", "loss").size(), 1u);
 }
 
+// run.sh and slurm.sbatch start such a run again with the same options, wherever it ended.
+TEST(Resume, AnAttemptThatEndedBeforeItsFirstCheckpointIsNoOtherRun) {
+  const Scratch scratch;
+  write_random_dataset(scratch / "DS", 22);
+  run(resumable_job(scratch, "A"));
+  fs::create_directory(scratch / "C");
+  for (const char* name : {"config.cfg", "metrics.jsonl", "events.out.tfevents.1.host.2"})
+    write_text(scratch / "C" / name, "");
+  TrainJob again = resumable_job(scratch, "C");
+  again.config.resume_from_checkpoint = (scratch / "A/checkpoint-10").string();
+  run(again);
+  expect_same_bytes(scratch / "A/adapter_model.safetensors", scratch / "C/adapter_model.safetensors");
+
+  for (const char* name : {"adapter_model.safetensors", "checkpoint-3"}) {
+    const fs::path other = scratch / (std::string("with-") + name);
+    fs::create_directory(other);
+    write_text(other / "config.cfg", "");
+    write_text(other / name, "trained weights");
+    again.config.output_dir = other.string();
+    const std::string message = message_of<core::UserError>([&] { run(again); });
+    EXPECT_NE(message.find("already holds a run"), std::string::npos) << name << ": " << message;
+    EXPECT_EQ(core::read_file(other / name), "trained weights");
+  }
+}
+
 TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
   const Scratch scratch;
   write_random_dataset(scratch / "DS", 22);
