@@ -88,7 +88,11 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
 
 }  // namespace
 
-TrainResult run_training(dist::Session& session, const TrainJob& job) {
+std::unique_ptr<dist::Communicator> make_plane_of_device(dist::Session& session, c10::Device device) {
+  return device.is_cuda() ? dist::make_nccl_communicator(session, device.index()) : nullptr;
+}
+
+TrainResult run_training(dist::Session& session, const TrainJob& job, const MakePlane& make_plane) {
   const at::NoGradGuard no_grad;
   const StopSignals
       signals;  // from now on: one that comes while the model is loaded stops the run after its first step
@@ -113,11 +117,10 @@ TrainResult run_training(dist::Session& session, const TrainJob& job) {
     }
   }
   const at::Device device = inputs.base.weights.device();
-  std::unique_ptr<dist::Communicator> gpu_plane;
-  if (device.is_cuda() && session.world_size() > 1) gpu_plane = dist::make_nccl_communicator(session, device.index());
-  dist::Communicator& communicator = gpu_plane ? *gpu_plane : session.communicator();
-  model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed,
-                         inputs.base.weights.device());
+  const std::unique_ptr<dist::Communicator> own_plane =
+      session.world_size() > 1 ? make_plane(session, device) : nullptr;
+  dist::Communicator& communicator = own_plane ? *own_plane : session.communicator();
+  model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed, device);
   AdamW optimizer(store.parameters(), config.adamw());
   TrainerState state = load_start(session, communicator, job, start, store, optimizer);
   session.together("opening output_dir", [&] {

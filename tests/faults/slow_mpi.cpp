@@ -8,6 +8,7 @@
 //   SLOW_MPI_FAULT        RANK:PLACE:NUMBER:ACTION. On that rank, at the NUMBER-th (from 1) of PLACE, ACTION is kill
 //                         (SIGKILL) or stop (SIGSTOP). PLACE: all_reduce (just after a sum of that size was
 //                         started) or the name of a phase (just after the rank told others that it enters it)
+//   SLOW_MPI_THREADS      none: MPI_Init_thread says that this MPI is not for programs with threads
 //   SLOW_MPI_MARK         a file that is made just before ACTION
 #include <fcntl.h>
 #include <mpi.h>
@@ -98,6 +99,12 @@ bool is_slowed(int count, MPI_Datatype type) {
 }  // namespace
 
 extern "C" {
+
+int MPI_Init_thread(int* argc, char*** argv, int required, int* provided) {
+  const int error = PMPI_Init_thread(argc, argv, required, provided);
+  if (environment("SLOW_MPI_THREADS") == "none") *provided = MPI_THREAD_SINGLE;
+  return error;
+}
 
 int MPI_Iallreduce(const void* send, void* receive, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
                    MPI_Request* request) {
