@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "dist/hang_report.h"
+
 namespace allreco::dist {
 namespace {
 
@@ -25,7 +27,6 @@ constexpr auto kSleepInLongWait = 5ms;
 // and so were the others.
 constexpr auto kSuspended = 5s;
 constexpr std::int64_t kMaxUnsent = 8;  // heartbeats; beyond, the watcher is stuck itself and only the newest is kept
-constexpr int kMaxNamed = 8;            // ranks named in one message
 
 double seconds_since_1970() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -209,79 +210,21 @@ void Watchdog::check_deadline(Wait& wait) {
     wait.answers_due = now + grace;
     ask_all();
   } else if (now >= *wait.answers_due || std::ssize(answers_) == world_size_ - 1) {
-    throw WaitTimeout(describe(wait));
+    throw WaitTimeout(describe_hang(wait));
   }
 }
 
-std::string Watchdog::describe(const Wait& wait) const {
-  std::vector<int> missing;
-  for (int rank = 0; rank < world_size_; ++rank) {
-    const auto found = answers_.find(rank);
-    const bool answers = rank == here_.rank || found != answers_.end();
-    if (!answers || (rank == here_.rank ? here_ : found->second).waits_for != WaitsFor::ranks) missing.push_back(rank);
-  }
-  std::string text = fmt::format("{} (step {}, phase {}) waited longer than {:g} s: ", wait.operation, here_.step,
-                                 here_.phase, timeout_.count());
-  if (missing.empty()) return text + describe_stuck(wait);
-  text += fmt::format("{} of {} ranks missing", missing.size(), world_size_);
-  for (size_t i = 0; i < std::min<size_t>(missing.size(), kMaxNamed); ++i) text += "; " + describe_missing(missing[i]);
-  if (missing.size() > kMaxNamed) text += fmt::format("; and {} more", missing.size() - kMaxNamed);
-  return text + ". If this only needed longer, raise ddp_timeout; otherwise see docs/distributed.md, \"A hang\"";
-}
-
-std::string Watchdog::describe_missing(int rank) const {
-  const double now = seconds_since_1970();
-  const auto answered = answers_.find(rank);
-  if (rank == here_.rank || answered != answers_.end()) {
-    const ControlMessage& at = rank == here_.rank ? here_ : answered->second;
-    const double seconds = now - at.phase_since;
-    if (at.waits_for != WaitsFor::own_gpu)
-      return fmt::format("{} is alive but busy for {:.1f} s in step {}, phase {}", name_of(rank), seconds, at.step,
-                         at.phase);
-    return fmt::format("{} waits for its own GPU, which has not come to {}, for {:.1f} s in step {}, phase {}",
-                       name_of(rank), at.operation, seconds, at.step, at.phase);
-  }
-  const auto seen = last_seen_.find(rank);
-  if (seen == last_seen_.end()) return fmt::format("{} does not answer and was never heard of", name_of(rank));
-  return fmt::format("{} does not answer, last heard of {:.1f} s ago entering step {}, phase {}", name_of(rank),
-                     now - seen->second.phase_since, seen->second.step, seen->second.phase);
-}
-
-// Everyone waits: in one collective, then what carries it hangs; else the order of collectives differs between ranks,
-// or what carries them has let go only some.
-std::string Watchdog::describe_stuck(const Wait& wait) const {
-  const bool same = std::all_of(answers_.begin(), answers_.end(), [&](const auto& answer) {
-    return std::string_view(answer.second.operation) == here_.operation && answer.second.num_calls == here_.num_calls;
-  });
-  if (!same) return describe_mismatch();
-  return fmt::format(
-      "no rank is missing: all {} ranks wait in the same collective (number {}), so {}. See docs/distributed.md, \"A "
-      "hang\"",
-      world_size_, here_.num_calls, wait.if_all_wait);
-}
-
-std::string Watchdog::describe_mismatch() const {
-  std::map<std::string, std::vector<int>> ranks_in;
-  const auto add = [&](int rank, const ControlMessage& at) {
-    ranks_in[fmt::format("{} (collective {}, step {}, phase {})", at.operation, at.num_calls, at.step, at.phase)]
-        .push_back(rank);
-  };
-  add(here_.rank, here_);
-  for (const auto& [rank, at] : answers_) add(rank, at);
-  const bool same_number = std::all_of(answers_.begin(), answers_.end(),
-                                       [&](const auto& answer) { return answer.second.num_calls == here_.num_calls; });
-  std::string text =
-      fmt::format("no rank is missing, but they wait in different collectives ({}): ",
-                  same_number ? "a defect in the program"
-                              : "those behind are stuck in MPI, NCCL or the network, or it is a defect in the program");
-  for (const auto& [place, ranks] : ranks_in)
-    text += fmt::format("{} of {} ranks in {}, the first being {}; ", ranks.size(), world_size_, place,
-                        name_of(*std::min_element(ranks.begin(), ranks.end())));
-  return text.substr(0, text.size() - 2);
-}
-
-std::string Watchdog::name_of(int rank) const {
-  return fmt::format("rank {} on {}", rank, hosts_[static_cast<size_t>(rank)]);
+std::string Watchdog::describe_hang(const Wait& wait) const {
+  std::map<int, ControlMessage> answers = answers_;
+  answers[here_.rank] = here_;
+  return describe({.operation = wait.operation,
+                   .if_all_wait = wait.if_all_wait,
+                   .timeout_seconds = timeout_.count(),
+                   .now = seconds_since_1970(),
+                   .rank = here_.rank,
+                   .answers = std::move(answers),
+                   .last_seen = last_seen_,
+                   .hosts = hosts_});
 }
 
 void Watchdog::close() {

@@ -92,11 +92,7 @@ class Watchdog {
   void wait(Wait wait, WaitsFor what, const std::function<bool()>& done);
   void check_deadline(Wait& wait);
   void ask_all();
-  std::string describe(const Wait& wait) const;
-  std::string describe_stuck(const Wait& wait) const;
-  std::string describe_mismatch() const;
-  std::string describe_missing(int rank) const;
-  std::string name_of(int rank) const;
+  std::string describe_hang(const Wait& wait) const;
 
   std::unique_ptr<ControlChannel> channel_;
   int world_size_ = 1;
