@@ -31,16 +31,15 @@ bool is_mount_point(const fs::path& directory) {
 void check_target(const fs::path& target) {
   std::error_code error;
   if (!fs::exists(target, error)) return;
-  if (!fs::is_directory(target, error))
-    user_error("output directory {} is a file; give another name", target.string());
+  if (!fs::is_directory(target, error)) user_error("output directory {} is a file; give another name", target.string());
   const bool empty = fs::is_empty(target, error);
   if (error) user_error("cannot look into output directory {}: {}", target.string(), error.message());
   if (!empty)
     user_error("output directory {} is not empty; nothing is overwritten: remove it or give another name",
-                     target.string());
+               target.string());
   if (is_mount_point(target))
     user_error("output directory {} is a mount point; give a directory inside it, such as {}", target.string(),
-                     (target / "output").string());
+               (target / "output").string());
 }
 
 }  // namespace
@@ -53,7 +52,7 @@ StagingDirectory::StagingDirectory(const fs::path& target) : target_(resolved(ta
     std::error_code error;
     if (!fs::create_directory(staging_, error))
       user_error("cannot create {}: {}. Give a directory that can be written", staging_.string(),
-                       error ? error.message() : "it exists already; remove it");
+                 error ? error.message() : "it exists already; remove it");
   } catch (...) {
     staging_.clear();  // not ours
     remove_what_was_made();
@@ -89,7 +88,7 @@ void StagingDirectory::publish() {
   fs::rename(staging_, target_, error);  // replaces an empty directory
   if (error)
     user_error("cannot rename {} to {}: {}. Give another output directory", staging_.string(), target_.string(),
-                     error.message());
+               error.message());
   published_ = true;
   sync_path(target_.parent_path());
 }

@@ -17,8 +17,8 @@ std::int64_t parse_shard_size(const std::string& key, const std::string& text);
 
 class CheckpointWriter {
  public:
-  /// Cuts the tensors, in the given order, as huggingface_hub does: a shard is closed where the next tensor would make it
-  /// larger than `max_shard_size` bytes. Files are made in `directory`, which should appear whole later (see
+  /// Cuts the tensors, in the given order, as huggingface_hub does: a shard is closed where the next tensor would make
+  /// it larger than `max_shard_size` bytes. Files are made in `directory`, which should appear whole later (see
   /// core/staging_directory.h); messages name `shown` instead.
   CheckpointWriter(const std::filesystem::path& directory, const std::string& shown,
                    const std::vector<TensorHead>& tensors, std::int64_t max_shard_size);

@@ -112,7 +112,7 @@ class SafetensorsWriter {
   std::ofstream stream_;
   std::uint64_t position_ = 0;
   std::map<std::string, std::string> metadata_;
-  std::vector<TensorHead> tensors_;     // in the order of the file
+  std::vector<TensorHead> tensors_;      // in the order of the file
   std::map<std::string, size_t> index_;  // by name, into tensors_
   std::vector<bool> written_;
   std::vector<std::uint64_t> begins_;  // behind the header

@@ -59,7 +59,8 @@ INSTANTIATE_TEST_SUITE_P(
     Peers, GoldenModelTest,
     ::testing::Values(ModelCase{"llama-tiny", "config.json"}, ModelCase{"llama-tiny", "config.v4.json"},
                       ModelCase{"mistral-tiny", "config.json"}, ModelCase{"mistral-tiny", "config.v4.json"},
-                      ModelCase{"llama3rope-tiny", "config.json"}, ModelCase{"llama3rope-tiny", "config.v4.json"}),
+                      ModelCase{"llama3rope-tiny", "config.json"}, ModelCase{"llama3rope-tiny", "config.v4.json"},
+                      ModelCase{"llama-tiny-nf4", "config.json"}),
     [](const auto& tested) {
       std::string name = tested.param.model + (tested.param.config_file == "config.json" ? "_v5" : "_v4");
       std::replace(name.begin(), name.end(), '-', '_');
@@ -91,22 +92,50 @@ TEST_P(GoldenModelTest, LogitsAndLossesEqualTransformers) {
   const at::Tensor log_p = decoder.log_probabilities(packed.build());
   ASSERT_EQ(log_p.numel(), supervised);
   EXPECT_NEAR(-log_p.sum().item<double>(), nll_sum, 1e-3);
+  if (!io.contains("batch.loss")) return;
   EXPECT_NEAR(-log_p.sum().item<double>() / static_cast<double>(supervised), io.tensor("batch.loss").item<double>(),
               1e-5);
 }
 
-class GoldenGradientTest : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Peers, GoldenGradientTest, ::testing::Values("all7", "rslora", "qv"),
-                         [](const auto& tested) { return tested.param; });
+// bitsandbytes' Linear4bit casts its input to bfloat16, multiplies with bfloat16 weights and casts back. The generator
+// saw a largest difference of 0.08 (rms 0.015) between two ways of multiplying in bfloat16; quantising alone moves
+// logits by up to 2.1.
+TEST(GoldenNf4, LogitsWithBfloat16ComputeEqualTransformers) {
+  Quantization quantization;
+  quantization.bnb_4bit_compute_dtype = "bfloat16";
+  const BaseModel base =
+      load_base_model(golden("llama-tiny-nf4").string(), "float32", testing::test_device(), quantization);
+  Decoder decoder(base.config, base.weights, nullptr);
+  const auto io = golden_tensors("llama-tiny-nf4/io.safetensors");
+  for (int i = 0; i < 3; ++i) {
+    const std::string seq = "seq" + std::to_string(i) + ".";
+    const at::Tensor logits = all_logits(decoder, tokens_of(io.tensor(seq + "input_ids"))).cpu();
+    const at::Tensor expected = io.tensor(seq + "logits_bf16_compute");
+    EXPECT_TRUE(near(logits, expected, 0.25)) << seq;
+    EXPECT_LT((logits - expected).square().mean().sqrt().item<double>(), 0.03) << seq;
+    EXPECT_GT((logits - io.tensor(seq + "logits")).abs().max().item<double>(), 1e-3) << "not in bfloat16";
+  }
+}
+
+struct GradientCase {
+  std::string name, model, adapter, gradients;
+};
+class GoldenGradientTest : public ::testing::TestWithParam<GradientCase> {};
+INSTANTIATE_TEST_SUITE_P(Peers, GoldenGradientTest,
+                         ::testing::Values(GradientCase{"all7", "llama-tiny", "lora-grad/all7", "lora-grad/all7"},
+                                           GradientCase{"rslora", "llama-tiny", "lora-grad/rslora", "lora-grad/rslora"},
+                                           GradientCase{"qv", "llama-tiny", "lora-grad/qv", "lora-grad/qv"},
+                                           GradientCase{"nf4", "llama-tiny-nf4", "lora-grad/all7", "qlora-grad"}),
+                         [](const auto& tested) { return tested.param.name; });
 
 TEST_P(GoldenGradientTest, EveryLoraGradientEqualsPeft) {
-  const Loaded m("llama-tiny", "config.json");
-  const auto directory = golden("lora-grad/" + GetParam() + "/adapter");
+  const Loaded m(GetParam().model, "config.json");
+  const auto directory = golden(GetParam().adapter + "/adapter");
   LoraStore store(m.config, read_adapter_config(directory).lora, at::kFloat, 0, testing::test_device());
   load_adapter(directory, store);
   Decoder decoder(m.config, m.weights, &store);
 
-  const auto file = golden_tensors("lora-grad/" + GetParam() + "/grads.safetensors");
+  const auto file = golden_tensors(GetParam().gradients + "/grads.safetensors");
   PackedBatchBuilder builder;
   for (std::int64_t row = 0; row < 2; ++row) {
     const std::int64_t length = file.tensor("batch.attention_mask")[row].sum().item<std::int64_t>();

@@ -1,6 +1,4 @@
 // NF4 against every byte of bitsandbytes' (golden/nf4), against a loop in double, and across threads.
-#include "model/ops/nf4.h"
-
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
@@ -15,6 +13,7 @@
 
 #include "core/check.h"
 #include "golden.h"
+#include "model/ops/nf4.h"
 #include "model/ops/nf4_codebook.h"
 #include "ops_compare.h"
 
@@ -54,7 +53,8 @@ TEST(OpsNf4, EveryByteOfBitsandbytes) {
     const Nf4Tensor found = nf4_quantize(input, about.at("blocksize").as_int(), nested);
     expect_same_bits(found.packed.flatten(), file.tensor(name + ".packed"), name + ": codes");
     expect_same_bits(found.absmax, file.tensor(name + ".absmax"), name + ": absmax");
-    expect_same_bits(dequantized(found, input.scalar_type(), input.scalar_type()), file.tensor(name + ".dequant"), name);
+    expect_same_bits(dequantized(found, input.scalar_type(), input.scalar_type()), file.tensor(name + ".dequant"),
+                     name);
     if (nested) {
       expect_nested(found, file, name);
     }

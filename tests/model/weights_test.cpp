@@ -14,38 +14,16 @@
 #include "model/fingerprint.h"
 #include "model/golden.h"
 #include "model/safetensors.h"
+#include "model/variant.h"
 
 namespace allreco::model {
 namespace fs = std::filesystem;
 using testing::golden;
 using testing::TemporaryDirectory;
 using testing::user_error_of;
+using testing::Variant;
 
 namespace {
-
-/// A copy of a golden checkpoint whose tensors a test may change before it writes them.
-class Variant {
- public:
-  explicit Variant(const std::string& model) {
-    fs::copy(golden(model + "/config.json"), directory_.path());
-    const Checkpoint source(golden(model));
-    for (const std::string& name : source.names()) tensors.emplace(name, source.tensor(name));
-  }
-  std::string write() const {
-    std::vector<NamedTensor> list;
-    for (const auto& [name, tensor] : tensors) list.push_back({name, tensor.contiguous()});
-    write_safetensors(directory_ / "model.safetensors", list);
-    return directory_.path().string();
-  }
-  BaseModel load(const std::string& dtype = "auto") const { return load_base_model(write(), dtype); }
-  std::string refusal() const {
-    return user_error_of([&] { load(); });
-  }
-  std::map<std::string, at::Tensor> tensors;
-
- private:
-  TemporaryDirectory directory_;
-};
 
 /// Whether the tensor's bytes lie in a mapping of that file.
 bool is_view_of_file(const at::Tensor& tensor, const fs::path& file) {
