@@ -1,12 +1,14 @@
 // Time of the CPU ops at shapes of small and of real models, with libtorch's flash attention beside our own.
-//   bench_ops [threads]        one thread: processor time, so that other processes on the machine matter less; more:
-//   wall time
+//   bench_ops [threads] [nf4]  nf4: quantisation alone. One thread: processor time, so that other processes on the
+//   machine matter less; more: wall time
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <fmt/core.h>
@@ -21,6 +23,7 @@
 #include "model/ops/cpu/kernels.h"
 #include "model/ops/cross_entropy.h"
 #include "model/ops/dropout.h"
+#include "model/ops/nf4.h"
 #include "model/ops/rms_norm.h"
 #include "model/ops/rope.h"
 #include "model/ops/swiglu.h"
@@ -127,8 +130,33 @@ void bench_cross_entropy(std::int64_t rows, std::int64_t vocab, at::ScalarType d
   bench_rows("cross_entropy", logits, 3, [&] { cross_entropy_with_gradient(logits, targets, 1e-3); });
 }
 
-void bench_all() {
+/// GB/s of the dense tensor; the copy writes the same output.
+void bench_nf4(std::int64_t rows, std::int64_t columns, at::ScalarType dtype) {
+  fmt::print("[{}, {}] {}, blocks of 64\n", rows, columns, c10::toString(dtype));
+  const at::Tensor x = at::randn({rows, columns}, dtype);
+  at::Tensor out = at::empty_like(x), wide = at::empty({rows, columns}, at::kFloat);
+  const at::Tensor source = at::randn({rows, columns}, at::kFloat);
+  bench_rows("copy of the output", x, 1, [&] { out.copy_(x); });
+  for (const bool double_quant : {false, true}) {
+    const Nf4Tensor nf4 = nf4_quantize(x, 64, double_quant);
+    fmt::print(" {}\n", double_quant ? "double quantisation" : "plain");
+    bench_rows("nf4_quantize", x, 1, [&] { nf4_quantize(x, 64, double_quant); });
+    bench_rows("nf4_dequantize", x, 1, [&] { nf4_dequantize(nf4, out, dtype); });
+    if (dtype != at::kFloat) {
+      bench_rows("  copy as float32", source, 1, [&] { wide.copy_(source); });
+      bench_rows("  nf4_dequantize", source, 1, [&] { nf4_dequantize(nf4, wide, dtype); });
+    }
+  }
+}
+
+void bench_quantisation() {
   fmt::print("threads {}, kernels for {}\n", at::get_num_threads(), cpu::kernel_table().instruction_set);
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kFloat}) {
+    bench_nf4(2048, 5632, dtype);
+  }
+}
+
+void bench_all() {
   bench_attention({64, 200, 8, 4, 8, at::kFloat});
   bench_attention({8, 200, 9, 3, 64, at::kBFloat16});
   bench_attention({8, 512, 32, 4, 64, at::kBFloat16});
@@ -150,6 +178,10 @@ void bench_all() {
 int main(int argc, char** argv) {
   const at::NoGradGuard no_grad;
   at::set_num_threads(argc > 1 ? std::atoi(argv[1]) : 1);
+  allreco::model::ops::bench_quantisation();
+  if (argc > 2 && std::string(argv[2]) == "nf4") {
+    return 0;
+  }
   allreco::model::ops::bench_all();
   return 0;
 }

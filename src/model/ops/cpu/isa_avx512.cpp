@@ -1,4 +1,6 @@
 // The kernels for AVX-512.
+// GCC 12 takes its own _mm512_undefined_ps for a mistake (its bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 
 #include <cstddef>
@@ -19,6 +21,7 @@
 #include "model/ops/cpu/gemm.inc"
 #include "model/ops/cpu/attention_lanes.inc"
 #include "model/ops/cpu/attention_kernels.inc"
+#include "model/ops/cpu/nf4_codes.inc"
 #include "model/ops/cpu/nf4_kernels.inc"
 #include "model/ops/cpu/table.inc"
 // clang-format on

@@ -16,6 +16,7 @@
 #include "model/ops/cpu/gemm.inc"
 #include "model/ops/cpu/attention_lanes.inc"
 #include "model/ops/cpu/attention_kernels.inc"
+#include "model/ops/cpu/nf4_codes.inc"
 #include "model/ops/cpu/nf4_kernels.inc"
 #include "model/ops/cpu/table.inc"
 // clang-format on
