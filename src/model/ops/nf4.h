@@ -2,8 +2,8 @@
 // blocks; each keeps its largest absolute value (absmax, float32) and a code of 4 bits an element, the nearest of 16
 // quantiles of a normal distribution to x * (1 / absmax). Double quantisation keeps absmax itself as 8-bit codes
 // (ops/blockwise8.h) of absmax - mean(absmax).
-// The bits depend neither on device, instruction set nor number of threads; docs/numerics.md says where bitsandbytes' own
-// backends differ from one another.
+// The bits depend neither on device, instruction set nor number of threads; docs/numerics.md says where bitsandbytes'
+// own backends differ from one another.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -40,11 +40,10 @@ at::Tensor nf4_map();
 /// A power of two from 32 to 4096, as bitsandbytes allows.
 bool is_nf4_blocksize(std::int64_t blocksize);
 
-/// `values`: float32, bfloat16 or float16, contiguous, on the CPU or a GPU (there aligned to 16 bytes). The same bits on
-/// both. An infinity or a NaN is a UserError that names the block: bitsandbytes takes it without a word, and the block
-/// then dequantises to NaNs and infinities.
-/// A block of zeros has codes 7 (zero) and absmax 0; a shorter last block of zeros has absmax 1e-38, as bitsandbytes'
-/// CPU code has it.
+/// `values`: float32, bfloat16 or float16, contiguous, on the CPU or a GPU (there aligned to 16 bytes). The same bits
+/// on both. An infinity or a NaN is a UserError that names the block: bitsandbytes takes it without a word, and the
+/// block then dequantises to NaNs and infinities. A block of zeros has codes 7 (zero) and absmax 0; a shorter last
+/// block of zeros has absmax 1e-38, as bitsandbytes' CPU code has it.
 Nf4Tensor nf4_quantize(const at::Tensor& values, std::int64_t blocksize, bool double_quant);
 
 /// out[i] = quant_map[code of i] * absmax of its block, in float32, rounded to `rounding` and then stored as out's
