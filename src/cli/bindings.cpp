@@ -45,6 +45,10 @@ void bind(OptionList& list, model::Quantization& quantization) {
       "load_in_4bit", quantization.load_in_4bit,
       "Quantise a dense model's projections to NF4 while it is read (QLoRA). A model that holds NF4 of bitsandbytes "
       "is kept as it is, whatever these options say.");
+  bind_quantized_form(list, quantization);
+}
+
+void bind_quantized_form(OptionList& list, model::Quantization& quantization) {
   list.add("bnb_4bit_quant_type", quantization.bnb_4bit_quant_type, "The 4-bit data type.", one_of({"nf4"}));
   list.add("bnb_4bit_use_double_quant", quantization.bnb_4bit_use_double_quant,
            "Quantise the blocks' scales, too: 4.13 bits a weight instead of 4.5.");
@@ -70,6 +74,11 @@ bool parse_or_help(OptionList& list, const std::vector<std::string>& arguments, 
   if (list.parse(arguments)) return true;
   if (session.is_leader()) fmt::print("{}", list.help());
   return false;
+}
+
+void require_one_rank(const dist::Session& session, const std::string& command) {
+  if (session.world_size() == 1) return;
+  core::user_error("{} runs as one process, found {} ranks: call it without mpirun", command, session.world_size());
 }
 
 void require_option(const std::string& name, const std::string& value) {

@@ -31,10 +31,15 @@ struct ModelOptions {
 void bind(OptionList& list, ModelOptions& options);
 
 void bind(OptionList& list, model::Quantization& quantization);
+/// All but load_in_4bit.
+void bind_quantized_form(OptionList& list, model::Quantization& quantization);
 void bind(OptionList& list, model::LoraConfig& config);
 
 /// Parses; where --help is asked for, prints it on rank 0 and returns false.
 bool parse_or_help(OptionList& list, const std::vector<std::string>& arguments, const dist::Session& session);
+
+/// UserError under mpirun with more than one rank.
+void require_one_rank(const dist::Session& session, const std::string& command);
 
 /// UserError naming the option unless it has a value.
 void require_option(const std::string& name, const std::string& value);

@@ -87,6 +87,21 @@ std::optional<at::ScalarType> parse_dtype(const std::string& dtype) {
   user_error("dtype = {} is not supported, expected auto, float32 or bfloat16", dtype);
 }
 
+std::string dtype_name(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kDouble:
+      return "float64";
+    case at::kFloat:
+      return "float32";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kHalf:
+      return "float16";
+    default:
+      core::fault("models of {} do not exist", c10::toString(dtype));
+  }
+}
+
 at::ScalarType choose_dtype(const Checkpoint& checkpoint, const std::string& directory, const std::string& dtype) {
   if (const auto chosen = parse_dtype(dtype)) return *chosen;
   const at::ScalarType stored = checkpoint.dtype_of(kEmbedding);

@@ -28,6 +28,9 @@ void check_tensor(const Checkpoint& checkpoint, const TensorSpec& spec);
 /// The option `dtype`; nothing for auto.
 std::optional<at::ScalarType> parse_dtype(const std::string& dtype);
 
+/// Of float64, float32, bfloat16 and float16, as Hugging Face writes it.
+std::string dtype_name(at::ScalarType dtype);
+
 /// The dtype to compute in; auto: what the embedding is stored in.
 at::ScalarType choose_dtype(const Checkpoint& checkpoint, const std::string& directory, const std::string& dtype);
 

@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
+#include "model/checkpoint_checks.h"
 
 namespace allreco::model {
 using core::Json;
@@ -24,13 +25,6 @@ const std::map<std::string, at::ScalarType>& quantized_dtypes() {
   static const std::map<std::string, at::ScalarType> kDtypes{
       {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
   return kDtypes;
-}
-
-std::string name_of_dtype(at::ScalarType dtype) {
-  for (const auto& [name, known] : quantized_dtypes()) {
-    if (known == dtype) return name;
-  }
-  core::fault("NF4 of {} does not exist", c10::toString(dtype));
 }
 
 std::string where(const Checkpoint& checkpoint, const std::string& tensor) {
@@ -199,15 +193,38 @@ ops::Nf4Tensor read_nf4(const Checkpoint& checkpoint, const TensorSpec& spec) {
   return nf4;
 }
 
-std::vector<NamedTensor> nf4_tensors(const std::string& weight, const ops::Nf4Tensor& nf4) {
-  // Python's json.dumps: the order of the keys, the blanks, and the shortest text that gives the double back.
-  std::string state = fmt::format(R"({{"quant_type": "nf4", "blocksize": {}, "dtype": "{}", "shape": [{}])",
-                                  nf4.blocksize, name_of_dtype(nf4.dtype), fmt::join(nf4.shape, ", "));
+namespace {
+
+/// Python's json.dumps: the order of the keys, the blanks, and the shortest text that gives the double back.
+std::string quant_state_text(const ops::Nf4Tensor& nf4) {
+  std::string text = fmt::format(R"({{"quant_type": "nf4", "blocksize": {}, "dtype": "{}", "shape": [{}])",
+                                 nf4.blocksize, dtype_name(nf4.dtype), fmt::join(nf4.shape, ", "));
   if (nf4.is_nested()) {
-    state += fmt::format(R"(, "nested_blocksize": {}, "nested_dtype": "float32", "nested_offset": {})",
-                         nf4.nested_blocksize, python_float(nf4.nested_offset));
+    text += fmt::format(R"(, "nested_blocksize": {}, "nested_dtype": "float32", "nested_offset": {})",
+                        nf4.nested_blocksize, python_float(nf4.nested_offset));
   }
-  state += "}";
+  return text + "}";
+}
+
+}  // namespace
+
+std::vector<TensorHead> nf4_heads(const StoredWeight& weight) {
+  constexpr std::int64_t kLongestState = 512;
+  const std::vector<PartShape> parts = shapes_of_parts(weight);
+  const std::string& name = weight.spec.name;
+  std::vector<TensorHead> heads{{name, parts[0].dtype, parts[0].shape},
+                                {name + ".absmax", parts[1].dtype, parts[1].shape},
+                                {name + ".quant_map", at::kFloat, {16}},
+                                {name + kState, at::kByte, {kLongestState}, /*may_shrink=*/true}};
+  if (weight.nf4->nested_blocksize > 0) {
+    heads.push_back({name + ".nested_absmax", parts[2].dtype, parts[2].shape});
+    heads.push_back({name + ".nested_quant_map", parts[3].dtype, parts[3].shape});
+  }
+  return heads;
+}
+
+std::vector<NamedTensor> nf4_tensors(const std::string& weight, const ops::Nf4Tensor& nf4) {
+  const std::string state = quant_state_text(nf4);
   at::Tensor bytes = at::empty({std::ssize(state)}, at::kByte);
   std::memcpy(bytes.mutable_data_ptr(), state.data(), state.size());
   std::vector<NamedTensor> tensors{{weight, nf4.packed},

@@ -26,6 +26,9 @@ StoredWeight check_nf4(const Checkpoint& checkpoint, const TensorSpec& spec);
 /// finite.
 ops::Nf4Tensor read_nf4(const Checkpoint& checkpoint, const TensorSpec& spec);
 
+/// What nf4_tensors will give; the length of quant_state is only bounded, since an offset is written in it.
+std::vector<TensorHead> nf4_heads(const StoredWeight& weight);
+
 /// The tensors to save, byte by byte what transformers' save_pretrained writes.
 std::vector<NamedTensor> nf4_tensors(const std::string& weight, const ops::Nf4Tensor& nf4);
 

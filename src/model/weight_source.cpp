@@ -1,5 +1,6 @@
 #include "model/weight_source.h"
 
+#include <chrono>
 #include <filesystem>
 
 #include "core/check.h"
@@ -21,6 +22,14 @@ at::ScalarType choose_compute_dtype(const ModelConfig& config, const Quantizatio
   std::string choice = quantization.bnb_4bit_compute_dtype;
   if (choice == "auto" && config.quantization) choice = config.quantization->bnb_4bit_compute_dtype;
   return parse_dtype(choice).value_or(dtype);
+}
+
+ops::Nf4Tensor quantized(const StoredWeight& weight, const at::Tensor& dense) {
+  try {
+    return ops::nf4_quantize(dense, weight.nf4->blocksize, weight.nf4->nested_blocksize > 0);
+  } catch (const core::UserError& e) {  // a NaN: the op knows no name
+    core::user_error("{}: {}", weight.spec.name, e.what());
+  }
 }
 
 }  // namespace
@@ -89,7 +98,10 @@ WeightParts WeightSource::next() {
   if (!weight.nf4 || quantize) {
     at::Tensor tensor = dense(weight.spec).to(weight.dtype);
     if (!quantize) return {tensor};
-    return parts_of(ops::nf4_quantize(tensor, weight.nf4->blocksize, weight.nf4->nested_blocksize > 0));
+    const auto begin = std::chrono::steady_clock::now();
+    const ops::Nf4Tensor nf4 = quantized(weight, tensor);
+    quantize_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return parts_of(nf4);
   }
   const ops::Nf4Tensor nf4 = read_nf4(*checkpoint_, weight.spec);
   add_to_fingerprint(weight.spec.name, nf4.packed);

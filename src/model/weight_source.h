@@ -39,6 +39,8 @@ class WeightSource {
   WeightParts next();
   /// BaseModel::fingerprint. REQUIRES that all weights have been read.
   std::string fingerprint();
+  /// Spent on quantising so far.
+  double quantize_seconds() const { return quantize_seconds_; }
 
  private:
   StoredWeight plan_of(const TensorSpec& spec, const Quantization& quantization) const;
@@ -52,6 +54,7 @@ class WeightSource {
   std::vector<StoredWeight> stored_;
   std::vector<bool> to_quantize_;  // by weight
   size_t num_read_ = 0;
+  double quantize_seconds_ = 0;
   std::map<std::string, std::string> fingerprint_parts_;  // by tensor
 };
 

@@ -1,0 +1,19 @@
+// What belongs to a Hugging Face model directory beside its weights: config, tokenizer, licence.
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <filesystem>
+#include <string>
+
+#include "core/json.h"
+
+namespace allreco::model {
+
+/// Copies tokenizer files, generation_config.json, chat templates and licences, synced; not weights, config.json or the
+/// model card. `shown`: the target for messages.
+void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to, const std::string& shown);
+
+/// config.json, with `dtype` under whichever of its names (dtype, torch_dtype) the base has it.
+core::Json with_dtype(core::Json config, at::ScalarType dtype);
+
+}  // namespace allreco::model
