@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/staging_directory.h"
+#include "model/checkpoint_checks.h"
 #include "model/checkpoint_writer.h"
 #include "model/model_directory.h"
 #include "model/quantized_checkpoint.h"
