@@ -1,6 +1,9 @@
 #include "cli/bindings.h"
 
-#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <sstream>
 
 #include "cli/runtime.h"
 #include "core/check.h"
@@ -60,14 +63,88 @@ void bind_quantized_form(OptionList& list, model::Quantization& quantization) {
            "is.");
 }
 
+namespace {
+
+template <class Value>
+Value parse_value(const std::string& option, const std::string& text, const char* kind) {
+  Value value{};
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stopped != end) core::user_error("{}: {} is not {}", option, text, kind);
+  return value;
+}
+
+std::vector<std::string> split_at_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) {
+    const auto first = part.find_first_not_of(" \t"), last = part.find_last_not_of(" \t");
+    if (first != std::string::npos) parts.push_back(part.substr(first, last - first + 1));
+  }
+  return parts;
+}
+
+/// k_proj=4,v_proj=8. A piece without = belongs to the key that goes on after the comma: q{1,2}=4.
+template <class Value>
+TextForm pattern_form(const std::string& option, model::LoraPattern<Value>& field, const char* kind) {
+  const auto set = [option, &field, kind](const std::string& text) {
+    field.clear();
+    std::string key;
+    for (const std::string& piece : split_at_commas(text)) {
+      key += (key.empty() ? "" : ",") + piece;
+      const size_t equals = piece.rfind('=');
+      if (equals == std::string::npos) continue;
+      const size_t end = key.size() - (piece.size() - equals);
+      field.emplace_back(key.substr(0, end), parse_value<Value>(option, piece.substr(equals + 1), kind));
+      key.clear();
+    }
+    if (!key.empty()) core::user_error("{} = {}: {} has no =value", option, text, key);
+  };
+  const auto get = [&field] {
+    std::string text;
+    for (const auto& [key, value] : field) text += fmt::format("{}{}={}", text.empty() ? "" : ",", key, value);
+    return text;
+  };
+  return {"key=value, comma-separated", set, get};
+}
+
+TextForm numbers_form(const std::string& option, std::vector<std::int64_t>& field) {
+  const auto set = [option, &field](const std::string& text) {
+    field.clear();
+    for (const std::string& part : split_at_commas(text))
+      field.push_back(parse_value<std::int64_t>(option, part, "a whole number"));
+  };
+  return {"comma-separated", set, [&field] { return fmt::format("{}", fmt::join(field, ",")); }};
+}
+
+void bind_modules(OptionList& list, model::LoraConfig& config) {
+  list.add(
+      "target_modules", config.target_modules,
+      "Projections that get factors: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or ends of paths "
+      "like layers.0.mlp.up_proj; all-linear; or one regular expression for whole paths, as in PEFT.");
+  list.add("exclude_modules", config.exclude_modules, "Projections that get none all the same, written likewise.");
+  list.add("layers_to_transform", numbers_form("layers_to_transform", config.layers_to_transform),
+           "Only these layers get factors, counted from 0; empty: all. Not with a regular expression.");
+  list.add(
+      "rank_pattern", pattern_form("rank_pattern", config.rank_pattern, "a whole number"),
+      "Other ranks for some projections, as in k_proj=4,layers.0.mlp.up_proj=8; the keys are regular expressions for "
+      "the ends of paths.");
+  list.add("alpha_pattern", pattern_form("alpha_pattern", config.alpha_pattern, "a number"),
+           "The same for lora_alpha.");
+}
+
+}  // namespace
+
 void bind(OptionList& list, model::LoraConfig& config) {
   list.add("lora_r", config.r, "LoRA's rank.", at_least(1));
   list.add("lora_alpha", config.lora_alpha, "LoRA's scale is lora_alpha / lora_r.", at_least(0));
   list.add("lora_dropout", config.lora_dropout, "Dropout on the input of the LoRA factors.", between(0, 0.999));
   list.add("use_rslora", config.use_rslora, "Scale by lora_alpha / sqrt(lora_r) instead.");
-  list.add(
-      "target_modules", config.target_modules,
-      "Projections that get factors, of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; or all-linear.");
+  list.add("use_dora", config.use_dora, "DoRA: also learn a magnitude for each output of a projection.");
+  list.add("init_lora_weights", config.init_lora_weights,
+           "How factors start. true: A uniform, B zero; gaussian: A normal, B zero; false: B uniform, too.",
+           one_of({"true", "false", "gaussian"}));
+  bind_modules(list, config);
 }
 
 bool parse_or_help(OptionList& list, const std::vector<std::string>& arguments, const dist::Session& session) {

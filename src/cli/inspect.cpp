@@ -40,7 +40,11 @@ core::Json adapter_summary(const fs::path& path) {
           {"lora_alpha", config.lora.lora_alpha},
           {"lora_dropout", config.lora.lora_dropout},
           {"use_rslora", config.lora.use_rslora},
+          {"use_dora", config.lora.use_dora},
           {"target_modules", config.lora.target_modules},
+          {"rank_pattern", config.lora.rank_pattern},
+          {"alpha_pattern", config.lora.alpha_pattern},
+          {"layers_to_transform", config.lora.layers_to_transform},
           {"weights", tensors_of(model::SafetensorsFile(path / "adapter_model.safetensors"))}};
 }
 

@@ -136,6 +136,10 @@ void OptionList::add(const std::string& name, std::vector<std::string>& field, c
               [&field] { return join(field, ","); }, "", false});
 }
 
+void OptionList::add(const std::string& name, const TextForm& form, const std::string& help) {
+  add_option({name, help, form.allowed, form.set, form.get, "", false});
+}
+
 OptionList::Option* OptionList::find(const std::string& name) {
   const auto found = std::find_if(options_.begin(), options_.end(), [&](const Option& o) { return o.name == name; });
   return found == options_.end() ? nullptr : &*found;

@@ -18,6 +18,13 @@ inline Allowed one_of(std::vector<std::string> choices) { return {std::move(choi
 inline Allowed at_least(double minimum) { return {{}, minimum, 1e300}; }
 inline Allowed between(double minimum, double maximum) { return {{}, minimum, maximum}; }
 
+/// A field of another type: how text becomes its value and the other way round.
+struct TextForm {
+  std::string allowed;                                // shown in help
+  std::function<void(const std::string& value)> set;  // throws UserError
+  std::function<std::string()> get;
+};
+
 class OptionList {
  public:
   /// `usage`: the command as shown in help, e.g. "allreco train".
@@ -31,6 +38,8 @@ class OptionList {
   void add(const std::string& name, bool& field, const std::string& help);
   /// A comma-separated list.
   void add(const std::string& name, std::vector<std::string>& field, const std::string& help);
+
+  void add(const std::string& name, const TextForm& form, const std::string& help);
 
   /// Fills the fields from `--config FILE` (key = value lines) and then from `--key value`, which wins. UserError for
   /// an unknown key (naming the nearest known one), a missing or bad value (naming key, value and what is allowed), a

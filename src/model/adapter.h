@@ -3,18 +3,10 @@
 #include <filesystem>
 #include <string>
 
+#include "model/adapter_config.h"
 #include "model/lora.h"
 
 namespace allreco::model {
-
-struct AdapterConfig {
-  LoraConfig lora;
-  std::string base_model_name_or_path;
-};
-
-/// Reads adapter_config.json. What this program does not support (use_dora, bias, rank_pattern, modules_to_save, ...)
-/// is a UserError naming the key, never ignored.
-AdapterConfig read_adapter_config(const std::filesystem::path& directory);
 
 /// Copies adapter_model.safetensors into the store's parameters (any float dtype) and refreshes its compute copy.
 /// UserError naming the tensor when one is missing, unexpected or of another shape.

@@ -1,16 +1,32 @@
-// target_modules of a PEFT adapter, which names modules, paths, or paths in every layer.
+// Which projections of which layers get LoRA factors, of what rank and scaling: PEFT's rules on the names of its
+// modules (model.layers.0.self_attn.q_proj, ...).
 #pragma once
+#include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "model/config.h"
+#include "model/lora_config.h"
+#include "model/projection.h"
 
 namespace allreco::model {
 
-/// The names of the targeted projections: from "all-linear", a list of names (q_proj), or the list of full paths
-/// (model.layers.0.self_attn.q_proj, ...) that PEFT writes for adapters made with all-linear. UserError, naming `file`,
-/// for a regular expression, for modules that are no projection of a decoder layer, and for layers that differ from one
-/// another.
-std::vector<std::string> read_target_modules(const core::Json& value, const std::string& file);
+struct LoraTarget {
+  std::int64_t r = 0;
+  double scaling = 1;
+};
+/// By projection; none: not targeted.
+using LayerTargets = std::array<std::optional<LoraTarget>, kNumProjections>;
+
+/// One entry a layer. UserError where PEFT would target something else than a projection or nothing at all; where an
+/// entry, a layer or a pattern meets no module; and where two patterns give a module different values, since PEFT sorts
+/// the patterns when it saves them and then takes the other one.
+std::vector<LayerTargets> resolve_targets(const LoraConfig& config, const ModelConfig& model);
+
+/// UserError unless `name` is the end of a projection's path: q_proj, mlp.up_proj, model.layers.0.mlp.up_proj.
+void check_target_name(const std::string& name);
+/// UserError unless `key` of rank_pattern or alpha_pattern is a regular expression.
+void check_module_pattern(const std::string& option, const std::string& key);
 
 }  // namespace allreco::model

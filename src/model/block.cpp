@@ -38,11 +38,11 @@ Block::Block(const ModelConfig& config, const LayerWeights& weights, const LoraS
       weights_(weights),
       layer_(layer),
       attention_scale_(1 / std::sqrt(static_cast<double>(config.head_dim))),
-      q_(weights, kQ, group_of(lora, layer, LoraGroupKind::qkv), lora ? lora->scaling() : 1),
-      kv_(weights, kKv, group_of(lora, layer, LoraGroupKind::qkv), lora ? lora->scaling() : 1),
-      o_(weights, kO, group_of(lora, layer, LoraGroupKind::o), lora ? lora->scaling() : 1),
-      gate_up_(weights, kGateUp, group_of(lora, layer, LoraGroupKind::gate_up), lora ? lora->scaling() : 1),
-      down_(weights, kDown, group_of(lora, layer, LoraGroupKind::down), lora ? lora->scaling() : 1) {}
+      q_(weights, kQ, group_of(lora, layer, LoraGroupKind::qkv)),
+      kv_(weights, kKv, group_of(lora, layer, LoraGroupKind::qkv)),
+      o_(weights, kO, group_of(lora, layer, LoraGroupKind::o)),
+      gate_up_(weights, kGateUp, group_of(lora, layer, LoraGroupKind::gate_up)),
+      down_(weights, kDown, group_of(lora, layer, LoraGroupKind::down)) {}
 
 DropoutPlace Block::dropout_of(const QueryRows& rows, const StreamContext& context) const {
   if (context.dropout_probability == 0) return {};
@@ -58,9 +58,9 @@ at::Tensor Block::forward(const at::Tensor& x, const QueryRows& rows, const Stre
   const DropoutPlace dropout = dropout_of(rows, context), dropout_all = dropout_of(context.all, context);
   const auto heads = [&](const at::Tensor& y) { return y.view({y.size(0), -1, config_.head_dim}); };
 
-  const auto norm1 = ops::rms_norm(x, weights_.input_norm, config_.rms_norm_eps);           // [T, D]
-  const auto q = q_.forward(take(norm1.y, rows), dropout, keep ? &a.low_rank_q : nullptr);  // [N, H*E]
-  const auto kv = kv_.forward(norm1.y, dropout_all, keep ? &a.low_rank_kv : nullptr);       // [T, K*E] x 2
+  const auto norm1 = ops::rms_norm(x, weights_.input_norm, config_.rms_norm_eps);      // [T, D]
+  const auto q = q_.forward(take(norm1.y, rows), dropout, keep ? &a.run_q : nullptr);  // [N, H*E]
+  const auto kv = kv_.forward(norm1.y, dropout_all, keep ? &a.run_kv : nullptr);       // [T, K*E] x 2
   a.q = heads(q[0]);
   a.k = heads(kv[0]);
   a.v = heads(kv[1]);
@@ -72,12 +72,12 @@ at::Tensor Block::forward(const at::Tensor& x, const QueryRows& rows, const Stre
     a.v = context.cache->values(layer_);
   }
   a.attention = ops::attention(a.q, a.k, a.v, rows.spans, attention_scale_, config_.sliding_window);  // [N, H, E]
-  a.x1 = o_.forward(a.attention.out.flatten(1), dropout, keep ? &a.low_rank_o : nullptr)[0];          // [N, D]
+  a.x1 = o_.forward(a.attention.out.flatten(1), dropout, keep ? &a.run_o : nullptr)[0];               // [N, D]
   const auto norm2 = ops::add_rms_norm(a.x1, take(x, rows), weights_.post_attention_norm, config_.rms_norm_eps);
-  const auto gate_up = gate_up_.forward(norm2.y, dropout, keep ? &a.low_rank_gate_up : nullptr);  // [N, F] x 2
+  const auto gate_up = gate_up_.forward(norm2.y, dropout, keep ? &a.run_gate_up : nullptr);  // [N, F] x 2
   a.gate = gate_up[0];
   a.up = gate_up[1];
-  at::Tensor y = down_.forward(ops::swiglu(a.gate, a.up), dropout, keep ? &a.low_rank_down : nullptr)[0];  // [N, D]
+  at::Tensor y = down_.forward(ops::swiglu(a.gate, a.up), dropout, keep ? &a.run_down : nullptr)[0];  // [N, D]
   y.add_(a.x1);
 
   a.x = x;
@@ -95,16 +95,16 @@ at::Tensor Block::backward(at::Tensor dy, BlockActivations& a, const QueryRows& 
   const bool want_mlp = want_o || gate_up_.has_lora();
 
   at::Tensor dm, dh2, dout;
-  const at::Tensor m = ops::swiglu(a.gate, a.up);                               // [N, F]
-  down_.backward(m, a.low_rank_down, {dy}, dropout, want_mlp ? &dm : nullptr);  // dm [N, F]
+  const at::Tensor m = ops::swiglu(a.gate, a.up);                          // [N, F]
+  down_.backward(m, a.run_down, {dy}, dropout, want_mlp ? &dm : nullptr);  // dm [N, F]
   if (!want_mlp) return {};
   ops::swiglu_backward_in_place(dm, a.gate, a.up);  // gate, up: now their gradients
-  const at::Tensor h2 = ops::rms_norm_recompute(a.x1, a.rstd2, weights_.post_attention_norm);   // [N, D]
-  gate_up_.backward(h2, a.low_rank_gate_up, {a.gate, a.up}, dropout, want_o ? &dh2 : nullptr);  // dh2 [N, D]
+  const at::Tensor h2 = ops::rms_norm_recompute(a.x1, a.rstd2, weights_.post_attention_norm);  // [N, D]
+  gate_up_.backward(h2, a.run_gate_up, {a.gate, a.up}, dropout, want_o ? &dh2 : nullptr);      // dh2 [N, D]
   if (!want_o) return {};
   at::Tensor& dx1 = dy;  // [N, D]
   ops::rms_norm_backward_add(dx1, dh2, a.x1, a.rstd2, weights_.post_attention_norm);
-  o_.backward(a.attention.out.flatten(1), a.low_rank_o, {dx1}, dropout, want_qkv ? &dout : nullptr);  // dout [N, H*E]
+  o_.backward(a.attention.out.flatten(1), a.run_o, {dx1}, dropout, want_qkv ? &dout : nullptr);  // dout [N, H*E]
   if (!want_qkv) return {};
   auto d = ops::attention_backward(dout.view_as(a.q), a.q, a.k, a.v, a.attention, rows.spans, attention_scale_,
                                    config_.sliding_window);
@@ -122,11 +122,11 @@ at::Tensor Block::input_norm_backward(const ops::AttentionGradients& d, const Bl
                                       const QueryRows& rows, const StreamContext& context, bool want) const {
   const at::Tensor h1 = ops::rms_norm_recompute(a.x, a.rstd1, weights_.input_norm);  // [T, D]
   at::Tensor dh1, dh1_rows;
-  kv_.backward(h1, a.low_rank_kv, {d.dk.flatten(1), d.dv.flatten(1)}, dropout_of(context.all, context),
+  kv_.backward(h1, a.run_kv, {d.dk.flatten(1), d.dv.flatten(1)}, dropout_of(context.all, context),
                want ? &dh1 : nullptr);  // dh1 [T, D]
   const bool pruned = rows.indices.defined();
   at::Tensor* dh1_of_q = pruned ? &dh1_rows : &dh1;  // [N, D]
-  q_.backward(take(h1, rows), a.low_rank_q, {d.dq.flatten(1)}, dropout_of(rows, context), want ? dh1_of_q : nullptr);
+  q_.backward(take(h1, rows), a.run_q, {d.dq.flatten(1)}, dropout_of(rows, context), want ? dh1_of_q : nullptr);
   if (want && pruned) dh1.index_add_(0, rows.indices, dh1_rows);
   return dh1;
 }

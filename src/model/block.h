@@ -43,7 +43,7 @@ struct BlockActivations {
   at::Tensor x1;                   // [N, D] after the attention's residual
   at::Tensor rstd2;                // [N]
   at::Tensor gate, up;             // [N, F]
-  at::Tensor low_rank_q, low_rank_kv, low_rank_o, low_rank_gate_up, low_rank_down;  // [T or N, R]
+  RunActivations run_q, run_kv, run_o, run_gate_up, run_down;
 };
 
 class Block {

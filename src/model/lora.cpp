@@ -2,16 +2,17 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
-#include <fmt/ranges.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/check.h"
 #include "core/random.h"
+#include "model/adapter_targets.h"
 
 namespace allreco::model {
-using core::user_error;
 
 namespace {
 
@@ -29,69 +30,47 @@ std::vector<Projection> projections_of(LoraGroupKind kind) {
   core::fault("no such LoRA group");
 }
 
-LoraEntry make_entry(std::int64_t layer, Projection projection, bool is_b, const ModelConfig& model, std::int64_t r) {
-  const auto [out, in] = shape_of(projection, model);
-  LoraEntry entry;
-  entry.name = fmt::format("base_model.model.model.layers.{}.{}.lora_{}.weight", layer, module_path_of(projection),
-                           is_b ? 'B' : 'A');
-  entry.layer = layer;
-  entry.projection = projection;
-  entry.is_b = is_b;
-  entry.shape = is_b ? std::vector{out, r} : std::vector{r, in};
-  return entry;
+/// PEFT's name of a factor in the file.
+std::string tensor_name(std::int64_t layer, Projection projection, LoraFactor factor) {
+  const char* end = factor == LoraFactor::a   ? "lora_A.weight"
+                    : factor == LoraFactor::b ? "lora_B.weight"
+                                              : "lora_magnitude_vector";
+  return fmt::format("base_model.model.model.layers.{}.{}.{}", layer, module_path_of(projection), end);
 }
 
-/// PEFT's kaiming_uniform_(a = sqrt 5), which is U(-1/sqrt(in), 1/sqrt(in)).
+/// PEFT's kaiming_uniform_(a = sqrt 5), which is U(-1/sqrt(columns), 1/sqrt(columns)).
 template <class T>
-void draw_a(T* values, const LoraEntry& entry, std::uint64_t seed) {
+void draw_uniform(T* values, const LoraEntry& entry, core::RandomStream& stream) {
   const double bound = 1 / std::sqrt(static_cast<double>(entry.shape[1]));
-  core::RandomStream stream(core::mix_key(seed, {core::key_of("lora_A"), core::key_of(entry.name)}));
   for (std::int64_t i = 0; i < entry.numel(); ++i) values[i] = static_cast<T>((2 * stream.next_uniform() - 1) * bound);
+}
+
+/// PEFT's gaussian A: deviation 1 / r.
+template <class T>
+void draw_normal(T* values, const LoraEntry& entry, core::RandomStream& stream) {
+  const double deviation = 1 / static_cast<double>(entry.shape[0]);
+  for (std::int64_t i = 0; i < entry.numel(); ++i) values[i] = static_cast<T>(stream.next_normal() * deviation);
+}
+
+template <class T>
+void draw(T* flat, const LoraEntry& entry, const std::string& initialization, std::uint64_t seed) {
+  T* values = flat + entry.offset;
+  const char* key = entry.factor == LoraFactor::a ? "lora_A" : "lora_B";
+  core::RandomStream stream(core::mix_key(seed, {core::key_of(key), core::key_of(entry.name)}));
+  if (entry.factor == LoraFactor::magnitude) {
+    std::fill_n(values, entry.numel(), std::numeric_limits<T>::quiet_NaN());
+  } else if (initialization == "false" || (initialization == "true" && entry.factor == LoraFactor::a)) {
+    draw_uniform(values, entry, stream);
+  } else if (entry.factor == LoraFactor::a) {
+    draw_normal(values, entry, stream);
+  }
 }
 
 }  // namespace
 
-double LoraConfig::scaling() const {
-  const auto rank = static_cast<double>(r);
-  return lora_alpha / (use_rslora ? std::sqrt(rank) : rank);
-}
-
-std::vector<Projection> LoraConfig::targets() const {
-  if (target_modules == std::vector<std::string>{"all-linear"}) return {kProjections.begin(), kProjections.end()};
-  std::vector<Projection> targets;
-  for (const std::string& name : target_modules) {
-    const auto projection = projection_from_name(name);
-    if (!projection) {
-      user_error(
-          "target_modules: unknown module {}, expected all-linear or some of q_proj, k_proj, v_proj, o_proj, "
-          "gate_proj, "
-          "up_proj, down_proj",
-          name);
-    }
-    targets.push_back(*projection);
-  }
-  std::sort(targets.begin(), targets.end());
-  targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
-  return targets;
-}
-
-void validate(const LoraConfig& config) {
-  if (config.r < 1) user_error("lora_r = {} is out of range, expected at least 1", config.r);
-  if (!(config.lora_alpha > 0) || !std::isfinite(config.lora_alpha)) {
-    user_error("lora_alpha = {} is out of range, expected a number above 0", config.lora_alpha);
-  }
-  if (!(config.lora_dropout >= 0 && config.lora_dropout < 1)) {
-    user_error("lora_dropout = {} is out of range, expected 0 <= lora_dropout < 1", config.lora_dropout);
-  }
-  if (config.init_lora_weights != "true") {
-    user_error("init_lora_weights = {} is not supported, expected true", config.init_lora_weights);
-  }
-  if (config.targets().empty()) user_error("target_modules is empty, expected all-linear or names like q_proj");
-}
-
 LoraStore::LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype,
                      std::uint64_t seed, at::Device device)
-    : config_(config), scaling_(config.scaling()) {
+    : config_(config) {
   validate(config);
   lay_out(model);
   allocate(compute_dtype, device);
@@ -100,28 +79,41 @@ LoraStore::LoraStore(const ModelConfig& model, const LoraConfig& config, at::Sca
 }
 
 void LoraStore::lay_out(const ModelConfig& model) {
-  const std::vector<Projection> targets = config_.targets();
-  groups_.resize(static_cast<size_t>(model.num_hidden_layers));
-  slices_.resize(groups_.size());
-  std::int64_t offset = 0;
-  for (std::int64_t layer = model.num_hidden_layers - 1; layer >= 0; --layer) {
-    const std::int64_t begin = offset;
+  const std::vector<LayerTargets> targets = resolve_targets(config_, model);
+  groups_.resize(targets.size());
+  slices_.resize(targets.size());
+  for (std::int64_t layer = num_layers() - 1; layer >= 0; --layer) {
+    const LayerTargets& of_layer = targets[static_cast<size_t>(layer)];
+    const std::int64_t begin = num_parameters_;
     for (const LoraGroupKind kind : kLoraGroups) {
       LoraGroup& group = mutable_group(layer, kind);
       for (const Projection p : projections_of(kind)) {
-        if (std::find(targets.begin(), targets.end(), p) != targets.end()) group.members.push_back(p);
+        if (!of_layer[index_of(p)]) continue;
+        group.members.push_back(p);
+        group.scalings.push_back(of_layer[index_of(p)]->scaling);
       }
-      for (const bool is_b : {false, true}) {
-        for (const Projection p : group.members) {
-          LoraEntry& entry = entries_.emplace_back(make_entry(layer, p, is_b, model, config_.r));
-          entry.offset = offset;
-          offset += entry.numel();
-        }
+      for (const LoraFactor factor : {LoraFactor::a, LoraFactor::b, LoraFactor::magnitude}) {
+        if (factor == LoraFactor::magnitude && !config_.use_dora) continue;
+        for (const Projection p : group.members) add_entry(layer, p, factor, of_layer[index_of(p)]->r, model);
       }
     }
-    slices_[static_cast<size_t>(layer)] = {begin, offset};
+    slices_[static_cast<size_t>(layer)] = {begin, num_parameters_};
   }
-  num_parameters_ = offset;
+}
+
+void LoraStore::add_entry(std::int64_t layer, Projection projection, LoraFactor factor, std::int64_t r,
+                          const ModelConfig& model) {
+  const auto [out, in] = shape_of(projection, model);
+  LoraEntry& entry = entries_.emplace_back();
+  entry.name = tensor_name(layer, projection, factor);
+  entry.layer = layer;
+  entry.projection = projection;
+  entry.factor = factor;
+  entry.offset = num_parameters_;
+  entry.shape = factor == LoraFactor::a   ? std::vector{r, in}
+                : factor == LoraFactor::b ? std::vector{out, r}
+                                          : std::vector{out};
+  num_parameters_ += entry.numel();
 }
 
 void LoraStore::allocate(at::ScalarType compute_dtype, at::Device device) {
@@ -152,6 +144,11 @@ void LoraStore::make_views() {
         group.b.push_back(view_of(compute_, *entry));
         group.grad_b.push_back(view_of(gradients_, *entry));
       }
+      if (!config_.use_dora) continue;
+      for (size_t i = 0; i < group.members.size(); ++i, ++entry) {
+        group.magnitudes.push_back(view_of(parameters_, *entry));
+        group.grad_magnitudes.push_back(view_of(gradients_, *entry));
+      }
     }
   }
 }
@@ -159,11 +156,10 @@ void LoraStore::make_views() {
 void LoraStore::initialize(std::uint64_t seed) {
   const at::Tensor drawn = at::zeros({num_parameters_}, parameters_.scalar_type());  // on the CPU
   for (const LoraEntry& entry : entries_) {
-    if (entry.is_b) continue;
     if (drawn.scalar_type() == at::kDouble) {
-      draw_a(drawn.mutable_data_ptr<double>() + entry.offset, entry, seed);
+      draw(drawn.mutable_data_ptr<double>(), entry, config_.init_lora_weights, seed);
     } else {
-      draw_a(drawn.mutable_data_ptr<float>() + entry.offset, entry, seed);
+      draw(drawn.mutable_data_ptr<float>(), entry, config_.init_lora_weights, seed);
     }
   }
   parameters_.copy_(drawn);
@@ -174,6 +170,9 @@ void LoraStore::zero_gradients() { gradients_.zero_(); }
 
 void LoraStore::refresh_compute_copy() {
   if (!compute_.is_same(parameters_)) compute_.copy_(parameters_);
+  for (auto& layer : groups_) {
+    for (LoraGroup& group : layer) group.norms.assign(group.magnitudes.size(), at::Tensor());
+  }
 }
 
 at::Tensor LoraStore::view_of(const at::Tensor& flat, const LoraEntry& entry) {
@@ -184,6 +183,8 @@ std::pair<std::int64_t, std::int64_t> LoraStore::slice_of_layer(std::int64_t lay
   return slices_[static_cast<size_t>(layer)];
 }
 
-std::int64_t LoraStore::first_layer_with_lora() const { return 0; }  // every layer is targeted alike
+std::int64_t LoraStore::first_layer_with_lora() const {
+  return entries_.back().layer;
+}  // the last that backward reaches
 
 }  // namespace allreco::model

@@ -1,8 +1,9 @@
 // LoRA: one flat fp32 store of all factors, another of their gradients, in the order in which backward finishes them
-// (last layer first; within a layer down, gate+up, o, q+k+v; in a group all A factors, then all B factors). Names and
-// matrices are views into it.
+// (last layer first; within a layer down, gate+up, o, q+k+v; in a group all A factors, then all B factors, then DoRA's
+// magnitudes). Names and matrices are views into it.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <c10/util/accumulate.h>
 
 #include <array>
 #include <cstdint>
@@ -11,28 +12,10 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/lora_config.h"
 #include "model/projection.h"
 
 namespace allreco::model {
-
-/// PEFT's LoraConfig, the part that this program supports.
-struct LoraConfig {
-  std::int64_t r = 16;
-  double lora_alpha = 16;
-  double lora_dropout = 0;
-  bool use_rslora = false;
-  /// Names (q_proj, ...) or the single entry all-linear.
-  std::vector<std::string> target_modules{"all-linear"};
-  std::string init_lora_weights = "true";  // PEFT's default: A kaiming uniform, B zero
-
-  /// lora_alpha / r, or lora_alpha / sqrt(r) with use_rslora.
-  double scaling() const;
-  /// The targeted projections, in kProjections order. UserError for an unknown name.
-  std::vector<Projection> targets() const;
-};
-
-/// UserError naming key, value and allowed range.
-void validate(const LoraConfig& config);
 
 /// Projections that share one input: their A factors are adjacent and multiply at once.
 enum class LoraGroupKind { qkv, o, gate_up, down };
@@ -45,31 +28,39 @@ struct LoraGroup {
   std::vector<Projection> members;         // targeted ones only; empty: the group has no LoRA
   std::vector<std::int64_t> rank_offsets;  // members.size() + 1: rows of member i in a are [offset_i, offset_i+1)
   at::Tensor a;                            // [R, in], compute dtype
+  std::vector<double> scalings;            // per member
   std::vector<at::Tensor> b;               // per member [out, r], compute dtype
+  std::vector<at::Tensor> magnitudes;      // DoRA: per member [out], the masters themselves; else empty
   at::Tensor grad_a;                       // [R, in], fp32 (float64 in float64 models)
   std::vector<at::Tensor> grad_b;          // per member [out, r]
+  std::vector<at::Tensor> grad_magnitudes;
+  /// DoRA's row norms of W + scaling B A, per member [out]: whoever needs them puts them here, refresh_compute_copy
+  /// forgets them.
+  mutable std::vector<at::Tensor> norms;
 };
+
+enum class LoraFactor { a, b, magnitude };
 
 /// Where one named factor lies in the flat store.
 struct LoraEntry {
   std::string name;  // PEFT: base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
   std::int64_t layer = 0;
   Projection projection = Projection::q;
-  bool is_b = false;
+  LoraFactor factor = LoraFactor::a;
   std::int64_t offset = 0;
-  std::vector<std::int64_t> shape;
-  std::int64_t numel() const { return shape[0] * shape[1]; }
+  std::vector<std::int64_t> shape;  // A [r, in], B [out, r], magnitude [out]
+  std::int64_t numel() const { return c10::multiply_integers(shape); }
 };
 
 class LoraStore {
  public:
-  /// Allocates and sets PEFT's start: A uniform in (-1/sqrt(in), 1/sqrt(in)), each factor drawn from (seed, its name);
-  /// B zero. `compute_dtype`: of the model's activations. The same values on any `device`.
+  /// Allocates and sets PEFT's start for init_lora_weights, each factor drawn from (seed, its name). `compute_dtype`:
+  /// of the model's activations. The same values on any `device`. DoRA's magnitudes are NaN until start_magnitudes
+  /// (model/dora.h) or load_adapter sets them.
   LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed,
             at::Device device = at::kCPU);
 
   const LoraConfig& config() const { return config_; }
-  double scaling() const { return scaling_; }
   std::int64_t num_layers() const { return static_cast<std::int64_t>(groups_.size()); }
   std::int64_t num_parameters() const { return num_parameters_; }
 
@@ -77,8 +68,8 @@ class LoraStore {
   const at::Tensor& parameters() const { return parameters_; }
   const at::Tensor& gradients() const { return gradients_; }
   void zero_gradients();
-  /// Casts the master parameters into the compute copy that the groups show; nothing to do when both dtypes are equal.
-  /// Call after every change.
+  /// Casts the master parameters into the compute copy that the groups show (nothing to do when both dtypes are equal),
+  /// and forgets the norms. Call after every change.
   void refresh_compute_copy();
 
   const LoraGroup& group(std::int64_t layer, LoraGroupKind kind) const {
@@ -100,12 +91,13 @@ class LoraStore {
   void allocate(at::ScalarType compute_dtype, at::Device device);
   void make_views();
   void initialize(std::uint64_t seed);
+  void add_entry(std::int64_t layer, Projection projection, LoraFactor factor, std::int64_t r,
+                 const ModelConfig& model);
   LoraGroup& mutable_group(std::int64_t layer, LoraGroupKind kind) {
     return groups_[static_cast<size_t>(layer)][static_cast<size_t>(kind)];
   }
 
   LoraConfig config_;
-  double scaling_ = 1;
   at::Tensor parameters_, gradients_, compute_;
   std::vector<LoraEntry> entries_;
   std::vector<std::array<LoraGroup, kNumLoraGroups>> groups_;

@@ -1,10 +1,12 @@
 #include "model/projection_run.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 
 #include "core/random.h"
+#include "model/dora.h"
 #include "model/ops/dropout.h"
 #include "model/ops/product.h"
 
@@ -24,9 +26,8 @@ void add_product(const at::Tensor& gradient, const at::Tensor& left, const at::T
 
 }  // namespace
 
-ProjectionRun::ProjectionRun(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group,
-                             double scaling)
-    : group_(group), scaling_(scaling) {
+ProjectionRun::ProjectionRun(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group)
+    : group_(group) {
   for (Projection p : run) {
     Member member{&weights[p], p, -1};
     if (group != nullptr) {
@@ -48,51 +49,98 @@ std::int64_t ProjectionRun::rank_of(std::int64_t lora) const { return rank_begin
 at::Tensor ProjectionRun::a_of_run() const {
   return group_->a.narrow(0, group_->rank_offsets[static_cast<size_t>(first_lora_)], rank_begin(num_lora_));
 }
+at::Tensor ProjectionRun::grad_a_of_run() const {
+  return group_->grad_a.narrow(0, group_->rank_offsets[static_cast<size_t>(first_lora_)], rank_begin(num_lora_));
+}
 at::Tensor ProjectionRun::a_of(std::int64_t lora) const {
   return a_of_run().narrow(0, rank_begin(lora), rank_of(lora));
 }
-const at::Tensor& ProjectionRun::b_of(std::int64_t lora) const {
-  return group_->b[static_cast<size_t>(first_lora_ + lora)];
-}
+const at::Tensor& ProjectionRun::b_of(std::int64_t lora) const { return group_->b[member_of(lora)]; }
 
 at::Tensor ProjectionRun::dropped(const at::Tensor& x, const Member& member, const DropoutPlace& dropout) const {
   const std::uint64_t key = core::mix_key(dropout.layer_key, {index_of(member.projection)});
   return ops::dropout(x, dropout.row_keys, key, dropout.probability);
 }
 
+const at::Tensor& ProjectionRun::norms_of(const Member& member) const {
+  at::Tensor& norms = group_->norms[member_of(member.lora)];
+  if (!norms.defined())
+    norms = direction_norms(*member.base, a_of(member.lora), b_of(member.lora), scaling_of(member.lora));
+  return norms;
+}
+
+at::Tensor ProjectionRun::low_rank(const at::Tensor& x, const DropoutPlace& dropout) const {
+  if (dropout.probability == 0) return ops::mm(x, a_of_run().t());  // one product, whatever the ranks
+  at::Tensor z = at::empty({x.size(0), rank_begin(num_lora_)}, x.options());
+  for (const Member& member : members_) {  // every projection draws its own mask, as in PEFT
+    if (member.lora < 0) continue;
+    z.narrow(1, rank_begin(member.lora), rank_of(member.lora))
+        .copy_(ops::mm(dropped(x, member, dropout), a_of(member.lora).t()));
+  }
+  return z;
+}
+
 std::vector<at::Tensor> ProjectionRun::forward(const at::Tensor& x, const DropoutPlace& dropout,
-                                               at::Tensor* low_rank) const {
+                                               RunActivations* kept) const {
   std::vector<at::Tensor> ys;
   for (const Member& member : members_) ys.push_back(member.base->forward(x));  // [T, out]
   if (!has_lora()) return ys;
 
-  at::Tensor z;  // [T, R]
-  if (dropout.probability == 0) {
-    z = ops::mm(x, a_of_run().t());
-  } else {  // every projection draws its own mask, as in PEFT
-    z = at::empty({x.size(0), rank_begin(num_lora_)}, x.options());
-    for (const Member& member : members_) {
-      if (member.lora < 0) continue;
-      z.narrow(1, rank_begin(member.lora), rank_of(member.lora))
-          .copy_(ops::mm(dropped(x, member, dropout), a_of(member.lora).t()));
-    }
-  }
+  const at::Tensor z = low_rank(x, dropout);  // [T, R]
   for (size_t i = 0; i < members_.size(); ++i) {
     const std::int64_t lora = members_[i].lora;
     if (lora < 0) continue;
-    ops::addmm_(ys[i], z.narrow(1, rank_begin(lora), rank_of(lora)), b_of(lora).t(), /*beta=*/1, /*alpha=*/scaling_);
+    const at::Tensor z_i = z.narrow(1, rank_begin(lora), rank_of(lora));
+    if (uses_dora()) {
+      ys[i] = dora_forward(ys[i], x, z_i, members_[i], dropout, kept);
+    } else {
+      ops::addmm_(ys[i], z_i, b_of(lora).t(), /*beta=*/1, /*alpha=*/scaling_of(lora));
+    }
   }
-  if (low_rank != nullptr) *low_rank = z;
+  if (kept != nullptr) kept->low_rank = z;
   return ys;
 }
 
-void ProjectionRun::backward(const at::Tensor& x, const at::Tensor& low_rank, const std::vector<at::Tensor>& dys,
+/// The magnitudes act in their own precision: in bfloat16 their small changes would be lost.
+at::Tensor ProjectionRun::dora_forward(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z,
+                                       const Member& member, const DropoutPlace& dropout, RunActivations* kept) const {
+  at::Tensor direction = y, rest;  // [T, out]
+  if (dropout.probability > 0) {
+    direction = member.base->forward(dropped(x, member, dropout));
+    rest = y - direction;
+  }
+  ops::addmm_(direction, z, b_of(member.lora).t(), /*beta=*/1, /*alpha=*/scaling_of(member.lora));
+  at::Tensor scaled = direction * (group_->magnitudes[member_of(member.lora)] / norms_of(member));
+  if (rest.defined()) scaled.add_(rest);
+  if (kept != nullptr) kept->directions.push_back(direction);
+  return scaled.to(y.scalar_type());
+}
+
+/// Adds the magnitudes' gradients; returns those of the directions, and dys where there is no LoRA.
+std::vector<at::Tensor> ProjectionRun::dora_backward(const RunActivations& kept,
+                                                     const std::vector<at::Tensor>& dys) const {
+  std::vector<at::Tensor> d_directions = dys;
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const Member& member = members_[i];
+    if (member.lora < 0) continue;
+    const at::Tensor& norms = norms_of(member);
+    const at::Tensor& direction = kept.directions[static_cast<size_t>(member.lora)];
+    group_->grad_magnitudes[member_of(member.lora)].add_((dys[i].to(norms.scalar_type()) * direction).sum(0) / norms);
+    d_directions[i] = (dys[i] * (group_->magnitudes[member_of(member.lora)] / norms)).to(dys[i].scalar_type());
+  }
+  return d_directions;
+}
+
+void ProjectionRun::backward(const at::Tensor& x, const RunActivations& kept, const std::vector<at::Tensor>& dys,
                              const DropoutPlace& dropout, at::Tensor* dx) const {
+  const bool drops = dropout.probability > 0;
+  const std::vector<at::Tensor> inner = uses_dora() ? dora_backward(kept, dys) : dys;  // of W x + scaling B A x
+  const std::vector<at::Tensor>& outer = drops ? dys : inner;                          // of W x, undropped
   for (size_t i = 0; dx != nullptr && i < members_.size(); ++i) {
     if (dx->defined()) {
-      members_[i].base->backward_add(dys[i], *dx);
+      members_[i].base->backward_add(outer[i], *dx);
     } else {
-      *dx = members_[i].base->backward(dys[i]);  // [T, in]
+      *dx = members_[i].base->backward(outer[i]);  // [T, in]
     }
   }
   if (!has_lora()) return;
@@ -102,24 +150,28 @@ void ProjectionRun::backward(const at::Tensor& x, const at::Tensor& low_rank, co
     const std::int64_t lora = members_[i].lora;
     if (lora < 0) continue;
     at::Tensor dz_i = dz.narrow(1, rank_begin(lora), rank_of(lora));
-    ops::addmm_(dz_i, dys[i], b_of(lora), /*beta=*/0, /*alpha=*/scaling_);
-    add_product(group_->grad_b[static_cast<size_t>(first_lora_ + lora)], dys[i],
-                low_rank.narrow(1, rank_begin(lora), rank_of(lora)), scaling_);
+    ops::addmm_(dz_i, inner[i], b_of(lora), /*beta=*/0, /*alpha=*/scaling_of(lora));
+    add_product(group_->grad_b[member_of(lora)], inner[i], kept.low_rank.narrow(1, rank_begin(lora), rank_of(lora)),
+                scaling_of(lora));
+    if (drops) {
+      const at::Tensor d_dropped_base = uses_dora() ? inner[i] - dys[i] : at::Tensor();
+      backward_dropped(x, dz_i, d_dropped_base, members_[i], dropout, dx);
+    }
   }
+  if (drops) return;
+  add_product(grad_a_of_run(), dz, x, 1);
+  if (dx != nullptr) ops::addmm_(*dx, dz, a_of_run());
+}
 
-  const at::Tensor grad_a =
-      group_->grad_a.narrow(0, group_->rank_offsets[static_cast<size_t>(first_lora_)], rank_begin(num_lora_));
-  if (dropout.probability == 0) {
-    add_product(grad_a, dz, x, 1);
-    if (dx != nullptr) ops::addmm_(*dx, dz, a_of_run());
-    return;
-  }
-  for (const Member& member : members_) {
-    if (member.lora < 0) continue;
-    const at::Tensor dz_i = dz.narrow(1, rank_begin(member.lora), rank_of(member.lora));
-    add_product(grad_a.narrow(0, rank_begin(member.lora), rank_of(member.lora)), dz_i, dropped(x, member, dropout), 1);
-    if (dx != nullptr) dx->add_(dropped(ops::mm(dz_i, a_of(member.lora)), member, dropout));
-  }
+/// Through dropout(x) A^T and, with DoRA, dropout(x) W^T.
+void ProjectionRun::backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
+                                     const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const {
+  add_product(grad_a_of_run().narrow(0, rank_begin(member.lora), rank_of(member.lora)), dz, dropped(x, member, dropout),
+              1);
+  if (dx == nullptr) return;
+  at::Tensor d_dropped = ops::mm(dz, a_of(member.lora));  // [T, in]
+  if (d_dropped_base.defined()) member.base->backward_add(d_dropped_base, d_dropped);
+  dx->add_(dropped(d_dropped, member, dropout));
 }
 
 }  // namespace allreco::model

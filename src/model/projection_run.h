@@ -19,20 +19,27 @@ struct DropoutPlace {
   at::Tensor row_keys;          // int64 [T]: sample and position of each row
 };
 
+/// What backward needs of a run's forward.
+struct RunActivations {
+  at::Tensor low_rank;                 // x A^T [T, R]
+  std::vector<at::Tensor> directions;  // DoRA, per LoRA member: dropout(x) (W + scaling B A)^T [T, out]
+};
+
 class ProjectionRun {
  public:
   /// `run`: neighbours in kProjections order that read the same input; `group` holds their LoRA factors, or is null.
-  ProjectionRun(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group, double scaling);
+  ProjectionRun(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group);
 
   bool has_lora() const { return num_lora_ > 0; }
 
-  /// y_i = x W_i^T + scaling * (dropout_i(x) A_i^T) B_i^T, each [T, out_i], for x [T, in]. `low_rank`, where not null,
-  /// receives the x A^T [T, R] that backward needs.
-  std::vector<at::Tensor> forward(const at::Tensor& x, const DropoutPlace& dropout, at::Tensor* low_rank) const;
+  /// y_i = x W_i^T + scaling_i (dropout_i(x) A_i^T) B_i^T, each [T, out_i], for x [T, in]. With DoRA, as in PEFT,
+  /// y_i = (x - dropout_i(x)) W_i^T + magnitude_i / norm_i * dropout_i(x) (W_i + scaling_i B_i A_i)^T, where norm_i are
+  /// the row norms of that sum. `kept`, where not null, receives what backward needs.
+  std::vector<at::Tensor> forward(const at::Tensor& x, const DropoutPlace& dropout, RunActivations* kept) const;
 
-  /// Adds the factors' gradients to the store. The gradient for x [T, in] is added to `*dx`, or assigned where that is
-  /// undefined; null: not wanted.
-  void backward(const at::Tensor& x, const at::Tensor& low_rank, const std::vector<at::Tensor>& dys,
+  /// Adds the factors' gradients to the store; DoRA's norms count as constants (section 4.3 of arXiv:2402.09353). The
+  /// gradient for x [T, in] is added to `*dx`, or assigned where that is undefined; null: not wanted.
+  void backward(const at::Tensor& x, const RunActivations& kept, const std::vector<at::Tensor>& dys,
                 const DropoutPlace& dropout, at::Tensor* dx) const;
 
  private:
@@ -44,15 +51,25 @@ class ProjectionRun {
   std::int64_t rank_begin(std::int64_t lora) const;
   std::int64_t rank_of(std::int64_t lora) const;
   at::Tensor a_of_run() const;                      // [R, in]
+  at::Tensor grad_a_of_run() const;                 // [R, in]
   at::Tensor a_of(std::int64_t lora) const;         // [r, in]
   const at::Tensor& b_of(std::int64_t lora) const;  // [out, r]
+  bool uses_dora() const { return has_lora() && !group_->magnitudes.empty(); }
+  double scaling_of(std::int64_t lora) const { return group_->scalings[member_of(lora)]; }
+  size_t member_of(std::int64_t lora) const { return static_cast<size_t>(first_lora_ + lora); }
+  const at::Tensor& norms_of(const Member& member) const;  // [out]
+  at::Tensor low_rank(const at::Tensor& x, const DropoutPlace& dropout) const;
+  at::Tensor dora_forward(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z, const Member& member,
+                          const DropoutPlace& dropout, RunActivations* kept) const;
+  std::vector<at::Tensor> dora_backward(const RunActivations& kept, const std::vector<at::Tensor>& dys) const;
+  void backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
+                        const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const;
   at::Tensor dropped(const at::Tensor& x, const Member& member, const DropoutPlace& dropout) const;
 
   std::vector<Member> members_;
   const LoraGroup* group_ = nullptr;
   std::int64_t first_lora_ = 0;  // index in group_->members of the run's first LoRA member
   std::int64_t num_lora_ = 0;
-  double scaling_ = 1;
 };
 
 }  // namespace allreco::model

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "dist/nccl_communicator.h"
 #include "model/adapter.h"
+#include "model/dora.h"
 #include "train/checkpoint.h"
 #include "train/output_dir.h"
 #include "train/run_inputs.h"
@@ -61,7 +62,7 @@ RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dat
 
 /// Fills store and optimiser on every rank with what rank 0 reads, so that all start from the same bits.
 TrainerState load_start(dist::Session& session, dist::Communicator& communicator, const TrainJob& job,
-                        const Start& start, model::LoraStore& store, AdamW& optimizer) {
+                        const Start& start, const model::Weights& base, model::LoraStore& store, AdamW& optimizer) {
   TrainerState state;
   if (start.resumes()) state = state_from_json(start.document, start.checkpoint / "trainer_state.json");
   if (!state.best_model_checkpoint.empty() &&
@@ -76,6 +77,8 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
       load_checkpoint(start.checkpoint, store, optimizer);
     } else if (!job.adapter_name_or_path.empty()) {
       model::load_adapter(job.adapter_name_or_path, store);
+    } else {
+      model::start_magnitudes(store, base);
     }
   });
   optimizer.set_num_updates(session.all_max(optimizer.num_updates()));
@@ -122,7 +125,7 @@ TrainResult run_training(dist::Session& session, const TrainJob& job, const Make
   dist::Communicator& communicator = own_plane ? *own_plane : session.communicator();
   model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed, device);
   AdamW optimizer(store.parameters(), config.adamw());
-  TrainerState state = load_start(session, communicator, job, start, store, optimizer);
+  TrainerState state = load_start(session, communicator, job, start, inputs.base.weights, store, optimizer);
   session.together("opening output_dir", [&] {
     if (session.is_leader()) open_output_dir(config, start.resumes(), job.resolved_options);
   });

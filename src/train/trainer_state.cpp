@@ -49,10 +49,18 @@ std::string advice_for(const std::string& key, const Json& saved) {
 }
 
 /// The adapter's shape, and the optimiser's state with it.
-constexpr std::array kNeverChange{"lora_r", "target_modules", "optim"};
+constexpr std::array kNeverChange{"lora_r",         "target_modules", "exclude_modules", "layers_to_transform",
+                                  "layers_pattern", "rank_pattern",   "use_dora",        "init_lora_weights",
+                                  "optim"};
 
 /// Keys that checkpoints of older versions lack: those say nothing about it.
 bool is_newer(const std::string& key) { return key == "virtual_shards" || key.starts_with("skip_update_"); }
+
+/// LoRA's options that older versions did not know: their runs had the values that say "not used".
+bool is_unused_lora_option(const std::string& key, const Json& value) {
+  if (key == "init_lora_weights") return value == "true";
+  return key == "use_dora" ? value == false : value.is_array() && value.empty();
+}
 
 void check_may_change(const std::string& key, const Json& identity) {
   if (std::find(kNeverChange.begin(), kNeverChange.end(), key) != kNeverChange.end()) {
@@ -70,39 +78,65 @@ void check_may_change(const std::string& key, const Json& identity) {
   core::user_error("resume_with_changed = {} is not known, expected some of {}", key, known);
 }
 
+/// The projections' names in their own order, where the list has nothing else; else the entries as given.
+Json targets_of(const model::LoraConfig& lora) {
+  const auto names = [&](const auto& wanted) {
+    Json list = Json::array();
+    for (const model::Projection p : model::kProjections) {
+      if (wanted(std::string(model::name_of(p)))) list.push_back(model::name_of(p));
+    }
+    return list;
+  };
+  const auto& given = lora.target_modules;
+  if (given == std::vector<std::string>{"all-linear"}) return names([](const std::string&) { return true; });
+  const auto is_name = [](const std::string& entry) { return model::projection_from_name(entry).has_value(); };
+  if (!std::all_of(given.begin(), given.end(), is_name)) return given;
+  return names([&](const std::string& name) { return std::find(given.begin(), given.end(), name) != given.end(); });
+}
+
+void add_lora_forms(Json& identity, const model::LoraConfig& lora) {
+  identity["exclude_modules"] = lora.exclude_modules;
+  identity["layers_to_transform"] = lora.layers_to_transform;
+  identity["layers_pattern"] = lora.layers_pattern;
+  identity["rank_pattern"] = lora.rank_pattern;
+  identity["alpha_pattern"] = lora.alpha_pattern;
+  identity["use_dora"] = lora.use_dora;
+  identity["init_lora_weights"] = lora.init_lora_weights;
+}
+
 }  // namespace
 
 Json run_identity(const TrainConfig& config, const model::LoraConfig& lora, const RunPlan& plan,
                   const data::DatasetInfo& dataset, const model::BaseModel& base) {
-  Json targets = Json::array();
-  for (model::Projection target : lora.targets()) targets.push_back(std::string(model::name_of(target)));
-  return {{"dataset_fingerprint", dataset.fingerprint},
-          {"train_split", config.train_split},
-          {"num_samples", plan.num_samples},
-          {"base_model_fingerprint", base.fingerprint},
-          {"dtype", std::string(c10::toString(base.weights.dtype()))},
-          {"lora_r", lora.r},
-          {"lora_alpha", lora.lora_alpha},
-          {"lora_dropout", lora.lora_dropout},
-          {"use_rslora", lora.use_rslora},
-          {"target_modules", targets},
-          {"global_batch_size", plan.global_batch_size},
-          {"num_steps", plan.num_steps},
-          {"seed", config.seed},
-          {"shuffle_dataset", config.shuffle_dataset},
-          {"learning_rate", config.learning_rate},
-          {"lr_scheduler_type", config.lr_scheduler_type},
-          {"warmup_steps", config.schedule(plan.num_steps).num_warmup_steps},
-          {"min_lr_rate", config.schedule(plan.num_steps).min_lr_rate},
-          {"optim", config.optim},
-          {"weight_decay", config.weight_decay},
-          {"adam_beta1", config.adam_beta1},
-          {"adam_beta2", config.adam_beta2},
-          {"adam_epsilon", config.adam_epsilon},
-          {"max_grad_norm", config.max_grad_norm},
-          {"virtual_shards", config.deterministic ? config.virtual_shards : 0},
-          {"skip_update_lossz", config.skip_update_lossz},
-          {"skip_update_gradz", config.skip_update_gradz}};
+  Json identity{{"dataset_fingerprint", dataset.fingerprint},
+                {"train_split", config.train_split},
+                {"num_samples", plan.num_samples},
+                {"base_model_fingerprint", base.fingerprint},
+                {"dtype", std::string(c10::toString(base.weights.dtype()))},
+                {"lora_r", lora.r},
+                {"lora_alpha", lora.lora_alpha},
+                {"lora_dropout", lora.lora_dropout},
+                {"use_rslora", lora.use_rslora},
+                {"target_modules", targets_of(lora)},
+                {"global_batch_size", plan.global_batch_size},
+                {"num_steps", plan.num_steps},
+                {"seed", config.seed},
+                {"shuffle_dataset", config.shuffle_dataset},
+                {"learning_rate", config.learning_rate},
+                {"lr_scheduler_type", config.lr_scheduler_type},
+                {"warmup_steps", config.schedule(plan.num_steps).num_warmup_steps},
+                {"min_lr_rate", config.schedule(plan.num_steps).min_lr_rate},
+                {"optim", config.optim},
+                {"weight_decay", config.weight_decay},
+                {"adam_beta1", config.adam_beta1},
+                {"adam_beta2", config.adam_beta2},
+                {"adam_epsilon", config.adam_epsilon},
+                {"max_grad_norm", config.max_grad_norm},
+                {"virtual_shards", config.deterministic ? config.virtual_shards : 0},
+                {"skip_update_lossz", config.skip_update_lossz},
+                {"skip_update_gradz", config.skip_update_gradz}};
+  add_lora_forms(identity, lora);
+  return identity;
 }
 
 std::vector<std::string> require_same_identity(const Json& saved, const Json& now, const fs::path& checkpoint,
@@ -111,7 +145,7 @@ std::vector<std::string> require_same_identity(const Json& saved, const Json& no
   for (const std::string& key : resume_with_changed) check_may_change(key, now);
   std::string differences;
   for (const auto& [key, value] : now.items()) {
-    if (saved.contains(key) ? saved[key] == value : is_newer(key)) continue;
+    if (saved.contains(key) ? saved[key] == value : is_newer(key) || is_unused_lora_option(key, value)) continue;
     const Json old = saved.contains(key) ? saved[key] : Json();
     if (std::find(resume_with_changed.begin(), resume_with_changed.end(), key) != resume_with_changed.end()) {
       accepted.push_back(fmt::format("{} was {} and is now {}", key, old.dump(), value.dump()));

@@ -9,6 +9,7 @@
 #include "golden.h"
 #include "model/adapter.h"
 #include "model/decoder.h"
+#include "model/dora.h"
 #include "test_device.h"
 
 namespace allreco::model {
@@ -155,6 +156,60 @@ TEST_P(GoldenGradientTest, EveryLoraGradientEqualsPeft) {
   size_t expected = 0;
   for (const auto& name : file.names()) expected += name.starts_with("grad.") ? 1 : 0;
   EXPECT_EQ(compared, expected);
+}
+
+class LoraFormsTest : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Peers, LoraFormsTest, ::testing::Values("patterns", "regex", "dora", "dora-rslora"),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST_P(LoraFormsTest, LogitsAndGradientsEqualPeft) {
+  const Loaded m("llama-tiny", "config.json");
+  const auto directory = testing::fixture("lora-forms/" + GetParam());
+  LoraStore store(m.config, read_adapter_config(directory).lora, at::kFloat, 0, testing::test_device());
+  load_adapter(directory, store);
+  Decoder decoder(m.config, m.weights, &store);
+  const SafetensorsFile expected(directory / "expected.safetensors");
+  const auto rows = golden_tensors("lora-grad/qv/grads.safetensors");
+  PackedBatchBuilder builder;
+  Tokens ids;
+  for (std::int64_t row = 0; row < 2; ++row) {
+    const std::int64_t length = rows.tensor("batch.attention_mask")[row].sum().item<std::int64_t>();
+    ids = tokens_of(rows.tensor("batch.input_ids")[row].narrow(0, 0, length));
+    builder.add_example(ids, prompt_length_of(rows.tensor("batch.labels")[row].narrow(0, 0, length)));
+  }
+  const at::Tensor logits = all_logits(decoder, ids).cpu();
+  EXPECT_TRUE(near(logits.narrow(0, logits.size(0) - 4, 4), expected.tensor("logits"), 1e-4));
+
+  const PackedBatch batch = builder.build();
+  const double scale = 1.0 / static_cast<double>(batch.num_predictions());
+  EXPECT_NEAR(decoder.forward_backward(batch, {.gradient_scale = scale}), expected.tensor("sum_nll").item<double>(),
+              1e-3);
+  EXPECT_EQ(store.entries().size() + 2, expected.names().size());
+  for (const LoraEntry& entry : store.entries()) {
+    EXPECT_TRUE(near(LoraStore::view_of(store.gradients(), entry).cpu(), expected.tensor("grad." + entry.name), 5e-5))
+        << entry.name;
+  }
+}
+
+// PEFT's start: magnitudes are the norms of W + scaling B A, so that the adapter changes nothing while B is zero.
+TEST(Dora, StartsAsTheBaseModel) {
+  const Loaded m("llama-tiny", "config.json");
+  LoraConfig config;
+  config.use_dora = true;
+  LoraStore store(m.config, config, at::kFloat, 0, testing::test_device());
+  start_magnitudes(store, m.weights);
+  Decoder with(m.config, m.weights, &store), without(m.config, m.weights, nullptr);
+  const Tokens ids{1, 5, 9, 200, 7};
+  EXPECT_TRUE(near(all_logits(with, ids).cpu(), all_logits(without, ids).cpu(), 1e-4));
+  for (const LoraEntry& entry : store.entries()) {
+    if (entry.factor != LoraFactor::magnitude) continue;
+    const at::Tensor w = m.weights.layers[static_cast<size_t>(entry.layer)][entry.projection].dense().to(at::kDouble);
+    EXPECT_TRUE(near(LoraStore::view_of(store.parameters(), entry).cpu(), (w * w).sum(1).sqrt().cpu(), 1e-6));
+  }
 }
 
 class StoriesTest : public ::testing::TestWithParam<std::string> {};

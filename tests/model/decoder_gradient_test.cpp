@@ -56,7 +56,22 @@ std::vector<Case> cases() {
   mlp.lora.target_modules = {"down_proj"};
   Case dropout{"dropout", tiny(4, 2, 6), {}};
   dropout.lora.lora_dropout = 0.25;
-  return {plain, window, some, mlp, dropout};
+  Case patterns{"patterns", tiny(4, 2, 6), {}};
+  patterns.lora.r = 2;
+  patterns.lora.rank_pattern = {{"k_proj", 4}, {"layers.2.mlp.up_proj", 1}};
+  patterns.lora.alpha_pattern = {{"v_proj", 5}, {"(gate|down)_proj", 3}};
+  patterns.lora.layers_to_transform = {1, 2};
+  patterns.lora.lora_dropout = 0.25;
+  Case dora{"dora", tiny(4, 2, 6), {}};
+  dora.lora.r = 3;
+  dora.lora.use_dora = true;
+  dora.lora.use_rslora = true;
+  dora.lora.rank_pattern = {{"v_proj", 2}};
+  dora.lora.exclude_modules = {"up_proj"};
+  Case dora_dropout = dora;
+  dora_dropout.name = "dora_dropout";
+  dora_dropout.lora.lora_dropout = 0.25;
+  return {plain, window, some, mlp, dropout, patterns, dora, dora_dropout};
 }
 
 /// A decoder in float64 with random base and random, not zero, factors; and a packed batch of three examples.

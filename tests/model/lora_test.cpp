@@ -66,7 +66,7 @@ TEST(LoraStore, LayoutFollowsBackward) {
     EXPECT_EQ(entry.layer, l);
     EXPECT_EQ(entry.offset, offset) << entry.name;
     EXPECT_EQ(entry.shape, (std::vector{expected.rows, expected.columns})) << entry.name;
-    EXPECT_EQ(entry.is_b, expected.name.ends_with('B'));
+    EXPECT_EQ(entry.factor, expected.name.ends_with('B') ? LoraFactor::b : LoraFactor::a);
     offset += expected.rows * expected.columns;
   }
   EXPECT_EQ(store.num_parameters(), offset);
@@ -124,7 +124,7 @@ TEST(LoraStore, StartsAsPeftDoes) {
   std::int64_t count = 0;
   for (const LoraEntry& entry : store.entries()) {
     const at::Tensor values = LoraStore::view_of(store.parameters(), entry);
-    if (entry.is_b) {
+    if (entry.factor == LoraFactor::b) {
       EXPECT_EQ(values.abs().max().item<double>(), 0) << entry.name;
       continue;
     }
@@ -150,13 +150,40 @@ TEST(LoraStore, StartsAsPeftDoes) {
       at::equal(rounded.group(2, LoraGroupKind::qkv).a, store.group(2, LoraGroupKind::qkv).a.to(at::kBFloat16)));
 }
 
-TEST(LoraConfig, ScalingTargetsAndRanges) {
+TEST(LoraStore, OtherStartsAreAsInPeft) {
+  const ModelConfig model = named_model_config("stories260k");
+  LoraConfig config = with_targets({"all-linear"}, 16);
+  config.rank_pattern = {{"v_proj", 8}};
+  config.init_lora_weights = "gaussian";
+  const LoraStore gaussian(model, config, at::kFloat, 7);
+  config.init_lora_weights = "false";
+  const LoraStore uniform(model, config, at::kFloat, 7);
+  double squares = 0, fourths = 0, count = 0;
+  for (const LoraEntry& entry : gaussian.entries()) {
+    const at::Tensor values = LoraStore::view_of(gaussian.parameters(), entry);
+    const at::Tensor uniform_values = LoraStore::view_of(uniform.parameters(), entry);
+    const double bound = 1 / std::sqrt(static_cast<double>(entry.shape[1]));
+    EXPECT_LE(uniform_values.abs().max().item<double>(), bound) << entry.name;
+    EXPECT_GT(uniform_values.abs().max().item<double>(), 0.9 * bound) << entry.name;  // at least 256 draws
+    if (entry.factor == LoraFactor::b) {
+      EXPECT_EQ(values.abs().max().item<double>(), 0) << entry.name;
+      continue;
+    }
+    const at::Tensor standard = values.to(at::kDouble) * entry.shape[0];  // deviation 1 / r, r of this module
+    squares += standard.square().sum().item<double>();
+    fourths += standard.pow(4).sum().item<double>();
+    count += static_cast<double>(values.numel());
+  }
+  // Of N(0, 1): E x^2 = 1 with variance 2, E x^4 = 3 with variance 96; five standard errors.
+  EXPECT_NEAR(squares / count, 1, 5 * std::sqrt(2 / count));
+  EXPECT_NEAR(fourths / count, 3, 5 * std::sqrt(96 / count));
+}
+
+TEST(LoraConfig, ScalingAndRanges) {
   LoraConfig config = with_targets({"up_proj", "q_proj", "up_proj"}, 8);
-  EXPECT_EQ(config.scaling(), 2);
+  EXPECT_EQ(config.scaling(8, 16), 2);
   config.use_rslora = true;
-  EXPECT_DOUBLE_EQ(config.scaling(), 16 / std::sqrt(8.0));
-  EXPECT_EQ(config.targets(), (std::vector{Projection::q, Projection::up}));
-  EXPECT_EQ(with_targets({"all-linear"}).targets().size(), 7u);
+  EXPECT_DOUBLE_EQ(config.scaling(8, 16), 16 / std::sqrt(8.0));
 
   const auto refusal = [](auto change) {
     LoraConfig broken;

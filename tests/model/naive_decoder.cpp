@@ -12,6 +12,7 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/sqrt.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
@@ -20,10 +21,21 @@
 
 namespace allreco::model::testing {
 
+namespace {
+std::string stem_of(std::int64_t layer, Projection p) {
+  return fmt::format("base_model.model.model.layers.{}.{}.", layer, std::string(module_path_of(p)));
+}
+}  // namespace
+
 NaiveDecoder::NaiveDecoder(const ModelConfig& config, const Weights& weights, const LoraStore* lora)
     : config_(config), weights_(weights) {
   if (lora == nullptr) return;
-  scaling_ = lora->scaling();
+  for (std::int64_t layer = 0; layer < lora->num_layers(); ++layer) {
+    for (const LoraGroupKind kind : kLoraGroups) {
+      const LoraGroup& group = lora->group(layer, kind);
+      for (size_t i = 0; i < group.members.size(); ++i) scalings_[stem_of(layer, group.members[i])] = group.scalings[i];
+    }
+  }
   for (const LoraEntry& entry : lora->entries()) {
     leaves_[entry.name] =
         LoraStore::view_of(lora->parameters(), entry).to(at::kDouble, false, /*copy=*/true).set_requires_grad(true);
@@ -33,11 +45,18 @@ NaiveDecoder::NaiveDecoder(const ModelConfig& config, const Weights& weights, co
 at::Tensor NaiveDecoder::project(const at::Tensor& x, Projection p, std::int64_t layer, const Dropped& dropped) const {
   const at::Tensor w = weights_.layers[static_cast<size_t>(layer)][p].dense().to(at::kDouble);
   at::Tensor y = at::matmul(x, w.t());
-  const std::string stem = fmt::format("base_model.model.model.layers.{}.{}.", layer, std::string(module_path_of(p)));
+  const std::string stem = stem_of(layer, p);
   const auto a = leaves_.find(stem + "lora_A.weight"), b = leaves_.find(stem + "lora_B.weight");
   if (a == leaves_.end()) return y;
+  const double scaling = scalings_.at(stem);
   const at::Tensor input = dropped ? dropped(p, layer, x) : x;
-  return y + at::matmul(at::matmul(input, a->second.t()), b->second.t()) * scaling_;
+  const at::Tensor branch = at::matmul(at::matmul(input, a->second.t()), b->second.t()) * scaling;
+  const auto magnitude = leaves_.find(stem + "lora_magnitude_vector");
+  if (magnitude == leaves_.end()) return y + branch;
+  // PEFT's DoraLinearVariant: the norm takes no part in the gradient.
+  const at::Tensor direction = (w + scaling * at::matmul(b->second, a->second)).detach();
+  const at::Tensor scale = magnitude->second / at::sqrt((direction * direction).sum(1));
+  return y + (scale - 1) * at::matmul(input, w.t()) + scale * branch;
 }
 
 at::Tensor NaiveDecoder::norm(const at::Tensor& x, const at::Tensor& weight) const {

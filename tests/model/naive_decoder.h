@@ -38,7 +38,7 @@ class NaiveDecoder {
 
   ModelConfig config_;
   Weights weights_;
-  double scaling_ = 0;
+  std::map<std::string, double> scalings_;  // by module
   std::map<std::string, at::Tensor> leaves_;
 };
 
