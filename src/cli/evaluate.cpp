@@ -66,7 +66,7 @@ void evaluate(dist::Session& session, const Options& options) {
                                {"model_fingerprint", base.fingerprint},
                                {"adapter_name_or_path", options.model.adapter_name_or_path},
                                {"dtype", c10::toString(base.weights.dtype())},
-                               {"load_in_4bit", base.weights.is_quantized()}};
+                               {"storage", base.storage}};
   const auto evaluation = eval::evaluate(session, decoder, *dataset, options.config, description);
   session.together("write the evaluation", [&] {
     if (!session.is_leader()) return;

@@ -46,7 +46,11 @@ void bind(OptionList& list, train::TrainConfig& c) {
   list.add("min_lr", c.min_lr, "cosine_with_min_lr: the lowest rate; -1: not given.", at_least(-1));
   list.add("min_lr_rate", c.min_lr_rate, "cosine_with_min_lr: the lowest rate as a share of the peak; -1: not given.",
            at_least(-1));
-  list.add("optim", c.optim, "The optimiser.", one_of({"adamw_torch"}));
+  list.add("optim", c.optim,
+           "The optimiser: torch's AdamW, or bitsandbytes' with 8-bit moments (adamw_bnb_8bit is the same).",
+           one_of({"adamw_torch", "adamw_8bit", "adamw_bnb_8bit"}));
+  list.add("loraplus_lr_ratio", c.loraplus_lr_ratio,
+           "LoRA+: the B factors learn with this times the learning rate, often 4 to 16; 0: off.", at_least(0));
   list.add("weight_decay", c.weight_decay, "AdamW's decoupled weight decay, on every LoRA factor.", at_least(0));
   list.add("adam_beta1", c.adam_beta1, "Decay of the gradient's mean.", between(0, 1));
   list.add("adam_beta2", c.adam_beta2, "Decay of the squared gradient's mean.", between(0, 1));

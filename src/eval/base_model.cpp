@@ -14,6 +14,7 @@ namespace {
 struct Announcement {
   model::ModelConfig config;
   at::ScalarType compute_dtype;
+  std::string storage;
   model::WeightLayout layout;
 };
 
@@ -23,13 +24,14 @@ Announcement announce(dist::Session& session, const std::optional<model::WeightS
   if (session.is_leader()) {
     json = {{"config", source->base().json},
             {"compute_dtype", static_cast<int>(source->compute_dtype())},
+            {"storage", source->storage()},
             {"layout", model::WeightLayout(source->stored()).to_json()}};
   }
   json = core::Json::parse(session.broadcast(json.dump()));
   const bool is_random = model::is_random_base(model_name_or_path);
   return {is_random ? model::read_base_config(model_name_or_path).config
                     : model::parse_model_config(json["config"], model_name_or_path + "/config.json"),
-          static_cast<at::ScalarType>(json["compute_dtype"].get<int>()), model::WeightLayout(json["layout"])};
+          static_cast<at::ScalarType>(json["compute_dtype"].get<int>()), json["storage"].get<std::string>(), model::WeightLayout(json["layout"])};
 }
 
 std::vector<model::WeightParts> views_of(const dist::NodeShared& shared, const model::WeightLayout& layout) {
@@ -95,7 +97,7 @@ model::BaseModel share_base_model(dist::Session& session, const dist::NodeGroups
   const std::string of_rank_zero = session.broadcast(fingerprint);
   if (!travels) check_same_base(session, nodes, fingerprint, of_rank_zero, request.model_name_or_path);
   return {base.config, model::assemble(base.config, base.layout.weights(), weights, base.compute_dtype),
-          request.model_name_or_path, of_rank_zero};
+          request.model_name_or_path, of_rank_zero, base.storage};
 }
 
 }  // namespace allreco::eval

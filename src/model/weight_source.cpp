@@ -1,5 +1,8 @@
 #include "model/weight_source.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -48,6 +51,7 @@ WeightSource::WeightSource(const std::string& model_name_or_path, const std::str
                            const Quantization& quantization, FileAccess access)
     : base_(read_base_config(model_name_or_path)) {
   validate(quantization);
+  if (quantization.load_in_4bit) skip_modules_ = quantization.llm_int8_skip_modules;
   const ModelConfig& config = base_.config;
   if (is_random_base(model_name_or_path)) {
     dtype_ = parse_dtype(dtype).value_or(config.checkpoint_dtype);
@@ -107,6 +111,16 @@ WeightParts WeightSource::next() {
   add_to_fingerprint(weight.spec.name, nf4.packed);
   add_to_fingerprint(weight.spec.name + ".absmax", nf4.absmax);
   return parts_of(nf4);
+}
+
+std::string WeightSource::storage() const {
+  const auto is_quantized = [](const StoredWeight& weight) { return weight.nf4.has_value(); };
+  const auto first = std::find_if(stored_.begin(), stored_.end(), is_quantized);
+  if (first == stored_.end()) return "dense";
+  std::string text = fmt::format("nf4{}, products in {}", first->nf4->nested_blocksize > 0 ? " with double quantisation" : "",
+                                 dtype_name(compute_dtype_));
+  if (!skip_modules_.empty()) text += fmt::format(", without {}", fmt::join(skip_modules_, ","));
+  return text;
 }
 
 std::string WeightSource::fingerprint() {

@@ -39,6 +39,8 @@ class WeightSource {
   WeightParts next();
   /// BaseModel::fingerprint. REQUIRES that all weights have been read.
   std::string fingerprint();
+  /// BaseModel::storage.
+  std::string storage() const;
   /// Spent on quantising so far.
   double quantize_seconds() const { return quantize_seconds_; }
 
@@ -53,6 +55,7 @@ class WeightSource {
   at::ScalarType dtype_ = at::kFloat, compute_dtype_ = at::kFloat;
   std::vector<StoredWeight> stored_;
   std::vector<bool> to_quantize_;  // by weight
+  std::vector<std::string> skip_modules_;
   size_t num_read_ = 0;
   double quantize_seconds_ = 0;
   std::map<std::string, std::string> fingerprint_parts_;  // by tensor

@@ -105,11 +105,11 @@ BaseModel load_base_model(const std::string& model_name_or_path, const std::stri
     const ModelConfig config = named_model_config(model_name_or_path.substr(kRandomPrefix.size()));
     const at::ScalarType compute_dtype = parse_dtype(dtype).value_or(config.checkpoint_dtype);
     return {config, random_weights(config, compute_dtype, kRandomBaseSeed, device), model_name_or_path,
-            fingerprint_of(config, kRandomBaseSeed)};
+            fingerprint_of(config, kRandomBaseSeed), "dense"};
   }
   WeightSource source(model_name_or_path, dtype, quantization, FileAccess::map);
   Weights weights = read_weights(source, device);
-  return {source.base().config, std::move(weights), model_name_or_path, source.fingerprint()};
+  return {source.base().config, std::move(weights), model_name_or_path, source.fingerprint(), source.storage()};
 }
 
 }  // namespace allreco::model

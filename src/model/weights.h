@@ -67,6 +67,7 @@ struct BaseModel {
   Weights weights;
   std::string name;         // as given: goes into adapter_config.json as base_model_name_or_path
   std::string fingerprint;  // see model/fingerprint.h: resume checks it
+  std::string storage = "dense";  // or how its projections are quantised: resume checks it, too
 };
 
 /// `model_name_or_path`: a Hugging Face directory, or `random:<shape>`. UserError naming the tensor and the file when

@@ -5,35 +5,49 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
+
+#include "train/optimizer.h"
 
 namespace allreco::train {
 
-struct AdamWConfig {
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0;
+/// Stretches [begin, end) of the flat store that learn with the same factor of the learning rate.
+struct EqualRate {
+  double factor = 1;
+  std::vector<std::pair<std::int64_t, std::int64_t>> stretches;
 };
+/// Adjacent slices of one factor are joined. In the order in which the factors come first.
+std::vector<EqualRate> group_by_rate(const std::vector<ParameterSlice>& slices);
 
-class AdamW {
+/// Tensors of one learning rate.
+struct AdamWTensors {
+  std::vector<at::Tensor> parameters, gradients, exp_avg, exp_avg_sq;
+};
+/// torch's fused update number `num_updates` (from 1) of them, with gradient_factor * gradients, which may be
+/// overwritten.
+void fused_adamw(const AdamWTensors& tensors, const AdamWConfig& config, std::int64_t num_updates, double learning_rate,
+                 double gradient_factor);
+
+class AdamW : public Optimizer {
  public:
-  /// Moments start at 0, in the parameters' dtype. `parameters`: flat; updated in place by step().
-  AdamW(at::Tensor parameters, const AdamWConfig& config);
+  /// Moments start at 0, in the parameters' dtype. `parameters`: flat; updated in place by step(). The slices cover
+  /// them.
+  AdamW(at::Tensor parameters, std::vector<ParameterSlice> slices, const AdamWConfig& config);
 
-  /// One update with gradient_factor * gradients. REQUIRES gradients of the parameters' size. May overwrite `gradients`
-  /// with the scaled ones.
-  void step(const at::Tensor& gradients, double learning_rate, double gradient_factor = 1);
+  void step(const at::Tensor& gradients, double learning_rate, double gradient_factor = 1) override;
+  std::vector<at::Tensor> state() const override { return {exp_avg_, exp_avg_sq_}; }
+  /// exp_avg.<name>, exp_avg_sq.<name>
+  std::vector<model::NamedTensor> named_views(const std::vector<at::Tensor>& state) const override;
 
-  /// Flat first and second moments [P]: what a checkpoint holds, beside the number of updates.
+  /// Flat first and second moments [P].
   const at::Tensor& exp_avg() const { return exp_avg_; }
   const at::Tensor& exp_avg_sq() const { return exp_avg_sq_; }
-  std::int64_t num_updates() const { return num_updates_; }
-  void set_num_updates(std::int64_t count) { num_updates_ = count; }
 
  private:
   AdamWConfig config_;
+  std::vector<ParameterSlice> slices_;
+  std::vector<EqualRate> rates_;
   at::Tensor parameters_, exp_avg_, exp_avg_sq_;
-  std::int64_t num_updates_ = 0;
 };
 
 }  // namespace allreco::train

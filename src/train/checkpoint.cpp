@@ -29,15 +29,6 @@ constexpr const char* kReplaced =
     ".replaced.tmp";  // the former checkpoint of that step, while the new one takes its place
 constexpr const char* kDeleted = ".deleted.tmp";
 
-void save_optimizer(const fs::path& path, const CheckpointParts& parts) {
-  std::vector<model::NamedTensor> tensors;
-  for (const model::LoraEntry& entry : parts.store.entries()) {
-    tensors.push_back({"exp_avg." + entry.name, model::LoraStore::view_of(parts.exp_avg, entry)});
-    tensors.push_back({"exp_avg_sq." + entry.name, model::LoraStore::view_of(parts.exp_avg_sq, entry)});
-  }
-  model::write_safetensors(path, tensors, {{"num_updates", std::to_string(parts.num_updates)}});
-}
-
 void write_sums(const fs::path& directory) {
   std::string sums;
   for (const char* name : kFiles) sums += fmt::format("{}  {}\n", core::sha256_of_file(directory / name), name);
@@ -53,7 +44,8 @@ void rename_directory(const fs::path& from, const fs::path& to) {
 void write_files(const fs::path& directory, const CheckpointParts& parts, const core::Json& state) {
   core::make_directory(directory);
   model::save_adapter(directory, parts.store, parts.parameters, parts.base_model_name_or_path);
-  save_optimizer(directory / "optimizer.safetensors", parts);
+  model::write_safetensors(directory / "optimizer.safetensors", parts.optimizer_state,
+                           {{"num_updates", std::to_string(parts.num_updates)}});
   core::write_json_file(directory / "trainer_state.json", state);
   write_sums(directory);
   core::sync_path(directory);
@@ -85,11 +77,11 @@ std::map<std::string, std::string> read_sums(const fs::path& path) {
   return sums;
 }
 
-void copy_moment(const model::SafetensorsFile& file, const std::string& name, const at::Tensor& target) {
+void copy_state(const model::SafetensorsFile& file, const std::string& name, const at::Tensor& target) {
   const at::Tensor saved = file.tensor(name);
   if (saved.sizes() != target.sizes() || saved.scalar_type() != target.scalar_type()) {
-    core::user_error("{}: the tensor {} has another shape or dtype than this run's LoRA factor", file.path().string(),
-                     name);
+    core::user_error("{}: the tensor {} has another shape or dtype than this run's LoRA factor and optimiser ask for",
+                     file.path().string(), name);
   }
   target.copy_(saved);
 }
@@ -107,14 +99,12 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name) {
   return step;
 }
 
-CheckpointParts snapshot_of(const model::LoraStore& store, const AdamW& optimizer,
+CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& optimizer,
                             std::string base_model_name_or_path) {
   const auto copy = [](const at::Tensor& tensor) { return tensor.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true); };
-  return {store,
-          copy(store.parameters()),
-          copy(optimizer.exp_avg()),
-          copy(optimizer.exp_avg_sq()),
-          optimizer.num_updates(),
+  std::vector<at::Tensor> state;
+  for (const at::Tensor& buffer : optimizer.state()) state.push_back(copy(buffer));
+  return {store, copy(store.parameters()), optimizer.named_views(state), optimizer.num_updates(),
           std::move(base_model_name_or_path)};
 }
 
@@ -209,13 +199,11 @@ void clean_up_interrupted_saves(const fs::path& output_dir) {
   }
 }
 
-void load_checkpoint(const fs::path& checkpoint, model::LoraStore& store, AdamW& optimizer) {
+void load_checkpoint(const fs::path& checkpoint, model::LoraStore& store, Optimizer& optimizer) {
   model::load_adapter(checkpoint, store);
   const model::SafetensorsFile file(checkpoint / "optimizer.safetensors");
-  for (const model::LoraEntry& entry : store.entries()) {
-    copy_moment(file, "exp_avg." + entry.name, model::LoraStore::view_of(optimizer.exp_avg(), entry));
-    copy_moment(file, "exp_avg_sq." + entry.name, model::LoraStore::view_of(optimizer.exp_avg_sq(), entry));
-  }
+  for (const model::NamedTensor& part : optimizer.named_views(optimizer.state()))
+    copy_state(file, part.name, part.tensor);
   const core::Json& metadata = file.metadata();
   if (!metadata.contains("num_updates") || !metadata["num_updates"].is_string()) {
     core::user_error("{} does not say num_updates in its metadata", file.path().string());

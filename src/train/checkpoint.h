@@ -2,7 +2,8 @@
 // collective.
 //
 // - adapter_model.safetensors, adapter_config.json: the adapter, as PEFT reads it
-// - optimizer.safetensors: F32 exp_avg.<PEFT name>, exp_avg_sq.<PEFT name>; metadata num_updates
+// - optimizer.safetensors: F32 exp_avg.<PEFT name>, exp_avg_sq.<PEFT name>, or what adamw8bit.h says; metadata
+//   num_updates
 // - trainer_state.json: see trainer_state.h
 // - SHA256SUMS of the four, written last; `sha256sum -c` reads it
 #pragma once
@@ -10,10 +11,12 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/json.h"
 #include "model/lora.h"
-#include "train/adamw.h"
+#include "model/safetensors.h"
+#include "train/optimizer.h"
 
 namespace allreco::train {
 
@@ -25,13 +28,15 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name);
 /// What goes into one, beside the state document.
 struct CheckpointParts {
   const model::LoraStore& store;  // only its layout and configuration are read
-  at::Tensor parameters, exp_avg, exp_avg_sq;
+  at::Tensor parameters;
+  std::vector<model::NamedTensor> optimizer_state;
   std::int64_t num_updates = 0;
   std::string base_model_name_or_path;
 };
 
 /// A copy in host memory, so that training may go on while it is written. `store` must outlive it.
-CheckpointParts snapshot_of(const model::LoraStore& store, const AdamW& optimizer, std::string base_model_name_or_path);
+CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& optimizer,
+                            std::string base_model_name_or_path);
 
 /// Writes OUTPUT_DIR/checkpoint-N.tmp, syncs it and renames it; one of that name is replaced. Then OUTPUT_DIR/last
 /// points to it. UserError (a full disk, ...) leaves no trace.
@@ -56,6 +61,6 @@ void clean_up_interrupted_saves(const std::filesystem::path& output_dir);
 
 /// Puts the adapter and the moments of a whole checkpoint into `store` and `optimizer`. UserError naming file and
 /// tensor when they do not fit.
-void load_checkpoint(const std::filesystem::path& checkpoint, model::LoraStore& store, AdamW& optimizer);
+void load_checkpoint(const std::filesystem::path& checkpoint, model::LoraStore& store, Optimizer& optimizer);
 
 }  // namespace allreco::train

@@ -73,9 +73,8 @@ void check_schedule(const TrainConfig& c) {
 }
 
 void check_optimizer(const TrainConfig& c) {
-  if (c.optim != "adamw_torch") {
-    core::user_error("optim = {}: only adamw_torch is supported (torch's AdamW with 32-bit moments)", c.optim);
-  }
+  optimizer_type_from_name(c.optim);
+  check_range("loraplus_lr_ratio", c.loraplus_lr_ratio, 0, 1e6);
   check_range("weight_decay", c.weight_decay, 0, 1e6);
   check_range("adam_beta1", c.adam_beta1, 0, 1 - 1e-9);
   check_range("adam_beta2", c.adam_beta2, 0, 1 - 1e-9);

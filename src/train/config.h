@@ -7,7 +7,7 @@
 
 #include "model/lora.h"
 #include "model/quantization.h"
-#include "train/adamw.h"
+#include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/spike_guard.h"
 
@@ -41,7 +41,8 @@ struct TrainConfig {
   double warmup_ratio = 0;            // the same as a share of all steps, rounded up; used when warmup_steps is 0
   double min_lr = -1;                 // cosine_with_min_lr: the lowest rate; -1: not given
   double min_lr_rate = -1;            // cosine_with_min_lr: the lowest rate as a share of learning_rate; -1: not given
-  std::string optim = "adamw_torch";  // the optimiser
+  std::string optim = "adamw_torch";  // the optimiser: adamw_torch, or adamw_8bit (also called adamw_bnb_8bit)
+  double loraplus_lr_ratio = 0;       // LoRA+: the B factors learn with this times the learning rate; 0: off
   double weight_decay = 0;            // AdamW's decoupled decay, on all LoRA factors
   double adam_beta1 = 0.9;            // decay of the gradient's mean
   double adam_beta2 = 0.999;          // decay of the squared gradient's mean
@@ -74,7 +75,7 @@ struct TrainConfig {
 
   std::int64_t eval_interval() const { return eval_steps > 0 ? eval_steps : logging_steps; }
   SpikeLimits spike_limits() const { return {skip_update_lossz, skip_update_gradz}; }
-  AdamWConfig adamw() const { return {adam_beta1, adam_beta2, adam_epsilon, weight_decay}; }
+  AdamWConfig adamw() const { return {adam_beta1, adam_beta2, adam_epsilon, weight_decay, loraplus_lr_ratio}; }
   /// The learning rates of a run of `num_steps` steps. REQUIRES a valid config.
   Schedule schedule(std::int64_t num_steps) const;
 };

@@ -10,9 +10,9 @@
 #include "dist/session.h"
 #include "model/decoder.h"
 #include "model/lora.h"
-#include "train/adamw.h"
 #include "train/batch_source.h"
 #include "train/config.h"
+#include "train/optimizer.h"
 #include "train/run_plan.h"
 #include "train/shard_sums.h"
 #include "train/spike_guard.h"
@@ -45,7 +45,7 @@ struct StepParts {
   BatchSource& batches;              // at the first step that is run
   model::LoraStore& store;
   model::Decoder& decoder;
-  AdamW& optimizer;
+  Optimizer& optimizer;
   SpikeGuard& spikes;
 };
 

@@ -62,7 +62,7 @@ RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dat
 
 /// Fills store and optimiser on every rank with what rank 0 reads, so that all start from the same bits.
 TrainerState load_start(dist::Session& session, dist::Communicator& communicator, const TrainJob& job,
-                        const Start& start, const model::Weights& base, model::LoraStore& store, AdamW& optimizer) {
+                        const Start& start, const model::Weights& base, model::LoraStore& store, Optimizer& optimizer) {
   TrainerState state;
   if (start.resumes()) state = state_from_json(start.document, start.checkpoint / "trainer_state.json");
   if (!state.best_model_checkpoint.empty() &&
@@ -82,9 +82,8 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
     }
   });
   optimizer.set_num_updates(session.all_max(optimizer.num_updates()));
-  for (const at::Tensor& tensor : {store.parameters(), optimizer.exp_avg(), optimizer.exp_avg_sq()}) {
-    communicator.broadcast(tensor, 0);
-  }
+  communicator.broadcast(store.parameters(), 0);
+  for (const at::Tensor& buffer : optimizer.state()) communicator.broadcast(buffer, 0);
   store.refresh_compute_copy();
   return state;
 }
@@ -124,8 +123,9 @@ TrainResult run_training(dist::Session& session, const TrainJob& job, const Make
       session.world_size() > 1 ? make_plane(session, device) : nullptr;
   dist::Communicator& communicator = own_plane ? *own_plane : session.communicator();
   model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed, device);
-  AdamW optimizer(store.parameters(), config.adamw());
-  TrainerState state = load_start(session, communicator, job, start, inputs.base.weights, store, optimizer);
+  const std::unique_ptr<Optimizer> optimizer =
+      make_optimizer(optimizer_type_from_name(config.optim), store, config.adamw());
+  TrainerState state = load_start(session, communicator, job, start, inputs.base.weights, store, *optimizer);
   session.together("opening output_dir", [&] {
     if (session.is_leader()) open_output_dir(config, start.resumes(), job.resolved_options);
   });
@@ -134,7 +134,7 @@ TrainResult run_training(dist::Session& session, const TrainJob& job, const Make
                    start.resumes() ? "resuming after" : "starting at", state.global_step, plan.num_steps,
                    plan.global_batch_size, session.world_size(), store.num_parameters());
   }
-  return TrainingRun({session, communicator, job, inputs, plan, sharding, store, optimizer, signals}, std::move(state))
+  return TrainingRun({session, communicator, job, inputs, plan, sharding, store, *optimizer, signals}, std::move(state))
       .run();
 }
 

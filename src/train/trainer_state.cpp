@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "core/check.h"
 #include "core/files.h"
@@ -56,10 +57,14 @@ constexpr std::array kNeverChange{"lora_r",         "target_modules", "exclude_m
 /// Keys that checkpoints of older versions lack: those say nothing about it.
 bool is_newer(const std::string& key) { return key == "virtual_shards" || key.starts_with("skip_update_"); }
 
-/// LoRA's options that older versions did not know: their runs had the values that say "not used".
-bool is_unused_lora_option(const std::string& key, const Json& value) {
-  if (key == "init_lora_weights") return value == "true";
-  return key == "use_dora" ? value == false : value.is_array() && value.empty();
+/// What the versions did whose checkpoints lack the key.
+Json value_before(const std::string& key) {
+  static const std::map<std::string, Json> kValues{{"base_model_storage", "dense"},
+                                                   {"loraplus_lr_ratio", 0.0},
+                                                   {"init_lora_weights", "true"},
+                                                   {"use_dora", false}};
+  const auto found = kValues.find(key);
+  return found == kValues.end() ? Json::array() : found->second;  // LoRA's lists and patterns
 }
 
 void check_may_change(const std::string& key, const Json& identity) {
@@ -112,6 +117,7 @@ Json run_identity(const TrainConfig& config, const model::LoraConfig& lora, cons
                 {"train_split", config.train_split},
                 {"num_samples", plan.num_samples},
                 {"base_model_fingerprint", base.fingerprint},
+                {"base_model_storage", base.storage},
                 {"dtype", std::string(c10::toString(base.weights.dtype()))},
                 {"lora_r", lora.r},
                 {"lora_alpha", lora.lora_alpha},
@@ -127,6 +133,7 @@ Json run_identity(const TrainConfig& config, const model::LoraConfig& lora, cons
                 {"warmup_steps", config.schedule(plan.num_steps).num_warmup_steps},
                 {"min_lr_rate", config.schedule(plan.num_steps).min_lr_rate},
                 {"optim", config.optim},
+                {"loraplus_lr_ratio", config.loraplus_lr_ratio},
                 {"weight_decay", config.weight_decay},
                 {"adam_beta1", config.adam_beta1},
                 {"adam_beta2", config.adam_beta2},
@@ -145,8 +152,8 @@ std::vector<std::string> require_same_identity(const Json& saved, const Json& no
   for (const std::string& key : resume_with_changed) check_may_change(key, now);
   std::string differences;
   for (const auto& [key, value] : now.items()) {
-    if (saved.contains(key) ? saved[key] == value : is_newer(key) || is_unused_lora_option(key, value)) continue;
-    const Json old = saved.contains(key) ? saved[key] : Json();
+    const Json old = saved.contains(key) ? saved[key] : value_before(key);
+    if (old == value || (!saved.contains(key) && is_newer(key))) continue;
     if (std::find(resume_with_changed.begin(), resume_with_changed.end(), key) != resume_with_changed.end()) {
       accepted.push_back(fmt::format("{} was {} and is now {}", key, old.dump(), value.dump()));
       continue;

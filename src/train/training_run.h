@@ -9,10 +9,10 @@
 #include "dist/session.h"
 #include "model/decoder.h"
 #include "model/lora.h"
-#include "train/adamw.h"
 #include "train/batch_source.h"
 #include "train/checkpoint_writer.h"
 #include "train/due.h"
+#include "train/optimizer.h"
 #include "train/run_inputs.h"
 #include "train/run_log.h"
 #include "train/run_plan.h"
@@ -32,7 +32,7 @@ struct RunParts {
   const RunPlan& plan;
   const Sharding& sharding;
   model::LoraStore& store;
-  AdamW& optimizer;
+  Optimizer& optimizer;
   const StopSignals& signals;
 };
 

@@ -40,7 +40,7 @@ TEST(AdamW, FollowsADoubleLoopWithClippingAndDecay) {
     parameters.mutable_data_ptr<float>()[i] = static_cast<float>(random.next_normal());
     naive.p.push_back(static_cast<double>(parameters.const_data_ptr<float>()[i]));
   }
-  AdamW optimizer(parameters, config);
+  AdamW optimizer(parameters, {{"all", 0, {kCount}}}, config);
   for (int t = 1; t <= 20; ++t) {
     const double lr = t == 1 ? 0 : 0.01 / t;  // a first rate of 0, as after a warm-up's start
     at::Tensor gradients = at::empty({kCount}, at::kFloat);

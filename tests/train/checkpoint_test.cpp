@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/random.h"
+#include "train/adamw.h"
 #include "train/config.h"
 #include "train/output_dir.h"
 #include "train/scratch.h"
@@ -19,7 +20,7 @@ model::ModelConfig tiny_model() { return model::read_model_config(fixture("golde
 /// A store and an optimiser after two updates with random gradients: no buffer is constant.
 struct Trained {
   explicit Trained(std::uint64_t seed)
-      : store(tiny_model(), {.r = 4}, at::kFloat, seed), optimizer(store.parameters(), {}) {
+      : store(tiny_model(), {.r = 4}, at::kFloat, seed), optimizer(store.parameters(), parameter_slices(store), {}) {
     core::RandomStream random(seed);
     for (int update = 0; update < 2; ++update) {
       auto* gradients = store.gradients().mutable_data_ptr<float>();
@@ -50,7 +51,7 @@ TEST(Checkpoint, ComesBackBitForBit) {
   save_checkpoint(scratch.path(), 8, other.parts(), {{"global_step", 7}});
   EXPECT_EQ(core::read_file(scratch / "checkpoint-8/SHA256SUMS"), core::read_file(scratch / "checkpoint-7/SHA256SUMS"));
   model::LoraStore narrow(tiny_model(), {.r = 2}, at::kFloat, 1);
-  AdamW narrow_optimizer(narrow.parameters(), {});
+  AdamW narrow_optimizer(narrow.parameters(), parameter_slices(narrow), {});
   EXPECT_THROW(load_checkpoint(scratch / "checkpoint-7", narrow, narrow_optimizer), core::UserError);
 }
 

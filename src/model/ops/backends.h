@@ -2,6 +2,7 @@
 // cuda/ is written with ATen's operators and compiled in every build: on CPU tensors it computes the same, which the
 // tests use.
 #pragma once
+#include "model/ops/adamw8bit.h"
 #include "model/ops/attention.h"
 #include "model/ops/blockwise8.h"
 #include "model/ops/cross_entropy.h"
@@ -12,6 +13,8 @@
 #include "model/ops/swiglu.h"
 
 #define ALLRECO_OPS_OF_A_BACKEND                                                                                      \
+  void adamw8bit_in_place(at::Tensor& parameters, const at::Tensor& gradients, AdamW8BitState& state,                 \
+                          const AdamW8BitMaps& maps, const AdamW8BitStep& step);                                      \
   NormOutput rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);                                     \
   NormOutput add_rms_norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight, double eps);              \
   at::Tensor rms_norm_recompute(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight);               \
