@@ -23,8 +23,9 @@ constexpr const char* kIfAllWait =
 bool abort_in_time(const std::shared_ptr<NcclApi>& api) {
   auto done = std::make_shared<std::promise<void>>();
   const std::future<void> is_done = done->get_future();
-  std::thread([api, done] {
-    api->abort();
+  std::thread([held = api, done]() mutable {
+    held->abort();
+    held.reset();  // the api ends with its owner, never by a thread that may outlive main
     done->set_value();
   }).detach();
   return is_done.wait_for(kAbortTime) == std::future_status::ready;

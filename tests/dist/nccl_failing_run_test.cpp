@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct Failure {
   std::vector<std::string> messages;
   int ranks = 3;
 };
+void PrintTo(const Failure& failure, std::ostream* out) { *out << failure.scenario; }
 using Failures = ::testing::TestWithParam<Failure>;
 std::string name_of(const ::testing::TestParamInfo<Failure>& info) { return info.param.name; }
 
