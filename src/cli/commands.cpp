@@ -13,6 +13,7 @@ const std::vector<Command>& commands() {
       {"evaluate", "accuracy with its interval next to baselines, ranking and generation metrics (under mpirun)",
        &evaluate_command},
       {"quantize", "a dense Hugging Face model -> the same in NF4, as bitsandbytes keeps it", &quantize_command},
+      {"export", "base + adapter -> one dense Hugging Face model", &export_command},
       {"inspect", "what is in a dataset, model, adapter or checkpoint directory", &inspect_command},
       {"doctor", "checks machine, MPI, GPUs, NCCL and file system, and says what to fix (under mpirun)",
        &doctor_command},

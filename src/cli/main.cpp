@@ -13,9 +13,10 @@ namespace {
 
 using namespace allreco;
 
-/// The error is the same on every rank: rank 0 says it, the others give it the time to.
+/// The error is the same on every rank: rank 0 says it, the others give it the time to. Shorter than the time that rank
+/// 0 leaves a rank to answer when waiting has gone on for too long (dist/watchdog.cpp): this rank does not, here.
 [[noreturn]] void end(dist::Session& session, int exit_code, const char* message) {
-  if (!session.is_leader()) std::this_thread::sleep_for(std::chrono::seconds(2));
+  if (!session.is_leader()) std::this_thread::sleep_for(std::chrono::seconds(1));
   core::log_error("{}", message);
   session.abort(exit_code);
 }

@@ -31,7 +31,8 @@ Announcement announce(dist::Session& session, const std::optional<model::WeightS
   const bool is_random = model::is_random_base(model_name_or_path);
   return {is_random ? model::read_base_config(model_name_or_path).config
                     : model::parse_model_config(json["config"], model_name_or_path + "/config.json"),
-          static_cast<at::ScalarType>(json["compute_dtype"].get<int>()), json["storage"].get<std::string>(), model::WeightLayout(json["layout"])};
+          static_cast<at::ScalarType>(json["compute_dtype"].get<int>()), json["storage"].get<std::string>(),
+          model::WeightLayout(json["layout"])};
 }
 
 std::vector<model::WeightParts> views_of(const dist::NodeShared& shared, const model::WeightLayout& layout) {

@@ -68,6 +68,14 @@ void draw(T* flat, const LoraEntry& entry, const std::string& initialization, st
 
 }  // namespace
 
+LoraGroupKind lora_group_of(Projection projection) {
+  for (const LoraGroupKind kind : kLoraGroups) {
+    const std::vector<Projection> members = projections_of(kind);
+    if (std::find(members.begin(), members.end(), projection) != members.end()) return kind;
+  }
+  core::fault("no such projection");
+}
+
 LoraStore::LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype,
                      std::uint64_t seed, at::Device device)
     : config_(config) {

@@ -21,6 +21,8 @@ namespace allreco::model {
 enum class LoraGroupKind { qkv, o, gate_up, down };
 inline constexpr std::array kLoraGroups{LoraGroupKind::down, LoraGroupKind::gate_up, LoraGroupKind::o,
                                         LoraGroupKind::qkv};  // backward's order
+/// The group that a projection belongs to.
+LoraGroupKind lora_group_of(Projection projection);
 inline constexpr size_t kNumLoraGroups = kLoraGroups.size();
 
 /// The LoRA factors of one group in one layer, as views. R = sum of the members' ranks.

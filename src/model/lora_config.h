@@ -23,14 +23,14 @@ struct LoraConfig {
   /// true: A kaiming uniform, B zero; false: B uniform, too; gaussian: A normal with deviation 1 / r, B zero.
   std::string init_lora_weights = "true";
   /// Targeted by no rule above: names, ends of paths, or a regular expression.
-  std::vector<std::string> exclude_modules;
+  std::vector<std::string> exclude_modules{};
   /// Other ranks than r and other numbers than lora_alpha for modules whose path ends in a match.
-  LoraPattern<std::int64_t> rank_pattern;
-  LoraPattern<double> alpha_pattern;
+  LoraPattern<std::int64_t> rank_pattern{};
+  LoraPattern<double> alpha_pattern{};
   /// Layers in which target_modules holds; empty: all. Entries that are whole paths hold in any case.
-  std::vector<std::int64_t> layers_to_transform;
+  std::vector<std::int64_t> layers_to_transform{};
   /// Regular expressions for what stands before the layer's number in a path; empty: anything.
-  std::vector<std::string> layers_pattern;
+  std::vector<std::string> layers_pattern{};
   /// DoRA: a learned magnitude for each output feature, of the direction W + scaling B A.
   bool use_dora = false;
 

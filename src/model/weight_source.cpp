@@ -117,8 +117,9 @@ std::string WeightSource::storage() const {
   const auto is_quantized = [](const StoredWeight& weight) { return weight.nf4.has_value(); };
   const auto first = std::find_if(stored_.begin(), stored_.end(), is_quantized);
   if (first == stored_.end()) return "dense";
-  std::string text = fmt::format("nf4{}, products in {}", first->nf4->nested_blocksize > 0 ? " with double quantisation" : "",
-                                 dtype_name(compute_dtype_));
+  std::string text =
+      fmt::format("nf4{}, products in {}", first->nf4->nested_blocksize > 0 ? " with double quantisation" : "",
+                  dtype_name(compute_dtype_));
   if (!skip_modules_.empty()) text += fmt::format(", without {}", fmt::join(skip_modules_, ","));
   return text;
 }

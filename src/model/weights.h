@@ -65,8 +65,8 @@ inline bool is_random_base(const std::string& model_name_or_path) {
 struct BaseModel {
   ModelConfig config;
   Weights weights;
-  std::string name;         // as given: goes into adapter_config.json as base_model_name_or_path
-  std::string fingerprint;  // see model/fingerprint.h: resume checks it
+  std::string name;               // as given: goes into adapter_config.json as base_model_name_or_path
+  std::string fingerprint;        // see model/fingerprint.h: resume checks it
   std::string storage = "dense";  // or how its projections are quantised: resume checks it, too
 };
 

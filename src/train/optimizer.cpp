@@ -24,7 +24,7 @@ std::int64_t numel_of(const std::vector<std::int64_t>& shape) {
 std::vector<ParameterSlice> parameter_slices(const model::LoraStore& store, double loraplus_lr_ratio) {
   std::vector<ParameterSlice> slices;
   for (const model::LoraEntry& entry : store.entries()) {
-    const bool is_a = !entry.is_b && entry.shape.size() == 2;
+    const bool is_a = entry.factor == model::LoraFactor::a;
     slices.push_back({entry.name, entry.offset, entry.shape, is_a || loraplus_lr_ratio == 0 ? 1 : loraplus_lr_ratio});
   }
   return slices;

@@ -7,6 +7,7 @@
 #include "dist/gpu_placement.h"
 #include "eval/base_model.h"
 #include "model/adapter.h"
+#include "model/adapter_targets.h"
 #include "model/device.h"
 
 namespace allreco::train {
@@ -60,6 +61,7 @@ RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
     dist::check_gpu_placement(session, device, job.allow_gpu_sharing);
     base = eval::load_base_model(session,
                                  {job.model_name_or_path, job.dtype, device, job.model_loading, job.quantization});
+    model::resolve_targets(lora, base->config);  // for its refusals
     check_data_fits_model(train_data->info(), *base);
     if (session.is_leader()) check_tokenizer(train_data->info(), *base);
   });

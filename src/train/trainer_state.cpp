@@ -59,10 +59,8 @@ bool is_newer(const std::string& key) { return key == "virtual_shards" || key.st
 
 /// What the versions did whose checkpoints lack the key.
 Json value_before(const std::string& key) {
-  static const std::map<std::string, Json> kValues{{"base_model_storage", "dense"},
-                                                   {"loraplus_lr_ratio", 0.0},
-                                                   {"init_lora_weights", "true"},
-                                                   {"use_dora", false}};
+  static const std::map<std::string, Json> kValues{
+      {"base_model_storage", "dense"}, {"loraplus_lr_ratio", 0.0}, {"init_lora_weights", "true"}, {"use_dora", false}};
   const auto found = kValues.find(key);
   return found == kValues.end() ? Json::array() : found->second;  // LoRA's lists and patterns
 }
