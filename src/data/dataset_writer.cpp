@@ -10,9 +10,9 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/staging_directory.h"
 #include "data/shard_format.h"
 #include "data/shard_writer.h"
-#include "core/staging_directory.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;

@@ -44,7 +44,7 @@ def logits_of(model, ids):
 def compare_tensors(adapter, model):
     """What PEFT holds against what the file says, by PEFT's names."""
     written = load_file(os.path.join(adapter, FILES[1]))
-    held = {name.replace(".default.weight", ".weight"): value for name, value in model.named_parameters() if "lora_" in name}
+    held = {name.replace("_vector.default.weight", "_vector").replace(".default.weight", ".weight"): value for name, value in model.named_parameters() if "lora_" in name}
     problems = [f"PEFT has no {name}" for name in written.keys() - held.keys()]
     problems += [f"the file lacks {name}" for name in held.keys() - written.keys()]
     for name in written.keys() & held.keys():
@@ -57,7 +57,9 @@ def compare_saved_again(adapter, model):
     """PEFT's own files against the adapter's, byte by byte; the configs also key by key, to name what differs."""
     problems = []
     config = model.peft_config["default"]
-    config.target_modules = sorted(config.target_modules)  # a set: PEFT writes it in any order
+    for field in ("target_modules", "exclude_modules"):  # sets: PEFT writes them in any order
+        if isinstance(getattr(config, field), set):
+            setattr(config, field, sorted(getattr(config, field)))
     with tempfile.TemporaryDirectory() as directory:
         model.save_pretrained(directory)
         for name in FILES:

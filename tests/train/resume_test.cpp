@@ -80,6 +80,22 @@ TEST(Resume, IsBitExactWith8BitMomentsAndTwoRates) {
   });
 }
 
+TEST(Resume, IsBitExactWithDoraAndPatterns) {
+  expect_bit_exact_resume([](TrainJob& job) {
+    job.lora.use_dora = true;
+    job.lora.layers_to_transform = {1, 2};
+    job.lora.rank_pattern = {{"v_proj", 2}};
+    job.lora.alpha_pattern = {{"layers.1.mlp.down_proj", 4}};
+  });
+}
+
+TEST(Resume, IsBitExactOverAQuantisedBase) {
+  expect_bit_exact_resume([](TrainJob& job) {
+    job.quantization.load_in_4bit = true;
+    job.quantization.bnb_4bit_use_double_quant = true;
+  });
+}
+
 TEST(Resume, AnotherDirectoryGoesOnFromAnExplicitCheckpoint) {
   const Scratch scratch;
   write_random_dataset(scratch / "DS", 22);
@@ -127,7 +143,20 @@ TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
       {"give global_batch_size = 4", [](TrainJob& j) { j.config.per_device_train_batch_size = 2; }},
       {"lora_r", [](TrainJob& j) { j.lora.r = 8; }},
       {"target_modules", [](TrainJob& j) { j.lora.target_modules = {"q_proj"}; }},
+      {"rank_pattern",
+       [](TrainJob& j) {
+         j.lora.rank_pattern = {{"q_proj", 2}};
+       }},
+      {"alpha_pattern",
+       [](TrainJob& j) {
+         j.lora.alpha_pattern = {{"q_proj", 2}};
+       }},
+      {"layers_to_transform", [](TrainJob& j) { j.lora.layers_to_transform = {0}; }},
+      {"exclude_modules", [](TrainJob& j) { j.lora.exclude_modules = {"q_proj"}; }},
+      {"use_dora", [](TrainJob& j) { j.lora.use_dora = true; }},
+      {"init_lora_weights", [](TrainJob& j) { j.lora.init_lora_weights = "gaussian"; }},
       {"dtype", [](TrainJob& j) { j.dtype = "bfloat16"; }},
+      {"base_model_storage: the checkpoint has \"dense\"", [](TrainJob& j) { j.quantization.load_in_4bit = true; }},
       {"optim: the checkpoint has \"adamw_torch\", this run \"adamw_8bit\"",
        [](TrainJob& j) { j.config.optim = "adamw_8bit"; }},
       {"resume_with_changed = optim",
@@ -153,6 +182,19 @@ TEST(Resume, ACheckpointWithoutAWordOnLoraPlusHadNone) {
   const core::Json now{{"seed", 1}, {"loraplus_lr_ratio", 16.0}};
   EXPECT_THROW(require_same_identity(saved, now, path, {}), core::UserError);
   EXPECT_EQ(require_same_identity(saved, now, path, {"loraplus_lr_ratio"}).size(), 1u);
+}
+
+// Checkpoints from before these options: their runs did not use them.
+TEST(Resume, OptionsThatACheckpointDoesNotKnowWereNotUsed) {
+  const core::Json plain{
+      {"lora_r", 4}, {"use_dora", false}, {"init_lora_weights", "true"}, {"alpha_pattern", core::Json::array()}};
+  core::Json other = plain;
+  other["alpha_pattern"] = model::LoraPattern<double>{{"q_proj", 2}};
+  const core::Json old{{"lora_r", 4}};
+  EXPECT_TRUE(require_same_identity(old, plain, "checkpoint-1", {}).empty());
+  const std::string message =
+      message_of<core::UserError>([&] { require_same_identity(old, other, "checkpoint-1", {}); });
+  EXPECT_NE(message.find("alpha_pattern"), std::string::npos) << message;
 }
 
 TEST(Resume, TakesTheDifferencesThatAreNamed) {
