@@ -51,7 +51,7 @@ WeightSource::WeightSource(const std::string& model_name_or_path, const std::str
                            const Quantization& quantization, FileAccess access)
     : base_(read_base_config(model_name_or_path)) {
   validate(quantization);
-  if (quantization.load_in_4bit) skip_modules_ = quantization.llm_int8_skip_modules;
+  if (quantization.load_in_4bit && !base_.config.quantization) skip_modules_ = quantization.llm_int8_skip_modules;
   const ModelConfig& config = base_.config;
   if (is_random_base(model_name_or_path)) {
     dtype_ = parse_dtype(dtype).value_or(config.checkpoint_dtype);
@@ -62,22 +62,18 @@ WeightSource::WeightSource(const std::string& model_name_or_path, const std::str
     check_tied_head(*checkpoint_, config);
   }
   compute_dtype_ = choose_compute_dtype(config, quantization, dtype_);
-  for (const TensorSpec& spec : expected_tensors(config)) {
-    stored_.push_back({spec, dtype_, std::nullopt});
-    const bool holds_nf4 =
-        checkpoint_ && config.quantization && spec.is_projection() && is_quantized(*checkpoint_, spec);
-    if (holds_nf4) {
-      stored_.back() = check_nf4(*checkpoint_, spec);
-    } else if (checkpoint_) {
-      check_tensor(*checkpoint_, spec);
-    }
-    to_quantize_.push_back(!config.quantization && quantization.load_in_4bit && spec.is_projection() &&
-                           !is_skipped(module_of(spec), quantization.llm_int8_skip_modules));
-    if (to_quantize_.back()) {
-      const std::int64_t nested = quantization.bnb_4bit_use_double_quant ? ops::kNestedBlocksize : 0;
-      stored_.back() = {spec, dtype_ == at::kDouble ? at::kFloat : dtype_, Nf4Format{kBlocksize, nested}};
-    }
-  }
+  for (const TensorSpec& spec : expected_tensors(config)) stored_.push_back(plan_of(spec, quantization));
+}
+
+StoredWeight WeightSource::plan_of(const TensorSpec& spec, const Quantization& quantization) const {
+  const bool comes_quantized = base_.config.quantization.has_value();
+  if (comes_quantized && spec.is_projection() && is_quantized(*checkpoint_, spec)) return check_nf4(*checkpoint_, spec);
+  if (checkpoint_) check_tensor(*checkpoint_, spec);
+  const bool quantize = !comes_quantized && quantization.load_in_4bit && spec.is_projection() &&
+                        !is_skipped(module_of(spec), quantization.llm_int8_skip_modules);
+  if (!quantize) return {spec, dtype_, std::nullopt};
+  const std::int64_t nested = quantization.bnb_4bit_use_double_quant ? ops::kNestedBlocksize : 0;
+  return {spec, dtype_ == at::kDouble ? at::kFloat : dtype_, Nf4Format{kBlocksize, nested}};
 }
 
 void WeightSource::add_to_fingerprint(const std::string& name, const at::Tensor& tensor) {
@@ -97,7 +93,7 @@ at::Tensor WeightSource::dense(const TensorSpec& spec) {
 WeightParts WeightSource::next() {
   core::require(num_read_ < stored_.size(), "the weights of a base were read beyond their end");
   const StoredWeight& weight = stored_[num_read_];
-  const bool quantize = to_quantize_[num_read_];
+  const bool quantize = weight.nf4 && !base_.config.quantization;
   ++num_read_;
   if (!weight.nf4 || quantize) {
     at::Tensor tensor = dense(weight.spec).to(weight.dtype);

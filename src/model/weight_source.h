@@ -45,6 +45,7 @@ class WeightSource {
   double quantize_seconds() const { return quantize_seconds_; }
 
  private:
+  /// How it is kept, checked.
   StoredWeight plan_of(const TensorSpec& spec, const Quantization& quantization) const;
   at::Tensor dense(const TensorSpec& spec);
   at::Tensor read(const std::string& name);
@@ -54,7 +55,6 @@ class WeightSource {
   std::optional<Checkpoint> checkpoint_;  // none: drawn
   at::ScalarType dtype_ = at::kFloat, compute_dtype_ = at::kFloat;
   std::vector<StoredWeight> stored_;
-  std::vector<bool> to_quantize_;  // by weight
   std::vector<std::string> skip_modules_;
   size_t num_read_ = 0;
   double quantize_seconds_ = 0;
