@@ -1,0 +1,51 @@
+// What export writes against PEFT's merge_and_unload (golden/merged). The tolerances are the generator's: 1e-6 for
+// weights, 1e-4 for logits, in float32.
+#include "model/export.h"
+
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include "model/decoder.h"
+#include "model/golden.h"
+#include "model/weights.h"
+
+namespace allreco::model {
+namespace {
+
+using testing::golden;
+using testing::golden_tensors;
+using testing::near;
+
+TEST(Export, WeightsAndLogitsEqualPeftsMerged) {
+  const testing::TemporaryDirectory directory;
+  ExportJob job;
+  job.model_name_or_path = golden("llama-tiny").string();
+  job.adapter_name_or_path = golden("lora-grad/all7/adapter").string();
+  job.output_dir = directory / "merged";
+  job.max_shard_size = "300KB";
+  const ExportReport report = export_merged(job);
+  EXPECT_EQ(report.num_merged, 21);
+  EXPECT_LT(report.rms_merge_difference, 1e-5 * report.rms_logit);
+
+  const SafetensorsFile expected = golden_tensors("merged/merged.safetensors");
+  const Checkpoint written(job.output_dir);
+  for (const std::string& name : expected.names()) {
+    if (!name.starts_with("merged.")) continue;
+    EXPECT_TRUE(near(written.tensor(name.substr(7)), expected.tensor(name), 1e-6)) << name;
+  }
+  const BaseModel merged = load_base_model(job.output_dir, "auto");
+  Decoder decoder(merged.config, merged.weights, nullptr);
+  for (int i = 0; i < 3; ++i) {
+    const std::string seq = "seq" + std::to_string(i) + ".";
+    const at::Tensor ids = expected.tensor(seq + "input_ids");
+    const auto* first = ids.const_data_ptr<std::int64_t>();
+    std::vector<std::int32_t> tokens(first, first + ids.numel());
+    tokens.push_back(0);  // so that the last position predicts something
+    PackedBatchBuilder builder;
+    builder.add_example(tokens, 0);
+    EXPECT_TRUE(near(decoder.logits(builder.build()), expected.tensor(seq + "logits_merged"), 1e-4)) << seq;
+  }
+}
+
+}  // namespace
+}  // namespace allreco::model
