@@ -142,9 +142,11 @@ class Exporter {
       const StoredWeight& weight = source_.stored()[num_read_];
       const FrozenLinear base = unmerged.projections[index_of(p)] = next_projection();
       const LoraGroup& group = store_.group(layer, lora_group_of(p));
-      const at::Tensor exact = merged_weight(base.dense().to(at::kFloat), group, p);
+      // A copy of what lies in the workspace, which the next projection overwrites.
+      const at::Tensor dense = base.dense().to(at::kFloat, /*non_blocking=*/false, /*copy=*/base.is_quantized());
+      const at::Tensor exact = merged_weight(dense, group, p);
       report_.num_merged += std::count(group.members.begin(), group.members.end(), p);
-      merged.projections[index_of(p)] = FrozenLinear(base.is_quantized() ? exact.clone() : exact);
+      merged.projections[index_of(p)] = FrozenLinear(exact);
       written.projections[index_of(p)] = FrozenLinear(write(weight, exact));
     }
     next_norm(&LayerWeights::post_attention_norm);

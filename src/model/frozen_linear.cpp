@@ -32,9 +32,8 @@ struct FrozenLinear::Quantized {
 
   at::Tensor backward_weight() const {
     const bool rounds_once = nf4.dtype == at::kFloat || nf4.dtype == compute_dtype;
-    if (compute_dtype == at::kDouble) return dequantized(at::kFloat, nf4.dtype).to(at::kDouble);
-    if (rounds_once) return dequantized(product_dtype(), compute_dtype);
-    return dequantized(compute_dtype, nf4.dtype).to(product_dtype());
+    if (rounds_once && compute_dtype != at::kDouble) return dequantized(product_dtype(), compute_dtype);
+    return dequantized(at::kFloat, nf4.dtype).to(compute_dtype).to(product_dtype());
   }
 
   at::Tensor operand(const at::Tensor& t) const { return t.to(compute_dtype).to(product_dtype()); }

@@ -1,6 +1,7 @@
 // Bases in NF4: what bitsandbytes saved is kept byte by byte; what is quantised while it streams is what transformers
 // would have saved; what is malformed is refused by name.
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
@@ -130,6 +131,26 @@ TEST(Nf4Checkpoint, ProductsUseTheDequantisedWeight) {
   at::Tensor dx = x.clone();
   linear.backward_add(dy, dx);
   EXPECT_TRUE(testing::near(dx, x + dy.mm(dense), 1e-5));
+}
+
+// A model whose weights were float16 before they were quantised, computed in bfloat16: backward rounds to the one, then
+// to the other.
+TEST(Nf4Checkpoint, BackwardRoundsToTheDtypeThatWasQuantised) {
+  const Checkpoint file(golden("llama-tiny"));
+  const at::Tensor weight = file.tensor(kWeight);
+  for (const at::ScalarType stored : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const at::ScalarType compute : {at::kFloat, at::kBFloat16}) {
+      const ops::Nf4Tensor nf4 = ops::nf4_quantize(weight.to(stored), 64, true);
+      at::Tensor dense = at::empty(weight.sizes(), stored);
+      ops::nf4_dequantize(nf4, dense, stored);
+      const FrozenLinear linear(nf4, compute, std::make_shared<DenseWorkspace>());
+      const at::Tensor dy = at::full({2, linear.out_features()}, 0.5, at::TensorOptions().dtype(compute));
+      const at::Tensor expected = dy.to(at::kDouble).mm(dense.to(compute).to(at::kDouble));
+      const double roundoff = compute == at::kFloat ? 0x1p-20 : 0x1p-8;
+      const double size = expected.abs().max().item<double>();
+      EXPECT_TRUE(testing::near(linear.backward(dy), expected, roundoff * size)) << stored << " " << compute;
+    }
+  }
 }
 
 struct Malformed {
