@@ -3,7 +3,6 @@
 #include <fmt/ranges.h>
 
 #include <charconv>
-#include <sstream>
 
 #include "cli/runtime.h"
 #include "core/check.h"
@@ -74,23 +73,13 @@ Value parse_value(const std::string& option, const std::string& text, const char
   return value;
 }
 
-std::vector<std::string> split_at_commas(const std::string& text) {
-  std::vector<std::string> parts;
-  std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, ',');) {
-    const auto first = part.find_first_not_of(" \t"), last = part.find_last_not_of(" \t");
-    if (first != std::string::npos) parts.push_back(part.substr(first, last - first + 1));
-  }
-  return parts;
-}
-
 /// k_proj=4,v_proj=8. A piece without = belongs to the key that goes on after the comma: q{1,2}=4.
 template <class Value>
 TextForm pattern_form(const std::string& option, model::LoraPattern<Value>& field, const char* kind) {
   const auto set = [option, &field, kind](const std::string& text) {
     field.clear();
     std::string key;
-    for (const std::string& piece : split_at_commas(text)) {
+    for (const std::string& piece : split_list(text)) {
       key += (key.empty() ? "" : ",") + piece;
       const size_t equals = piece.rfind('=');
       if (equals == std::string::npos) continue;
@@ -111,7 +100,7 @@ TextForm pattern_form(const std::string& option, model::LoraPattern<Value>& fiel
 TextForm numbers_form(const std::string& option, std::vector<std::int64_t>& field) {
   const auto set = [option, &field](const std::string& text) {
     field.clear();
-    for (const std::string& part : split_at_commas(text))
+    for (const std::string& part : split_list(text))
       field.push_back(parse_value<std::int64_t>(option, part, "a whole number"));
   };
   return {"comma-separated", set, [&field] { return fmt::format("{}", fmt::join(field, ",")); }};

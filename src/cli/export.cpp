@@ -39,7 +39,8 @@ std::string model_card(const model::ExportReport& report) {
   return fmt::format(
       "---\nbase_model: {0}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
       "recommendation]\n---\n\n# {0} fine-tuned to recommend\n\nA LoRA adapter merged into its base{1} with `allreco "
-      "export`, in {2}. TODO: name the data's licence and the base model's.\n\n## Training\n\n{3}\n## Accuracy\n\n{4}\n"
+      "export`, in {2}. Before you publish it, add the licences of the data and of the base model."
+      "\n\n## Training\n\n{3}\n## Accuracy\n\n{4}\n"
       "## Merging\n\n{5} projections were merged in float32 and rounded once. Against base + adapter the logits of {6} "
       "tokens moved by {7:.2e} (rms; at most {8:.2e}), of an rms of {9:.2e}.\n",
       base, report.base_was_quantized ? ", which was dequantised from NF4," : "", report.dtype,

@@ -1,4 +1,5 @@
 // inspect: what is in a dataset, model, adapter or checkpoint directory, read from its files alone.
+#include <c10/util/accumulate.h>
 #include <fmt/core.h>
 
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "model/adapter.h"
 #include "model/config.h"
 #include "model/safetensors.h"
+#include "model/weights.h"
 
 namespace allreco::cli {
 namespace fs = std::filesystem;
@@ -60,11 +62,9 @@ core::Json model_summary(const fs::path& path) {
   const model::ModelConfig config = model::read_model_config(path);
   const model::Checkpoint checkpoint(path);
   std::int64_t parameters = 0, bytes = 0;
-  for (const auto& name : checkpoint.names()) {
-    const at::Tensor tensor = checkpoint.tensor(name);
-    parameters += tensor.numel();
-    bytes += static_cast<std::int64_t>(tensor.nbytes());
-  }
+  for (const auto& name : checkpoint.names()) bytes += static_cast<std::int64_t>(checkpoint.tensor(name).nbytes());
+  for (const model::TensorSpec& spec : model::expected_tensors(config))
+    parameters += c10::multiply_integers(spec.shape);
   return {{"kind", "model"},
           {"model_type", config.model_type},
           {"vocab_size", config.vocab_size},
@@ -77,6 +77,7 @@ core::Json model_summary(const fs::path& path) {
           {"max_position_embeddings", config.max_position_embeddings},
           {"sliding_window", config.sliding_window.value_or(0)},
           {"tie_word_embeddings", config.tie_word_embeddings},
+          {"quantization", config.quantization ? config.quantization->bnb_4bit_quant_type : "none"},
           {"tensors", checkpoint.names().size()},
           {"parameters", parameters},
           {"bytes", bytes}};

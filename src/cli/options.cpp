@@ -60,6 +60,8 @@ std::string range_text(const Allowed& allowed) {
   return fmt::format("{} to {}", allowed.minimum, allowed.maximum);
 }
 
+}  // namespace
+
 std::vector<std::string> split_list(const std::string& value) {
   std::vector<std::string> parts;
   std::stringstream stream(value);
@@ -69,8 +71,6 @@ std::vector<std::string> split_list(const std::string& value) {
   }
   return parts;
 }
-
-}  // namespace
 
 OptionList::OptionList(std::string usage, std::string description)
     : usage_(std::move(usage)), description_(std::move(description)) {

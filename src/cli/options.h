@@ -25,6 +25,9 @@ struct TextForm {
   std::function<std::string()> get;
 };
 
+/// The parts between commas, without blanks around them; empty ones are left out.
+std::vector<std::string> split_list(const std::string& value);
+
 class OptionList {
  public:
   /// `usage`: the command as shown in help, e.g. "allreco train".

@@ -18,7 +18,8 @@ namespace {
 [[noreturn]] void not_shared(const std::string& path, const std::string& why) {
   core::user_error(
       "cannot open the memory that the ranks of this node share ({}): {}. They must run as one user and see one "
-      "another's processes; else use model_loading = mmap",
+      "another's processes; else let every rank map a "
+      "model that need not be quantised: model_loading = mmap, and of load_in_4bit what `allreco quantize` writes",
       path, why);
 }
 
@@ -72,8 +73,10 @@ std::string NodeMemory::identity() const {
 
 void NodeMemory::no_memory(std::int64_t available) const {
   core::user_error(
-      "the model that the ranks of a node share (model_loading = broadcast) takes {} bytes of memory, but this node "
-      "has {} to give: use model_loading = mmap, or a node (or a job) with more memory",
+      "the model that the ranks of a node share takes {} bytes of memory, but this node has {} to give: use a node (or "
+      "a "
+      "job) with more memory, or let every rank map the files: model_loading = mmap, and of load_in_4bit what `allreco "
+      "quantize` writes",
       num_bytes_, available);
 }
 

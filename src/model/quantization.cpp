@@ -2,9 +2,10 @@
 
 #include <fmt/core.h>
 
-#include <regex>
+#include <algorithm>
 
 #include "core/check.h"
+#include "model/python_regex.h"
 
 namespace allreco::model {
 using core::Json;
@@ -43,15 +44,16 @@ std::vector<std::string> skip_modules_of(const Json& json, const std::string& wh
   return modules;
 }
 
-/// Whether `pattern` matches from the start of `module` up to a module boundary.
-bool matches_prefix(const std::string& pattern, const std::string& module) {
-  const std::regex regex("(?:" + pattern + ")(?=\\.|$)");
-  if (std::regex_search(module, regex, std::regex_constants::match_continuous)) return true;
-  // Python's boundary may also lie just behind a dot that the pattern itself took; C++ has no look-behind.
-  const std::regex behind_dot("(?:" + pattern + ")");
-  std::smatch match;
-  return std::regex_search(module, match, behind_dot, std::regex_constants::match_continuous) && match.length() > 0 &&
-         module[static_cast<size_t>(match.length() - 1)] == '.';
+/// Just behind a dot, before one, or at the end.
+bool is_boundary(const std::string& module, size_t place) {
+  return place == module.size() || module[place] == '.' || module[place - 1] == '.';
+}
+
+bool matches_prefix(const PythonRegex& pattern, const std::string& module) {
+  for (size_t end = 1; end <= module.size(); ++end) {
+    if (is_boundary(module, end) && pattern.fullmatch(module.substr(0, end))) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -108,14 +110,10 @@ Json to_quantization_config(const Quantization& quantization) {
 }
 
 bool is_skipped(const std::string& module, const std::vector<std::string>& skip_modules) {
-  for (const std::string& pattern : skip_modules) {
-    try {
-      if (module.ends_with(pattern) || matches_prefix(pattern, module)) return true;
-    } catch (const std::regex_error& e) {
-      user_error("llm_int8_skip_modules: {} is no regular expression: {}", pattern, e.what());
-    }
-  }
-  return false;
+  return std::any_of(skip_modules.begin(), skip_modules.end(), [&](const std::string& pattern) {
+    const PythonRegex regex("llm_int8_skip_modules", pattern);  // refuses even where the suffix is the same
+    return module.ends_with(pattern) || matches_prefix(regex, module);
+  });
 }
 
 }  // namespace allreco::model

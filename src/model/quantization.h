@@ -33,7 +33,7 @@ core::Json to_quantization_config(const Quantization& quantization);
 
 /// Whether transformers would leave `module` (model.layers.0.mlp.up_proj) dense: a pattern matches it as a regular
 /// expression from its start up to a dot or its end, or is its suffix (quantizers_utils.should_convert_module).
-/// UserError for a pattern that is no regular expression.
+/// UserError for a pattern that PythonRegex refuses.
 bool is_skipped(const std::string& module, const std::vector<std::string>& skip_modules);
 
 }  // namespace allreco::model

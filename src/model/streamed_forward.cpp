@@ -2,7 +2,6 @@
 
 #include "core/check.h"
 #include "model/attention_plan.h"
-#include "model/block.h"
 #include "model/loss_head.h"
 #include "model/rotary_table.h"
 
@@ -14,19 +13,18 @@ StreamedForward::StreamedForward(const ModelConfig& config, const LoraStore* lor
   PackedBatchBuilder builder;
   builder.add_example(tokens, 0);
   batch_ = builder.build();
+  RotaryTable rotary(config_, at::kFloat);
+  rotary.reserve(batch_.num_tokens());
+  context_.cos = rotary.cos();
+  context_.sin = rotary.sin();
+  context_.all.positions = batch_.positions;
+  context_.all.spans = attention_spans(batch_.segments);
 }
 
 void StreamedForward::embed(const at::Tensor& embedding) { x_ = embedding.index_select(0, batch_.tokens); }
 
 void StreamedForward::layer(const LayerWeights& weights) {
-  RotaryTable rotary(config_, at::kFloat);
-  rotary.reserve(batch_.num_tokens());
-  StreamContext context;
-  context.cos = rotary.cos();
-  context.sin = rotary.sin();
-  context.all.positions = batch_.positions;
-  context.all.spans = attention_spans(batch_.segments);
-  x_ = Block(config_, weights, lora_, num_layers_++).forward(x_, context.all, context, nullptr);
+  x_ = Block(config_, weights, lora_, num_layers_++).forward(x_, context_.all, context_, nullptr);
 }
 
 at::Tensor StreamedForward::logits(const at::Tensor& final_norm, const at::Tensor& lm_head) const {

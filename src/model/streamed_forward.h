@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/block.h"
 #include "model/lora.h"
 #include "model/packed_batch.h"
 #include "model/weights.h"
@@ -27,6 +28,7 @@ class StreamedForward {
   const ModelConfig& config_;
   const LoraStore* lora_;
   PackedBatch batch_;
+  StreamContext context_;
   at::Tensor x_;  // [T, D]
   std::int64_t num_layers_ = 0;
 };

@@ -6,8 +6,6 @@
 #include <ATen/ops/ones.h>
 #include <fmt/core.h>
 
-#include <algorithm>
-
 #include "core/check.h"
 #include "core/random.h"
 #include "model/checkpoint_checks.h"
@@ -63,13 +61,6 @@ Weights assemble(const ModelConfig& config, const std::vector<at::Tensor>& other
   weights.lm_head = config.tie_word_embeddings ? weights.embedding : *next++;
   core::require(next == others.end() && next_projection == projections.end(), "a tensor has no place in the model");
   return weights;
-}
-
-bool Weights::is_quantized() const {
-  return std::any_of(layers.begin(), layers.end(), [](const LayerWeights& layer) {
-    return std::any_of(layer.projections.begin(), layer.projections.end(),
-                       [](const FrozenLinear& projection) { return projection.is_quantized(); });
-  });
 }
 
 at::Tensor random_weight(const TensorSpec& spec, at::ScalarType dtype, std::uint64_t seed) {

@@ -29,7 +29,6 @@ struct Weights {
   at::Tensor lm_head;     // [V, D]; the embedding itself when tied
   at::ScalarType dtype() const { return embedding.scalar_type(); }
   at::Device device() const { return embedding.device(); }
-  bool is_quantized() const;  // whether any projection is
 };
 
 /// A tensor that a checkpoint of this config must hold.

@@ -57,7 +57,7 @@ void expect_same_parts(const std::map<std::string, WeightParts>& actual,
 TEST(Nf4Checkpoint, ItsBytesAreKeptAsTheyAre) {
   const Checkpoint file(golden("llama-tiny-nf4"));
   const BaseModel base = load_base_model(golden("llama-tiny-nf4").string(), "auto");
-  EXPECT_TRUE(base.weights.is_quantized());
+  EXPECT_EQ(base.storage, "nf4 with double quantisation, products in float32");
   const ops::Nf4Tensor& nf4 = base.weights.layers[1][Projection::up].quantized();
   EXPECT_EQ(nf4.packed.const_data_ptr(), base.weights.layers[1][Projection::up].quantized().packed.const_data_ptr());
   EXPECT_TRUE(at::equal(nf4.packed, file.tensor(kWeight)));
