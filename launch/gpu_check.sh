@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs everything that only a machine with a GPU can show, and writes what it saw to a file: builds the preset `cuda`, the
-# whole test suite, the op and golden tests on the GPU, training on the GPU against the CPU, the NCCL data plane with 1, 2 and
-# 4 ranks that share one GPU, and a table of tokens per second.
+# Runs everything that only a machine with a GPU can show, and writes what it saw to a file: builds the preset `cuda`; the op and
+# golden tests on the GPU; training on the GPU against the CPU, dense and in 4 bits; the NCCL data plane with 1, 2 and 4 ranks
+# that share one GPU; a table of tokens per second; then the whole test suite.
 #
 #   launch/gpu_check.sh [--output FILE] [--no-setup]
 #
-#   --output     the result file, by default gpu_check.txt
+#   --output     the result file, by default gpu_check.txt; what each item printed goes to FILE.logs/
 #   --no-setup   .venv and build/cuda are there and up to date
 #
 # Exit code 0: all passed; 1: something failed (see the file); 2: no GPU here.
@@ -42,7 +42,7 @@ write() { printf '%s\n' "$*" | tee -a "$result"; }
 item() {
   local title="$1" log start="$SECONDS" rc=0
   shift
-  log="$scratch/item.log"
+  log="$result.logs/${title//[^0-9a-zA-Z]/_}.txt"
   "$@" > "$log" 2>&1 || rc=$?
   if ((rc == 0)); then
     write "PASS  $title ($((SECONDS - start)) s)"
@@ -58,7 +58,7 @@ train() { # train DIR OPTIONS...
   local dir="$1"
   shift
   "${launcher[@]}" "$PROGRAM" train --model_name_or_path "$MODEL" --dataset "$scratch/dataset" --output_dir "$dir" \
-    --logging_steps 1 --save_strategy no --max_steps 20 --per_device_train_batch_size 8 --dtype float32 "$@"
+    --logging_steps 1 --save_strategy no --max_steps "${max_steps:-20}" --per_device_train_batch_size 8 --dtype float32 "$@"
 }
 
 prepare() {
@@ -77,6 +77,8 @@ sys.exit(not worst <= 1e-4)
 PYTHON
 }
 
+qlora_on_cpu() { train "$scratch/qlora-cpu" --device cpu --load_in_4bit true --optim adamw_8bit; }
+qlora_on_gpu() { train "$scratch/qlora-gpu" --device cuda --load_in_4bit true --optim adamw_8bit; }
 on_cpu() { train "$scratch/cpu" --device cpu; }
 on_gpu() { train "$scratch/gpu" --device cuda; }
 
@@ -111,6 +113,31 @@ sharing_is_refused() {
   grep 'ranks 0, 1 share the GPU' "$log"
 }
 
+# lost_rank SIGNAL: rank 1 of 4 gets it in the middle of training. The run must end by itself, with an error, and where the rank
+# still is there, name it.
+lost_rank() {
+  local dir="$scratch/lost-$1" log="$scratch/lost-$1.log" max_steps=1000000 rc=0 pid run i
+  train_on_ranks 4 "$dir" --ddp_timeout 5 > "$log" 2>&1 &
+  run=$!
+  for ((i = 0; i < 600; ++i)); do
+    if grep -s '"loss"' "$dir/metrics.jsonl" > /dev/null; then break; fi
+    sleep 0.1
+  done
+  for pid in $(pgrep -f "^$PROGRAM train .*$dir"); do
+    if tr '\0' '\n' < "/proc/$pid/environ" | grep -x OMPI_COMM_WORLD_RANK=1; then kill "-$1" "$pid"; break; fi
+  done
+  for ((i = 0; i < 600; ++i)); do
+    kill -0 "$run" 2> /dev/null || break
+    sleep 0.1
+  done
+  pkill -KILL -f "^$PROGRAM train .*$dir" || true
+  wait "$run" || rc=$?
+  cat "$log"
+  ((i < 600)) || { printf 'error: the run did not end within 60 s\n'; return 1; }
+  ((rc != 0 && rc != 2)) || { printf 'error: expected an exit code other than 0 and 2, found %s\n' "$rc"; return 1; }
+  [[ "$1" == KILL ]] || grep -E '1 of 4 ranks missing; rank 1 on ' "$log"
+}
+
 # same_bits A B: the losses and the adapter.
 same_bits() {
   cmp "$1/adapter_model.safetensors" "$2/adapter_model.safetensors" || return 1
@@ -124,9 +151,10 @@ PYTHON
 
 test_on_gpu() { ALLRECO_TEST_DEVICE=cuda "$BUILD/tests/model/test_model" --gtest_filter="$1"; }
 
-# speed MAX-LENGTH BATCH: random tokens of that length through TinyLlama-1.1B's shape, bf16, LoRA r 16.
+# speed NAME MAX-LENGTH BATCH OPTIONS...: random tokens of that length through TinyLlama-1.1B's shape, bf16, LoRA r 16.
 speed() {
-  local length="$1" batch="$2" dir="$scratch/speed-$1-$2"
+  local length="$2" batch="$3" dir="$scratch/speed-$1"
+  shift 3
   python3 -c "
 import json, random
 random.seed(1)
@@ -136,7 +164,7 @@ for _ in range(256):
   "$PROGRAM" prepare --tokens "$dir.jsonl" --vocab_size 32000 --output_dir "$dir-data"
   "$PROGRAM" train --model_name_or_path random:tinyllama-1.1b --dtype bfloat16 --device cuda --lora_r 16 \
     --dataset "$dir-data" --output_dir "$dir" --per_device_train_batch_size "$batch" --max_steps 20 --logging_steps 10 \
-    --save_strategy no
+    --save_strategy no "$@"
   python3 -c "
 import json
 row = [r for r in map(json.loads, open('$dir/metrics.jsonl')) if 'tokens_per_second' in r][-1]
@@ -144,6 +172,8 @@ print(f\"$length tokens x $batch: {row['tokens_per_second']:.0f} tokens/s, step 
       f\"peak {row['peak_gpu_bytes'] / 2**30:.1f} GiB\")" | tee "$dir.txt"
 }
 
+rm -rf "$result.logs"
+mkdir -p "$result.logs"
 : > "$result"
 write "allreco on a GPU, $(date -u +%Y-%m-%dT%H:%MZ), $(git -C "$ROOT" rev-parse --short HEAD 2> /dev/null || printf 'no git')"
 nvidia-smi | tee -a "$result"
@@ -152,13 +182,15 @@ if "$with_setup"; then
   item "build of the preset cuda" "$ROOT/launch/build.sh" cuda
 fi
 [[ -x "$PROGRAM" ]] || die 1 "$PROGRAM was not built; see $result"
-item "all tests" ctest --test-dir "$BUILD" --parallel "$(num_cores)" --output-on-failure --no-tests=error
-item "ops on the GPU against the CPU kernels" test_on_gpu 'OpsDevice*:OpsAttention*:Device*'
-item "decoder on the GPU against transformers and PEFT" test_on_gpu '*Golden*:*Stories*'
+item "ops on the GPU against the CPU kernels" test_on_gpu 'Ops*Device*:OpsAttention*:Device*'
+item "decoder on the GPU against transformers and PEFT" test_on_gpu '*Golden*:*Stories*:*LoraForms*:Dora*'
 item "dataset" prepare
 item "training on the CPU" on_cpu
 item "training on the GPU, world size 1" on_gpu
 item "GPU against CPU: 20 losses" compare_losses "$scratch/cpu" "$scratch/gpu"
+item "QLoRA with adamw_8bit on the CPU" qlora_on_cpu
+item "QLoRA with adamw_8bit on the GPU" qlora_on_gpu
+item "QLoRA, GPU against CPU: 20 losses" compare_losses "$scratch/qlora-cpu" "$scratch/qlora-gpu"
 for ranks in 1 2 4; do
   item "NCCL: the data-plane suite on $ranks rank(s) of one GPU" nccl_suite "$ranks"
 done
@@ -171,10 +203,14 @@ for ranks in 1 2 4; do
   item "deterministic training on $ranks rank(s) of one GPU" train_on_ranks "$ranks" "$scratch/same-$ranks" --deterministic true
   ((ranks == 1)) || item "deterministic: $ranks ranks against 1, bit by bit" same_bits "$scratch/same-1" "$scratch/same-$ranks"
 done
-for shape in "512 8" "2048 4" "2048 16"; do
-  read -r length batch <<< "$shape"
-  item "speed, TinyLlama-1.1B bf16 LoRA r16, $length tokens x $batch" speed "$length" "$batch"
-  if [[ -s "$scratch/speed-$length-$batch.txt" ]]; then sed 's/^/      /' "$scratch/speed-$length-$batch.txt" | tee -a "$result"; fi
+for signal in STOP KILL; do item "rank 1 of 4 gets SIG$signal in training" lost_rank "$signal"; done
+for shape in "512 8" "2048 4" "2048 16" "2048 4 --load_in_4bit true --optim adamw_8bit"; do
+  read -r length batch options <<< "$shape"
+  name="${shape//[^0-9a-z]/_}"
+  # shellcheck disable=SC2086 # several options
+  item "speed, TinyLlama-1.1B bf16 LoRA r16, $length tokens x $batch $options" speed "$name" "$length" "$batch" $options
+  if [[ -s "$scratch/speed-$name.txt" ]]; then sed 's/^/      /' "$scratch/speed-$name.txt" | tee -a "$result"; fi
 done
+item "all tests" ctest --test-dir "$BUILD" --exclude-regex '^lint\.' --parallel "$(num_cores)" --output-on-failure --no-tests=error
 write "$num_failed item(s) failed; $SECONDS s; this is $result"
 ((num_failed == 0)) || exit 1
