@@ -7,6 +7,7 @@
 #include "cli/runtime.h"
 #include "core/check.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "dist/session.h"
 
 namespace {
@@ -41,7 +42,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   cli::shorten_spinning(argv);
-  cli::set_up_allocator();
+  core::return_freed_memory();
   cli::set_up_signals(argc, argv);
   try {
     return run(argc, argv);

@@ -1,7 +1,6 @@
 #include "cli/runtime.h"
 
 #include <ATen/Parallel.h>
-#include <malloc.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -85,12 +84,6 @@ std::int64_t set_up_threads(std::int64_t threads, dist::Session& session) {
   }
   at::set_num_threads(static_cast<int>(threads));
   return threads;
-}
-
-void set_up_allocator() {
-  constexpr int never = 1 << 30;
-  mallopt(M_MMAP_THRESHOLD, never);
-  mallopt(M_TRIM_THRESHOLD, never);
 }
 
 void set_up_signals(int argc, char** argv) {

@@ -1,4 +1,4 @@
-// What a process sets up once before it computes: threads and the memory allocator.
+// What a process sets up once before it computes: its threads and signals.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -32,10 +32,6 @@ std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads);
 /// Collective. `threads` 0: OMP_NUM_THREADS, or else fair_threads. Returns the number set. libtorch alone would pick 1
 /// under mpirun.
 std::int64_t set_up_threads(std::int64_t threads, dist::Session& session);
-
-/// Keeps freed activations in the process instead of returning them to the system after every step, which would cost a
-/// page fault per 4 KiB each time.
-void set_up_allocator();
 
 /// For `train`: stop signals wait until the run can take them. Before MPI starts.
 void set_up_signals(int argc, char** argv);

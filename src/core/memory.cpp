@@ -1,5 +1,7 @@
 #include "core/memory.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -78,6 +80,16 @@ std::int64_t available_memory_bytes(const fs::path& root) {
     if (group.limit > 0) available = std::min(available, std::max<std::int64_t>(0, group.limit - group.used));
   });
   return available;
+}
+
+void return_freed_memory() {
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);  // a number, too, keeps the allocator from raising it (mallopt(3))
+}
+
+void keep_freed_memory() {
+  constexpr int never = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, never);
+  mallopt(M_TRIM_THRESHOLD, never);
 }
 
 }  // namespace allreco::core

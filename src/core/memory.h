@@ -1,4 +1,4 @@
-// How much memory this process may use.
+// How much memory this process may use, and what becomes of what it frees.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -12,5 +12,12 @@ std::int64_t memory_limit_bytes(const std::filesystem::path& root = "/");
 /// What can be taken without swapping or a kill: MemAvailable of /proc/meminfo, at most what is left of the
 /// limits above; the page cache that a group would give back counts as left.
 std::int64_t available_memory_bytes(const std::filesystem::path& root = "/");
+
+/// From now on freed tensors go back to the system. By itself the allocator soon stops doing so, and large tensors that
+/// come and go one by one (a model that is read) leave gaps among small ones that stay.
+void return_freed_memory();
+/// From now on freed memory stays in the process, for tensors that come again in every step: giving them back would
+/// cost a page fault per 4 KiB each time.
+void keep_freed_memory();
 
 }  // namespace allreco::core

@@ -1,11 +1,11 @@
 #include "model/export.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <memory>
 
 #include "core/check.h"
 #include "core/files.h"
@@ -63,7 +63,6 @@ class Exporter {
         staging_(job.output_dir),
         writer_(staging_.path(), staging_.target().string(), heads(),
                 parse_shard_size("max_shard_size", job.max_shard_size)),
-        workspace_(std::make_shared<DenseWorkspace>()),
         models_{{config_, &store_, probe_tokens(config_)},
                 {config_, nullptr, probe_tokens(config_)},
                 {config_, nullptr, probe_tokens(config_)}} {
@@ -76,13 +75,10 @@ class Exporter {
   }
 
   ExportReport run() {
-    const Copies embedding = next_other();
-    models_.unmerged.embed(embedding.exact);
-    models_.merged.embed(embedding.exact);
-    models_.written.embed(embedding.written);
+    const Copies tied_head = export_embedding();
     for (std::int64_t l = 0; l < config_.num_hidden_layers; ++l) export_layer(l);
     const Copies norm = next_other();
-    const Copies head = config_.tie_word_embeddings ? embedding : next_other();
+    const Copies head = config_.tie_word_embeddings ? tied_head : next_other();
     compare(models_.unmerged.logits(norm.exact, head.exact), models_.merged.logits(norm.exact, head.exact),
             models_.written.logits(norm.written, head.written));
     writer_.finish();
@@ -122,12 +118,25 @@ class Exporter {
     return {exact, write(weight, exact)};
   }
 
-  FrozenLinear next_projection() {
+  /// Of a quantised one what training multiplied with: rounded to the dtype of the products.
+  at::Tensor next_projection() {
     const StoredWeight& weight = next_stored();
     const WeightParts parts = source_.next();
-    if (!weight.nf4) return FrozenLinear(parts[0].to(at::kFloat));
+    if (!weight.nf4) return parts[0].to(at::kFloat);
     report_.base_was_quantized = true;
-    return {nf4_from_parts(weight, parts), at::kFloat, workspace_};
+    at::Tensor dense = at::empty(weight.spec.shape, at::kFloat);
+    const at::ScalarType rounding = source_.compute_dtype() == at::kDouble ? at::kFloat : source_.compute_dtype();
+    ops::nf4_dequantize(nf4_from_parts(weight, parts), dense, rounding);
+    return dense;
+  }
+
+  /// Empty where the head is a tensor of its own.
+  Copies export_embedding() {
+    const Copies embedding = next_other();
+    models_.unmerged.embed(embedding.exact);
+    models_.merged.embed(embedding.exact);
+    models_.written.embed(embedding.written);
+    return config_.tie_word_embeddings ? embedding : Copies{};
   }
 
   void export_layer(std::int64_t layer) {
@@ -140,12 +149,11 @@ class Exporter {
     next_norm(&LayerWeights::input_norm);
     for (const Projection p : kProjections) {
       const StoredWeight& weight = source_.stored()[num_read_];
-      const FrozenLinear base = unmerged.projections[index_of(p)] = next_projection();
+      const at::Tensor base = next_projection();
       const LoraGroup& group = store_.group(layer, lora_group_of(p));
-      // A copy of what lies in the workspace, which the next projection overwrites.
-      const at::Tensor dense = base.dense().to(at::kFloat, /*non_blocking=*/false, /*copy=*/base.is_quantized());
-      const at::Tensor exact = merged_weight(dense, group, p);
+      const at::Tensor exact = merged_weight(base, group, p);
       report_.num_merged += std::count(group.members.begin(), group.members.end(), p);
+      unmerged.projections[index_of(p)] = FrozenLinear(base);
       merged.projections[index_of(p)] = FrozenLinear(exact);
       written.projections[index_of(p)] = FrozenLinear(write(weight, exact));
     }
@@ -174,7 +182,6 @@ class Exporter {
   at::ScalarType dtype_;
   core::StagingDirectory staging_;
   CheckpointWriter writer_;
-  std::shared_ptr<DenseWorkspace> workspace_;
   Models models_;
   size_t num_read_ = 0;
   ExportReport report_;

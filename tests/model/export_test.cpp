@@ -3,7 +3,11 @@
 #include "model/export.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty_like.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
 
 #include "model/decoder.h"
 #include "model/golden.h"
@@ -60,6 +64,38 @@ TEST(Export, OverFourBitsWhatIsWrittenIsWhatIsCompared) {
   EXPECT_EQ(report.num_merged, 6);
   EXPECT_LT(report.rms_written_difference, 1e-5 * report.rms_logit);
 }
+
+/// Quantised in bfloat16, multiplied in `compute_dtype`: the weights of training's forward are merged, whatever was
+/// quantised.
+class ExportOverFourBits : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(ExportOverFourBits, MergesTheWeightsThatTrainingMultipliedWith) {
+  const testing::TemporaryDirectory directory;
+  ExportJob job;
+  job.model_name_or_path = golden("llama-tiny").string();
+  job.adapter_name_or_path = golden("lora-grad/all7/adapter").string();
+  job.output_dir = directory / "merged";
+  job.dtype = "bfloat16";
+  job.export_dtype = "float32";
+  job.quantization.load_in_4bit = true;
+  job.quantization.bnb_4bit_compute_dtype = GetParam();
+  EXPECT_LT(export_merged(job).rms_merge_difference, 1e-5);  // float32's rounding, of logits about 1
+
+  const std::string name = "model.layers.0.self_attn.q_proj.weight";
+  const at::Tensor dense = Checkpoint(job.model_name_or_path).tensor(name);
+  const ops::Nf4Tensor nf4 = ops::nf4_quantize(dense.to(at::kBFloat16), 64, /*nested=*/false);
+  at::Tensor base = at::empty_like(dense);
+  ops::nf4_dequantize(nf4, base, GetParam() == "float32" ? at::kFloat : at::kBFloat16);
+  const SafetensorsFile adapter(std::filesystem::path(job.adapter_name_or_path) / "adapter_model.safetensors");
+  const auto factor = [&](const std::string& which) {
+    return adapter.tensor("base_model.model.model.layers.0.self_attn.q_proj.lora_" + which + ".weight");
+  };
+  constexpr double scaling = 2;  // lora_alpha 16, r 8
+  EXPECT_TRUE(near(Checkpoint(job.output_dir).tensor(name), base + factor("B").mm(factor("A")) * scaling, 1e-6));
+}
+
+INSTANTIATE_TEST_SUITE_P(Products, ExportOverFourBits, ::testing::Values("float32", "bfloat16"),
+                         [](const auto& tested) { return tested.param; });
 
 }  // namespace
 }  // namespace allreco::model

@@ -54,6 +54,16 @@ TEST(OpsProduct, EqualsTheDoubleProduct) {
   }
 }
 
+// Large enough to be widened in pieces: of columns, as for logits, and of rows, as for their gradient.
+TEST(OpsProduct, LargeWeights) {
+  const at::Tensor weight = normal({4200, 4100}, at::kBFloat16), x = normal({2, 4100}, at::kBFloat16);
+  const at::Tensor dy = normal({2, 4200}, at::kBFloat16), dx = normal({2, 4100}, at::kBFloat16);
+  expect_product(ops::mm(x, weight.t()), dy, x, weight.t(), 0, 1);
+  at::Tensor sum = dx.clone();
+  addmm_(sum, dy, weight, 0.5);
+  expect_product(sum, dx, dy, weight, 0.5, 1);
+}
+
 TEST(OpsProduct, WritesIntoViews) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const at::Tensor a = normal({6, 20}, dtype), b = normal({20, 9}, dtype);

@@ -1,6 +1,7 @@
 // Products of matrices, by libtorch on both backends. Its bfloat16 product on CPUs without AVX-512 is a plain loop,
-// about a hundred times slower than its float32 product: there the operands are widened to float32 first, and the
-// result is rounded once, as the fast bfloat16 products do. Any strides; dtypes as libtorch's.
+// about a hundred times slower than its float32 product: there the operands are widened to float32 first (b in pieces
+// of at most 64 MiB), and the result is rounded once, as the fast bfloat16 products do. Any strides; dtypes as
+// libtorch's.
 #pragma once
 #include <ATen/core/Tensor.h>
 
