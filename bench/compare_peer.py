@@ -6,7 +6,8 @@
 tokens.jsonl is what `bench/peer/hf_lora.py tokenize` writes; `hf_lora.py save` makes a model directory of a published shape. VENV needs torch
 transformers peft safetensors, and bitsandbytes for --load-in-4bit. Prints each run's tokens per second and its peak memory, of loading and of all;
 the medians' ratio; and the largest relative difference of the losses, step by step. Memory is resident memory, and with several ranks the sum of
-their PSS (a page that n processes share counts 1/n in each), looked at every 50 ms. More ranks than one share --threads and the batch.
+their PSS (a page that n processes share counts 1/n in each), looked at every 50 ms; with --device cuda, GPU memory. More ranks than one share --threads
+and the batch. PEFT keeps its factors in float32: in bfloat16 the peer runs under autocast on a GPU, and the losses differ by rounding.
 """
 import argparse
 import json
@@ -83,9 +84,10 @@ def run_and_watch(program, command, log):
 def peer(a, work):
     out = run([a.peer_python, PEER, "train", a.tokens, "--model", a.model, "--adapter", work / "adapter", "--dtype", a.dtype, "--batch", a.batch,
                "--threads", a.threads, "--limit", a.batch * a.steps, "--steps", a.steps, "--warm-steps", WARM_STEPS, "--losses", work / "losses.json",
-               *(["--load-in-4bit"] if a.load_in_4bit else [])])
+               "--device", a.device, *(["--load-in-4bit"] if a.load_in_4bit else [])])
     figures = json.loads(out.strip().splitlines()[-1])
-    return figures["tokens_per_second"], figures["loading_peak_rss_mib"], figures["peak_rss_mib"], json.loads((work / "losses.json").read_text())
+    peaks = (figures["peak_gpu_mib"],) * 2 if a.device == "cuda" else (figures["loading_peak_rss_mib"], figures["peak_rss_mib"])
+    return figures["tokens_per_second"], *peaks, json.loads((work / "losses.json").read_text())
 
 
 def allreco(a, work, ranks):
@@ -96,9 +98,11 @@ def allreco(a, work, ranks):
         a.allreco, "train", "--model_name_or_path", a.model, "--adapter_name_or_path", work / "adapter", "--dataset", work / "dataset", "--output_dir", out,
         "--dtype", a.dtype, "--per_device_train_batch_size", a.batch // ranks, "--shuffle_dataset", "false", "--max_steps", a.steps,
         "--learning_rate", "1e-3", "--weight_decay", "1e-3", "--warmup_steps", "3", "--logging_steps", "1", "--save_strategy", "no",
-        "--threads", max(1, a.threads // ranks), *(["--load_in_4bit", "true"] if a.load_in_4bit else [])], work / "run.log")
+        "--threads", max(1, a.threads // ranks), "--device", a.device, *(["--load_in_4bit", "true"] if a.load_in_4bit else [])], work / "run.log")
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     lines = [line for line in lines if "loss" in line]
+    if a.device == "cuda":
+        loading = peak = lines[-1]["peak_gpu_bytes"] / 2**20
     timed = lines[WARM_STEPS + 1:]
     rate = sum(line["tokens"] for line in timed) / sum(line["step_ms"] for line in timed) * 1000
     return rate, loading, peak, [line["loss"] for line in lines]
@@ -117,6 +121,7 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--load-in-4bit", action="store_true")
+    p.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     p.add_argument("--ranks", default="1", help="numbers of ranks to measure")
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -16,18 +16,11 @@
 #include "model/ops/backends.h"
 #include "model/ops/dynamic_map.h"
 #include "model/safetensors.h"
-#include "train/adamw.h"
+#include "train/optimizer_cases.h"
 #include "train/scratch.h"
 
 namespace allreco::train {
 namespace {
-
-at::Tensor random_tensor(std::int64_t count, core::RandomStream& random, double scale = 1) {
-  at::Tensor values = at::empty({count}, at::kFloat);
-  for (std::int64_t i = 0; i < count; ++i)
-    values.mutable_data_ptr<float>()[i] = static_cast<float>(scale * random.next_normal());
-  return values;
-}
 
 /// The parts of the state by name.
 std::map<std::string, at::Tensor> state_of(const Optimizer& optimizer) {
@@ -37,10 +30,6 @@ std::map<std::string, at::Tensor> state_of(const Optimizer& optimizer) {
 }
 
 std::int64_t num_different(const at::Tensor& a, const at::Tensor& b) { return a.ne(b).sum().item<std::int64_t>(); }
-
-double largest_difference(const at::Tensor& a, const at::Tensor& b) {
-  return a.to(at::kDouble).sub(b.to(at::kDouble)).abs().max().item<double>();
-}
 
 // bitsandbytes' own run: five steps, each restarted from the state that it stored. The codes and absmax are those of
 // its CPU kernel to the bit. The parameters differ in few elements, by an ulp: torch's sqrt there (MKL's) is not
@@ -150,26 +139,6 @@ TEST(AdamW8Bit, FollowsADoubleLoopAndQuantisesWithinHalfAGap) {
   }
 }
 
-/// Tensors large and small, of two rates, whose blocks end inside and at their borders.
-std::vector<ParameterSlice> mixed_slices(double ratio) {
-  std::vector<ParameterSlice> slices;
-  std::int64_t begin = 0;
-  for (const std::int64_t count : {8192, 4096, 5000, 100, 4095, 20480, 4097, 65536}) {
-    const std::string name = fmt::format("t{}", slices.size());
-    slices.push_back({name, begin, {count}, slices.size() % 3 == 1 ? ratio : 1});
-    begin += count;
-  }
-  return slices;
-}
-
-std::int64_t size_of(const std::vector<ParameterSlice>& slices) { return slices.back().begin + slices.back().numel(); }
-
-template <class T>
-void run_steps(T& optimizer, std::int64_t count, double learning_rate) {
-  core::RandomStream random(9);
-  for (int t = 1; t <= 4; ++t) optimizer.step(random_tensor(count, random), learning_rate, 0.7);
-}
-
 TEST(AdamW8Bit, ABlockNeverSpansTwoTensors) {
   const auto slices = mixed_slices(4);
   const std::int64_t count = size_of(slices);
@@ -242,46 +211,6 @@ TEST(AdamW8Bit, TheDevicePathAgreesWithTheCpuKernel) {
     aten_state = {kernel_state.codes1.clone(), kernel_state.codes2.clone(), kernel_state.absmax1.clone(),
                   kernel_state.absmax2.clone()};
   }
-}
-
-/// Each tensor of a run with LoRA+ equals that of a plain run at its own rate.
-template <class T>
-void expect_two_rates() {
-  constexpr double kRatio = 16;
-  const auto plus = mixed_slices(kRatio), plain = mixed_slices(1);
-  core::RandomStream random(3);
-  const at::Tensor start = random_tensor(size_of(plus), random);
-  at::Tensor both = start.clone(), slow = start.clone(), fast = start.clone();
-  T both_optimizer(both, plus, {.weight_decay = 0.1}), slow_optimizer(slow, plain, {.weight_decay = 0.1}),
-      fast_optimizer(fast, plain, {.weight_decay = 0.1});
-  run_steps(both_optimizer, start.numel(), 1e-3);
-  run_steps(slow_optimizer, start.numel(), 1e-3);
-  run_steps(fast_optimizer, start.numel(), 1e-3 * kRatio);
-  for (const ParameterSlice& slice : plus) {
-    const auto part = [&](const at::Tensor& flat) { return flat.slice(0, slice.begin, slice.begin + slice.numel()); };
-    const at::Tensor expected = part(slice.learning_rate_factor == 1 ? slow : fast);
-    // The fused 32-bit kernel computes the elements behind its last whole vector with other roundings.
-    EXPECT_LT(largest_difference(part(both), expected), 1e-6) << slice.name;
-    EXPECT_GT(largest_difference(part(slow), part(fast)), 1e-3) << slice.name;
-  }
-}
-
-TEST(LoraPlus, EqualsTwoRunsWithTwoRates) {
-  expect_two_rates<AdamW>();
-  expect_two_rates<AdamW8Bit>();
-}
-
-TEST(LoraPlus, RaisesTheRateOfTheBFactors) {
-  const model::LoraStore store(model::read_model_config(fixture("golden/llama-tiny")), {.r = 4}, at::kFloat, 1);
-  std::int64_t end = 0;
-  for (const ParameterSlice& slice : parameter_slices(store, 16)) {
-    EXPECT_EQ(slice.learning_rate_factor, slice.name.find("lora_B") != std::string::npos ? 16 : 1) << slice.name;
-    EXPECT_EQ(slice.begin, end);
-    end += slice.numel();
-  }
-  EXPECT_EQ(end, store.num_parameters());
-  EXPECT_EQ(group_by_rate(parameter_slices(store)).size(), 1u);
-  EXPECT_EQ(group_by_rate(parameter_slices(store))[0].stretches.size(), 1u) << "without LoRA+ one pass over all";
 }
 
 std::int64_t bytes_of(const Optimizer& optimizer) {
