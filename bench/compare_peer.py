@@ -98,7 +98,7 @@ def allreco(a, work, ranks):
         a.allreco, "train", "--model_name_or_path", a.model, "--adapter_name_or_path", work / "adapter", "--dataset", work / "dataset", "--output_dir", out,
         "--dtype", a.dtype, "--per_device_train_batch_size", a.batch // ranks, "--shuffle_dataset", "false", "--max_steps", a.steps,
         "--learning_rate", "1e-3", "--weight_decay", "1e-3", "--warmup_steps", "3", "--logging_steps", "1", "--save_strategy", "no",
-        "--threads", max(1, a.threads // ranks), "--device", a.device, *(["--load_in_4bit", "true"] if a.load_in_4bit else [])], work / "run.log")
+        "--threads", max(1, a.threads // ranks), "--device", a.device, *(["--load_in_4bit", "true", "--bnb_4bit_use_double_quant", "true"] if a.load_in_4bit else [])], work / "run.log")
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     lines = [line for line in lines if "loss" in line]
     if a.device == "cuda":
