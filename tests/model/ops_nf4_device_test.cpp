@@ -15,21 +15,13 @@
 #include "model/ops/nf4.h"
 #include "ops_compare.h"
 #include "test_device.h"
+#include "thread_blocks.h"
 
 namespace allreco::model::ops {
 namespace {
 
 using model::testing::on_device;
 constexpr at::ScalarType kDtypes[] = {at::kFloat, at::kBFloat16, at::kHalf};
-
-/// Calls phase(place) for every thread of a block. A barrier is the end of one such loop. Threads run in the reverse
-/// order too, so that a phase which needs another thread's work of the same phase is found out.
-template <class Phase>
-void for_threads(unsigned num_threads, unsigned block, unsigned num_blocks, bool backwards, const Phase& phase) {
-  for (unsigned i = 0; i < num_threads; ++i) {
-    phase(cuda::ThreadPlace{backwards ? num_threads - 1 - i : i, block, num_threads, num_blocks});
-  }
-}
 
 template <class T>
 void run_quantize(const cuda::Nf4QuantizeArguments& a, bool backwards) {

@@ -1,7 +1,5 @@
 #include <ATen/ops/empty.h>
 
-#include <cmath>
-
 #include "core/random.h"
 #include "model/ops/backends.h"
 #include "model/ops/cpu/rows.h"
@@ -10,8 +8,7 @@ namespace allreco::model::ops::cpu {
 
 at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p) {
   at::Tensor y = at::empty({x.size(0), x.size(1)}, x.options());  // [T, D]
-  // Kept are hashes below (1 - p) 2^32, of 2^32 equally likely ones.
-  const double threshold = std::min(std::round((1 - p) * 0x1p32), 0x1p32 - 1);
+  const std::uint32_t threshold = dropout_threshold(p);
   dispatch(x, [&](auto type) {
     using T = decltype(type);
     const auto kernel = kernel_table().of<T>().dropout;
@@ -21,7 +18,7 @@ at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_
     const auto* const row_key = elements<std::int64_t>(row_keys);
     for_rows(x.size(0), width, [&](std::int64_t t) {
       const std::uint64_t seed = core::mix_key(key, {static_cast<std::uint64_t>(row_key[t])});
-      kernel(y_data + t * width, x_data + t * x_stride, width, seed, static_cast<std::uint32_t>(threshold),
+      kernel(y_data + t * width, x_data + t * x_stride, width, seed, threshold,
              static_cast<AccumulatorOf<T>>(1 / (1 - p)));
     });
   });

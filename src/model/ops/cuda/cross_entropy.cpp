@@ -1,5 +1,6 @@
-// Cross-entropy through ATen's operators. A target or row out of range is caught by ATen: an error on the CPU, an
-// assertion of the kernel on the GPU (a check here would wait for the GPU).
+// Cross-entropy by kernels of its own where those take the logits (fused_rows.h), else through ATen's operators. A
+// target or row out of range is an error on the CPU, and stops the kernel on the GPU (a check here would wait for the
+// GPU).
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/expm1.h>
 #include <ATen/ops/index.h>
@@ -7,10 +8,12 @@
 
 #include "model/ops/backends.h"
 #include "model/ops/checks.h"
+#include "model/ops/cuda/fused_rows.h"
 
 namespace allreco::model::ops::cuda {
 
 at::Tensor cross_entropy_with_gradient(at::Tensor& logits, const at::Tensor& targets, double gradient_scale) {
+  if (fused_takes(logits)) return fused_cross_entropy_with_gradient(logits, targets, gradient_scale);
   const at::Tensor at_target = targets.unsqueeze(1);                                          // [n, 1]
   at::Tensor x = logits.to(accumulate_dtype(logits), /*non_blocking=*/false, /*copy=*/true);  // [n, V]
   const at::Tensor log_sum_exp = at::logsumexp(x, {1}, /*keepdim=*/true);                     // [n, 1]
@@ -23,6 +26,7 @@ at::Tensor cross_entropy_with_gradient(at::Tensor& logits, const at::Tensor& tar
 }
 
 at::Tensor gather_log_softmax(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& targets) {
+  if (fused_takes(logits)) return fused_gather_log_softmax(logits, rows, targets);
   const at::Tensor log_sum_exp = at::logsumexp(logits.to(accumulate_dtype(logits)), {1});  // [n]
   const at::Tensor chosen = at::index(logits, {rows, targets});                            // [m]
   return chosen.to(at::kDouble) - log_sum_exp.index_select(0, rows).to(at::kDouble);

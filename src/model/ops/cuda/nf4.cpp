@@ -1,11 +1,11 @@
 // From tensors to the pointers of nf4.cu, on the current stream of the tensors' GPU.
 #include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <bit>
 
 #include "core/check.h"
 #include "model/ops/backends.h"
+#include "model/ops/cuda/current_stream.h"
 #include "model/ops/cuda/nf4_launch.h"
 
 namespace allreco::model::ops::cuda {
@@ -13,10 +13,6 @@ namespace {
 
 Nf4Float float_of(at::ScalarType dtype) {
   return dtype == at::kFloat ? Nf4Float::f32 : dtype == at::kBFloat16 ? Nf4Float::bf16 : Nf4Float::f16;
-}
-
-void* current_stream(c10::Device device) {
-  return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
 }
 
 int log2_of(std::int64_t power_of_two) { return std::countr_zero(static_cast<std::uint64_t>(power_of_two)); }

@@ -1,9 +1,5 @@
 // NF4's kernels on the GPU: nf4_kernels.cuh with barriers between its phases.
-#include <cuda_runtime.h>
-
-#include <stdexcept>
-#include <string>
-
+#include "model/ops/cuda/launch.cuh"
 #include "model/ops/cuda/nf4_kernels.cuh"
 
 namespace allreco::model::ops::cuda {
@@ -11,8 +7,6 @@ namespace {
 
 constexpr unsigned kDequantizeThreads = 256;
 constexpr std::int64_t kMaxDequantizeBlocks = 4096;  // several waves on any GPU; each thread then walks on
-
-__device__ ThreadPlace place() { return {threadIdx.x, blockIdx.x, blockDim.x, gridDim.x}; }
 
 template <class T>
 __global__ void __launch_bounds__(kQuantizeThreads) quantize(const Nf4QuantizeArguments a) {
@@ -30,13 +24,6 @@ __global__ void __launch_bounds__(kDequantizeThreads) dequantize(const Nf4Dequan
   dequantize_load_map(place(), a, shared);
   __syncthreads();
   dequantize_write<Out, Rounded>(place(), a, shared);
-}
-
-void check_launch(const char* what) {
-  const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) {
-    throw std::runtime_error(std::string(what) + ": the kernel could not be launched: " + cudaGetErrorString(error));
-  }
 }
 
 std::int64_t rounded_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit; }

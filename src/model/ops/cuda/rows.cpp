@@ -1,5 +1,6 @@
-// Norm, rotary embedding, SwiGLU and dropout through ATen's operators: the same source runs on the GPU and, in the
-// tests, on the CPU. Each rounds where the CPU kernels round.
+// Norm, rotary embedding, SwiGLU and dropout: by kernels of their own where those take the tensors (fused_rows.h), else
+// through ATen's operators, whose source runs on the GPU and, in the tests, on the CPU. Each rounds where the CPU
+// kernels round.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/rsqrt.h>
@@ -7,12 +8,11 @@
 #include <ATen/ops/silu.h>
 #include <ATen/ops/where.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include "core/random.h"
 #include "model/ops/backends.h"
 #include "model/ops/checks.h"
+#include "model/ops/cuda/fused_rows.h"
+#include "model/ops/dropout.h"
 
 namespace allreco::model::ops::cuda {
 namespace {
@@ -60,22 +60,26 @@ at::Tensor hash_columns(const at::Tensor& seeds, std::int64_t width) {
 }  // namespace
 
 NormOutput rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  if (fused_takes(x)) return fused_rms_norm(x, nullptr, weight, eps);
   const at::Tensor x_wide = wide(x);
   const at::Tensor rstd = at::rsqrt((x_wide * x_wide).mean(-1).add_(eps));  // [T]
   return {rms_norm_recompute(x, rstd, weight), rstd};
 }
 
 NormOutput add_rms_norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight, double eps) {
+  if (fused_takes(x)) return fused_rms_norm(x, &delta, weight, eps);
   x.add_(delta);
   return rms_norm(x, weight, eps);
 }
 
 at::Tensor rms_norm_recompute(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight) {
+  if (fused_takes(x)) return fused_rms_norm_recompute(x, rstd, weight);
   return (wide(x) * rstd.unsqueeze(1)).to(x.scalar_type()) * weight;  // [T, D]
 }
 
 void rms_norm_backward_add(at::Tensor& dx, const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd,
                            const at::Tensor& weight) {
+  if (fused_takes(x)) return fused_rms_norm_backward_add(dx, dy, x, rstd, weight);
   const at::Tensor scaled = wide(dy) * wide(weight), x_wide = wide(x), r = rstd.unsqueeze(1);  // [T, D], [T, 1]
   const at::Tensor along_x = (scaled * x_wide).mean(-1, /*keepdim=*/true) * r * r;             // [T, 1]
   dx.copy_(wide(dx) + r * (scaled - x_wide * along_x));
@@ -83,6 +87,7 @@ void rms_norm_backward_add(at::Tensor& dx, const at::Tensor& dy, const at::Tenso
 
 void rope_in_place(at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin,
                    bool inverse) {
+  if (fused_takes(x)) return fused_rope_in_place(x, positions, cos, sin, inverse);
   const std::int64_t half = x.size(2) / 2;
   const at::Tensor c = cos.index_select(0, positions).unsqueeze(1);  // [T, 1, E/2]
   at::Tensor s = sin.index_select(0, positions).unsqueeze(1);
@@ -95,10 +100,12 @@ void rope_in_place(at::Tensor& x, const at::Tensor& positions, const at::Tensor&
 }
 
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
+  if (fused_takes(gate)) return fused_swiglu(gate, up);
   return (at::silu(wide(gate)) * wide(up)).to(gate.scalar_type());
 }
 
 void swiglu_backward_in_place(const at::Tensor& dm, at::Tensor& gate, at::Tensor& up) {
+  if (fused_takes(dm)) return fused_swiglu_backward_in_place(dm, gate, up);
   const at::Tensor d = wide(dm), g = wide(gate), sigmoid = at::sigmoid(g);
   const at::Tensor silu = g * sigmoid;
   const at::Tensor dgate = d * wide(up) * (sigmoid + silu * (1 - sigmoid));
@@ -107,11 +114,11 @@ void swiglu_backward_in_place(const at::Tensor& dm, at::Tensor& gate, at::Tensor
 }
 
 at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p) {
-  const auto threshold = static_cast<std::uint32_t>(std::min(std::round((1 - p) * 0x1p32), 0x1p32 - 1));
+  if (fused_takes(x)) return fused_dropout(x, row_keys, key, p);
   constexpr std::uint32_t kSign = 0x80000000U;  // flipping it makes the signed comparison an unsigned one
   const at::Tensor hash =
       hash_columns(mix_keys(key, row_keys), x.size(1)).bitwise_xor_(static_cast<std::int32_t>(kSign));
-  const at::Tensor keep = hash < static_cast<std::int32_t>(threshold ^ kSign);
+  const at::Tensor keep = hash < static_cast<std::int32_t>(dropout_threshold(p) ^ kSign);
   return at::where(keep, wide(x) * (1 / (1 - p)), 0).to(x.scalar_type());
 }
 
