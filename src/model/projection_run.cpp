@@ -74,8 +74,8 @@ at::Tensor ProjectionRun::low_rank(const at::Tensor& x, const DropoutPlace& drop
   at::Tensor z = at::empty({x.size(0), rank_begin(num_lora_)}, x.options());
   for (const Member& member : members_) {  // every projection draws its own mask, as in PEFT
     if (member.lora < 0) continue;
-    z.narrow(1, rank_begin(member.lora), rank_of(member.lora))
-        .copy_(ops::mm(dropped(x, member, dropout), a_of(member.lora).t()));
+    at::Tensor z_i = z.narrow(1, rank_begin(member.lora), rank_of(member.lora));
+    ops::mm_into(z_i, dropped(x, member, dropout), a_of(member.lora).t());
   }
   return z;
 }

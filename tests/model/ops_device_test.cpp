@@ -2,9 +2,16 @@
 // in ops_attention_test.cpp. Both compute in float32 (float64 for float64) and round once, so they differ by the sums'
 // order.
 #include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/isnan.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randperm.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <utility>
 
 #include "model/ops/backends.h"
 #include "model/ops/cuda/attention_calls.h"
@@ -18,6 +25,38 @@ using model::testing::on_device;
 constexpr at::ScalarType kDtypes[] = {at::kFloat, at::kDouble, at::kBFloat16};
 constexpr std::int64_t kRows = 37, kColumns = 515;
 
+struct Shape {
+  std::int64_t rows, columns;
+};
+/// Whole packs of eight and not; one row; less than a warp's work and several packs a thread.
+constexpr Shape kShapes[] = {{kRows, kColumns}, {1, 1}, {5, 8}, {300, 64}, {1, 4096}, {700, 2048}, {64, 5632}};
+
+/// The tensor on the device, in a wider buffer: rows are dense, `gap` elements lie between two. The kernels move 16
+/// bytes at a time with gaps that are multiples of that, else single elements.
+at::Tensor with_gaps(const at::Tensor& t, std::int64_t gap) {
+  const at::Tensor wide = on_device(at::full({t.size(0), t.size(1) + gap}, 1e30, t.options()));
+  const at::Tensor view = wide.narrow(1, gap / 2, t.size(1));
+  view.copy_(t);
+  return view;
+}
+
+/// Calls f(dtype, shape, gap, name).
+template <class F>
+void for_shapes(const F& f) {
+  for (const at::ScalarType dtype : kDtypes) {
+    for (const Shape& shape : kShapes) {
+      for (const std::int64_t gap : {0, 3, 16}) {
+        f(dtype, shape, gap,
+          std::string(c10::toString(dtype)) + " [" + std::to_string(shape.rows) + ", " + std::to_string(shape.columns) +
+              "] gap " + std::to_string(gap));
+      }
+    }
+  }
+}
+
+/// Units of two sums of a row in different orders: one behind another in eight lanes at least, half a unit each.
+double sum_units(std::int64_t columns) { return 32 + static_cast<double>(columns) / 16; }
+
 /// One unit of the result's type (each side rounds once, to neighbours at worst) and `units` of the type computed in,
 /// relative and of values below `size`.
 void expect_alike(const at::Tensor& found, const at::Tensor& wanted, double units, double size,
@@ -27,81 +66,121 @@ void expect_alike(const at::Tensor& found, const at::Tensor& wanted, double unit
 }
 
 TEST(OpsDevice, RmsNorm) {
-  for (const at::ScalarType dtype : kDtypes) {
-    const std::string name = c10::toString(dtype);
-    const at::Tensor x = normal({kRows, kColumns}, dtype), weight = normal({kColumns}, dtype);
-    const at::Tensor dy = normal({kRows, kColumns}, dtype), delta = normal({kRows, kColumns}, dtype);
-    at::Tensor sum = x.clone(), device_sum = on_device(x).clone();
+  for_shapes([](at::ScalarType dtype, const Shape& shape, std::int64_t gap, const std::string& name) {
+    const auto [rows, columns] = shape;
+    const at::Tensor x = normal({rows, columns}, dtype), weight = normal({columns}, dtype);
+    const at::Tensor dy = normal({rows, columns}, dtype), delta = normal({rows, columns}, dtype);
+    at::Tensor sum = x.clone(), device_sum = with_gaps(x, gap);
     const NormOutput wanted = cpu::add_rms_norm(sum, delta, weight, 1e-5);
-    const NormOutput found = cuda::add_rms_norm(device_sum, on_device(delta), on_device(weight), 1e-5);
+    const NormOutput found = cuda::add_rms_norm(device_sum, with_gaps(delta, gap), on_device(weight), 1e-5);
     expect_same_bits(device_sum.cpu(), sum, name + " x");
-    // A sum of 515 squares in another order: less than 515 / 16 units in either; y rounds twice.
-    expect_close(found.rstd.cpu(), wanted.rstd, 0, 32 * computed_unit(dtype), name + " rstd");
-    expect_close(found.y.cpu(), wanted.y, 0, 32 * computed_unit(dtype) + 2 * unit_of(dtype), name + " y");
+    const double units = sum_units(columns);
+    expect_close(found.rstd.cpu(), wanted.rstd, 0, units * computed_unit(dtype), name + " rstd");
+    // y rounds twice.
+    expect_close(found.y.cpu(), wanted.y, 0, units * computed_unit(dtype) + 2 * unit_of(dtype), name + " y");
+    expect_same_bits(cuda::rms_norm(device_sum, on_device(weight), 1e-5).y, found.y, name + " y without a delta");
     expect_same_bits(cuda::rms_norm_recompute(device_sum, found.rstd, on_device(weight)), found.y, name + " again");
-    at::Tensor dx = delta.clone(), device_dx = on_device(delta).clone();
+    at::Tensor dx = delta.clone(), device_dx = with_gaps(delta, gap), twice = with_gaps(delta, gap);
+    const at::Tensor rstd = on_device(wanted.rstd), device_dy = with_gaps(dy, gap);
     cpu::rms_norm_backward_add(dx, dy, sum, wanted.rstd, weight);
-    cuda::rms_norm_backward_add(device_dx, on_device(dy), device_sum, on_device(wanted.rstd), on_device(weight));
-    expect_alike(device_dx, dx, 64, 100, name + " dx");  // terms |w dy| (1 + x^2 rstd^2) below 100
+    cuda::rms_norm_backward_add(device_dx, device_dy, device_sum, rstd, on_device(weight));
+    // Terms rstd |w dy| (1 + x^2 rstd^2).
+    const at::Tensor normalised = sum.to(rstd.scalar_type()) * wanted.rstd.unsqueeze(1);
+    const double term = (wanted.rstd.max() * (weight * dy).abs().max()).item<double>() *
+                        (1 + (normalised * normalised).max().item<double>());
+    expect_alike(device_dx, dx, 2 * units, term, name + " dx");
+    cuda::rms_norm_backward_add(twice, device_dy, device_sum, rstd, on_device(weight));
+    expect_same_bits(twice, device_dx, name + " dx twice");
+  });
+}
+
+/// Heads 1 .. heads of a token's, as q of a fused q, k, v.
+void expect_rope(at::ScalarType dtype, std::int64_t tokens, std::int64_t heads, std::int64_t half) {
+  const at::ScalarType table = dtype == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor angles = normal({5 * tokens, half}, at::kDouble);
+  const at::Tensor positions = at::randperm(5 * tokens, at::kLong).narrow(0, 0, tokens).contiguous();
+  const at::Tensor cos = angles.cos().to(table), sin = angles.sin().to(table);
+  const at::Tensor fused = normal({tokens, heads + 3, 2 * half}, dtype);
+  for (const bool inverse : {false, true}) {
+    at::Tensor whole = fused.clone(), device_whole = on_device(fused).clone();
+    at::Tensor x = whole.narrow(1, 1, heads), device_x = device_whole.narrow(1, 1, heads);
+    cpu::rope_in_place(x, positions, cos, sin, inverse);
+    cuda::rope_in_place(device_x, on_device(positions), on_device(cos), on_device(sin), inverse);
+    expect_alike(device_whole, whole, 3, 14,  // two products and a sum of values below 7
+                 std::string(c10::toString(dtype)) + " heads of " + std::to_string(2 * half));
   }
 }
 
 TEST(OpsDevice, RopeBothWays) {
   for (const at::ScalarType dtype : kDtypes) {
-    const at::ScalarType table = dtype == at::kDouble ? at::kDouble : at::kFloat;
-    const at::Tensor angles = normal({50, 12}, at::kDouble), positions = at::randperm(50, at::kLong).narrow(0, 0, 9);
-    const at::Tensor cos = angles.cos().to(table), sin = angles.sin().to(table), fused = normal({9, 5, 24}, dtype);
-    for (const bool inverse : {false, true}) {
-      at::Tensor whole = fused.clone(), device_whole = on_device(fused).clone();
-      at::Tensor x = whole.narrow(1, 1, 3), device_x = device_whole.narrow(1, 1, 3);
-      cpu::rope_in_place(x, positions.contiguous(), cos, sin, inverse);
-      cuda::rope_in_place(device_x, on_device(positions.contiguous()), on_device(cos), on_device(sin), inverse);
-      expect_alike(device_whole, whole, 3, 12, c10::toString(dtype));  // two products and a sum of values below 6
+    for (const std::int64_t half : {1, 4, 12, 15, 32, 64}) {
+      expect_rope(dtype, 9, 3, half);
+      expect_rope(dtype, 500, 32, half);  // more packs than threads where heads are large
     }
   }
 }
 
 TEST(OpsDevice, SwigluForwardAndBackward) {
-  for (const at::ScalarType dtype : kDtypes) {
-    const std::string name = c10::toString(dtype);
-    const at::Tensor gate = (normal({kRows, kColumns}, at::kDouble) * 20).to(dtype),
-                     up = normal({kRows, kColumns}, dtype);
-    const at::Tensor dm = normal({kRows, kColumns}, dtype);
+  for_shapes([](at::ScalarType dtype, const Shape& shape, std::int64_t gap, const std::string& name) {
+    const at::Tensor gate = (normal({shape.rows, shape.columns}, at::kDouble) * 20).to(dtype),
+                     up = normal({shape.rows, shape.columns}, dtype), dm = normal({shape.rows, shape.columns}, dtype);
     // A float sigmoid below 2^-126 is 0 in one and subnormal in the other: 1e-35 absolute, with room.
     const double units = 16, tiny = dtype == at::kDouble ? 0 : 1e-35;
     const double relative = units * computed_unit(dtype) + unit_of(dtype);
-    expect_close(cuda::swiglu(on_device(gate), on_device(up)).cpu(), cpu::swiglu(gate, up), tiny, relative,
-                 name + " m");
     at::Tensor dgate = gate.clone(), dup = up.clone();
-    at::Tensor device_dgate = on_device(gate).clone(), device_dup = on_device(up).clone();
+    at::Tensor device_dgate = with_gaps(gate, gap), device_dup = with_gaps(up, gap);
+    expect_close(cuda::swiglu(device_dgate, device_dup).cpu(), cpu::swiglu(gate, up), tiny, relative, name + " m");
     cpu::swiglu_backward_in_place(dm, dgate, dup);
-    cuda::swiglu_backward_in_place(on_device(dm), device_dgate, device_dup);
+    cuda::swiglu_backward_in_place(with_gaps(dm, gap), device_dgate, device_dup);
     expect_close(device_dup.cpu(), dup, tiny, relative, name + " dup");
-    expect_alike(device_dgate, dgate, units, 1.3 * 36, name + " dgate");  // it cancels: terms below 1.3 |dm up|
-  }
+    // It cancels: terms below 1.3 |dm up|.
+    expect_alike(device_dgate, dgate, units, 1.3 * (dm * up).abs().max().item<double>(), name + " dgate");
+  });
 }
 
 TEST(OpsDevice, DropoutDrawsTheSameBits) {
-  // Keys with all bits in use, negative ones too.
-  const at::Tensor keys = at::arange(kRows, at::kLong) * 0x5DEECE66D1234567 - 12345;
-  for (const at::ScalarType dtype : kDtypes) {
-    const at::Tensor x = normal({kRows, kColumns}, dtype);
+  for_shapes([](at::ScalarType dtype, const Shape& shape, std::int64_t gap, const std::string& name) {
+    // Keys with all bits in use, negative ones too.
+    const at::Tensor keys = at::arange(shape.rows, at::kLong) * 0x5DEECE66D1234567 - 12345;
+    const at::Tensor x = normal({shape.rows, shape.columns}, dtype), device_x = with_gaps(x, gap);
     for (const double p : {0.05, 0.5, 0.9}) {
       for (const std::uint64_t key : {std::uint64_t{7}, ~std::uint64_t{0} / 3}) {
-        const at::Tensor found = cuda::dropout(on_device(x), on_device(keys), key, p).cpu();
-        expect_same_bits(found, cpu::dropout(x, keys, key, p), c10::toString(dtype));
+        const at::Tensor found = cuda::dropout(device_x, on_device(keys), key, p).cpu();
+        expect_same_bits(found, cpu::dropout(x, keys, key, p), name);
       }
     }
-  }
+  });
+}
+
+TEST(OpsDevice, WhatIsNotFiniteShows) {
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const at::Tensor targets = at::full({4}, 3, at::kLong), weight = normal({kColumns}, at::kFloat);
+  at::Tensor x = normal({4, kColumns}, at::kFloat);
+  x[0][500] = nan;
+  x[1][500] = infinity;
+  x[2][500] = -infinity;
+  const at::Tensor device_x = on_device(x), up = on_device(normal({4, kColumns}, at::kFloat));
+  const auto expect_nans = [](const at::Tensor& found, const at::Tensor& wanted, const char* what) {
+    expect_same_bits(found.isnan().cpu(), wanted.isnan(), what);
+  };
+  expect_nans(cuda::rms_norm(device_x, on_device(weight), 1e-5).y, cpu::rms_norm(x, weight, 1e-5).y, "rms_norm");
+  expect_nans(cuda::swiglu(device_x, up), cpu::swiglu(x, up.cpu()), "swiglu");
+  // -inf is a logit as any other; ATen's loss of an infinite one is infinite, the kernels' is NaN.
+  at::Tensor gradient = on_device(x).clone();
+  const at::Tensor loss = cuda::cross_entropy_with_gradient(gradient, on_device(targets), 1);
+  const at::Tensor is_finite = at::tensor({0, 0, 1, 1}).to(at::kBool);
+  expect_same_bits(loss.isfinite().cpu(), is_finite, "losses");
+  expect_same_bits(gradient.isfinite().all(1).cpu(), is_finite, "gradients");
 }
 
 TEST(OpsDevice, CrossEntropyAndLogSoftmax) {
   for (const at::ScalarType dtype : kDtypes) {
-    for (const std::int64_t vocab : {1, 512, 32003}) {
+    for (const auto& [vocab, gap] :
+         {std::pair<std::int64_t, std::int64_t>{1, 0}, {512, 8}, {32000, 0}, {32000, 3}, {32003, 0}, {128256, 16}}) {
       const std::string name = std::string(c10::toString(dtype)) + " vocabulary " + std::to_string(vocab);
       const at::Tensor logits = (normal({9, vocab}, at::kDouble) * 4).to(dtype),
                        targets = at::randint(vocab, {9}, at::kLong);
-      at::Tensor gradient = logits.clone(), device_gradient = on_device(logits).clone();
+      at::Tensor gradient = logits.clone(), device_gradient = with_gaps(logits, gap);
       const at::Tensor wanted = cpu::cross_entropy_with_gradient(gradient, targets, 0.125);
       const at::Tensor found = cuda::cross_entropy_with_gradient(device_gradient, on_device(targets), 0.125);
       EXPECT_EQ(found.scalar_type(), wanted.scalar_type());
@@ -111,7 +190,7 @@ TEST(OpsDevice, CrossEntropyAndLogSoftmax) {
       expect_close(device_gradient.cpu(), gradient, 0.125 * 320 * unit, 320 * unit + unit_of(dtype),
                    name + " gradient");
       const at::Tensor rows = at::randint(9, {40}, at::kLong), asked = at::randint(vocab, {40}, at::kLong);
-      const at::Tensor log_p = cuda::gather_log_softmax(on_device(logits), on_device(rows), on_device(asked));
+      const at::Tensor log_p = cuda::gather_log_softmax(with_gaps(logits, gap), on_device(rows), on_device(asked));
       EXPECT_EQ(log_p.scalar_type(), at::kDouble);
       expect_close(log_p.cpu(), cpu::gather_log_softmax(logits, rows, asked), 292 * unit, 0, name + " log p");
     }

@@ -36,6 +36,9 @@ class Rows {
     indices_ = upload(indices, device);
   }
 
+  /// Whether they are rows 0 .. n - 1, in that order.
+  bool are_all(std::int64_t n) const { return is_slice_ && first_ == 0 && count_ == n; }
+
   at::Tensor of(const at::Tensor& t) const {
     return is_slice_ ? t.narrow(0, first_, count_) : t.index_select(0, indices_);
   }
@@ -70,25 +73,47 @@ void merge(const Rows& rows, const AttentionOutput& part, AttentionOutput& merge
   rows.set(merged.log_sum_exp, lse);
 }
 
+AttentionOutput nothing_seen(const at::Tensor& q) {
+  const auto wide = q.options().dtype(accumulate_dtype(q));
+  return {at::zeros({q.size(0), q.size(1), q.size(2)}, wide),
+          at::full({q.size(0), q.size(1)}, -std::numeric_limits<double>::infinity(), wide)};
+}
+
+AttentionGradients no_gradients(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const auto zeros = [](const at::Tensor& t) {
+    return at::zeros({t.size(0), t.size(1), t.size(2)}, t.options().dtype(accumulate_dtype(t)));
+  };
+  return {zeros(q), zeros(k), zeros(v)};
+}
+
+AttentionGradients in_dtype(at::ScalarType dtype, const AttentionGradients& g) {
+  return {g.dq.to(dtype), g.dk.to(dtype), g.dv.to(dtype)};
+}
+
 }  // namespace
+
+// One call that has all rows is the whole result: packed examples, every step of training but the last block's.
 
 AttentionOutput attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                           const std::vector<AttentionSpan>& spans, double scale, std::optional<std::int64_t> window) {
-  const auto wide = q.options().dtype(accumulate_dtype(q));
-  AttentionOutput merged{at::zeros({q.size(0), q.size(1), q.size(2)}, wide),
-                         at::full({q.size(0), q.size(1)}, -std::numeric_limits<double>::infinity(), wide)};
   const std::vector<AttentionCalls> calls = attention_calls(spans, window);
+  AttentionOutput merged;
   for (const AttentionCalls& call : calls) {
     const Rows queries = query_rows(call, q.device()), keys = key_rows(call, q.device());
     const PackedCall packed{queries.of(q), keys.of(k), keys.of(v), call, scale};
     const AttentionOutput part = flash_takes(packed) ? flash_forward(packed) : plain_forward(packed);
-    if (&call == &calls.front()) {  // nothing is there yet to merge with
+    if (calls.size() == 1 && queries.are_all(q.size(0))) {
+      return {part.out.to(q.scalar_type()), part.log_sum_exp.contiguous()};
+    }
+    if (merged.out.defined()) {
+      merge(queries, part, merged);
+    } else {
+      merged = nothing_seen(q);
       queries.set(merged.out, part.out);
       queries.set(merged.log_sum_exp, part.log_sum_exp);
-    } else {
-      merge(queries, part, merged);
     }
   }
+  if (!merged.out.defined()) merged = nothing_seen(q);
   return {merged.out.to(q.scalar_type()), merged.log_sum_exp};
 }
 
@@ -96,23 +121,24 @@ AttentionGradients attention_backward(const at::Tensor& dout, const at::Tensor& 
                                       const at::Tensor& v, const AttentionOutput& forward,
                                       const std::vector<AttentionSpan>& spans, double scale,
                                       std::optional<std::int64_t> window) {
-  const auto zeros = [&](const at::Tensor& t) {
-    return at::zeros({t.size(0), t.size(1), t.size(2)}, t.options().dtype(accumulate_dtype(t)));
-  };
-  AttentionGradients sum{zeros(q), zeros(k), zeros(v)};
-  for (const AttentionCalls& call : attention_calls(spans, window)) {
+  const std::vector<AttentionCalls> calls = attention_calls(spans, window);
+  AttentionGradients sum;
+  for (const AttentionCalls& call : calls) {
     const Rows queries = query_rows(call, q.device()), keys = key_rows(call, q.device());
     const PackedCall packed{queries.of(q), keys.of(k), keys.of(v), call, scale};
     const AttentionOutput merged{queries.of(forward.out), queries.of(forward.log_sum_exp)};
     const at::Tensor dout_rows = queries.of(dout);
     const AttentionGradients part =
         flash_takes(packed) ? flash_backward(packed, dout_rows, merged) : plain_backward(packed, dout_rows, merged);
+    if (calls.size() == 1 && queries.are_all(q.size(0)) && keys.are_all(k.size(0))) {
+      return in_dtype(q.scalar_type(), part);
+    }
+    if (!sum.dq.defined()) sum = no_gradients(q, k, v);
     queries.add(sum.dq, part.dq);
     keys.add(sum.dk, part.dk);
     keys.add(sum.dv, part.dv);
   }
-  const at::ScalarType dtype = q.scalar_type();
-  return {sum.dq.to(dtype), sum.dk.to(dtype), sum.dv.to(dtype)};
+  return in_dtype(q.scalar_type(), sum.dq.defined() ? sum : no_gradients(q, k, v));
 }
 
 }  // namespace allreco::model::ops::cuda
