@@ -57,9 +57,12 @@ at::Tensor ProjectionRun::a_of(std::int64_t lora) const {
 }
 const at::Tensor& ProjectionRun::b_of(std::int64_t lora) const { return group_->b[member_of(lora)]; }
 
+std::uint64_t ProjectionRun::dropout_key(const Member& member, const DropoutPlace& dropout) {
+  return core::mix_key(dropout.layer_key, {index_of(member.projection)});
+}
+
 at::Tensor ProjectionRun::dropped(const at::Tensor& x, const Member& member, const DropoutPlace& dropout) const {
-  const std::uint64_t key = core::mix_key(dropout.layer_key, {index_of(member.projection)});
-  return ops::dropout(x, dropout.row_keys, key, dropout.probability);
+  return ops::dropout(x, dropout.row_keys, dropout_key(member, dropout), dropout.probability);
 }
 
 const at::Tensor& ProjectionRun::norms_of(const Member& member) const {
@@ -171,7 +174,7 @@ void ProjectionRun::backward_dropped(const at::Tensor& x, const at::Tensor& dz, 
   if (dx == nullptr) return;
   at::Tensor d_dropped = ops::mm(dz, a_of(member.lora));  // [T, in]
   if (d_dropped_base.defined()) member.base->backward_add(d_dropped_base, d_dropped);
-  dx->add_(dropped(d_dropped, member, dropout));
+  ops::dropout_add(*dx, d_dropped, dropout.row_keys, dropout_key(member, dropout), dropout.probability);
 }
 
 }  // namespace allreco::model

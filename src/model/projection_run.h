@@ -64,6 +64,7 @@ class ProjectionRun {
   std::vector<at::Tensor> dora_backward(const RunActivations& kept, const std::vector<at::Tensor>& dys) const;
   void backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
                         const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const;
+  static std::uint64_t dropout_key(const Member& member, const DropoutPlace& dropout);
   at::Tensor dropped(const at::Tensor& x, const Member& member, const DropoutPlace& dropout) const;
 
   std::vector<Member> members_;

@@ -147,6 +147,10 @@ TEST(OpsDevice, DropoutDrawsTheSameBits) {
       for (const std::uint64_t key : {std::uint64_t{7}, ~std::uint64_t{0} / 3}) {
         const at::Tensor found = cuda::dropout(device_x, on_device(keys), key, p).cpu();
         expect_same_bits(found, cpu::dropout(x, keys, key, p), name);
+        at::Tensor sum = x.clone(), device_sum = with_gaps(x, gap);
+        cpu::dropout_add(sum, x, keys, key, p);
+        cuda::dropout_add(device_sum, device_x, on_device(keys), key, p);
+        expect_same_bits(device_sum.cpu(), sum, name + " added");
       }
     }
   });

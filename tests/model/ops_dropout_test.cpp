@@ -65,5 +65,15 @@ TEST(OpsDropout, MaskIsAFunctionOfKeyRowKeyAndColumnOnly) {
   EXPECT_THROW(dropout(ones, keys, 5, 1.0), core::Fault);
 }
 
+TEST(OpsDropout, AddsTheRoundedValues) {
+  const at::Tensor keys = at::arange(9, at::kLong);
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    const at::Tensor x = normal({9, 70}, dtype), before = normal({9, 70}, dtype);
+    at::Tensor sum = before.clone();
+    dropout_add(sum, x, keys, 5, 0.3);
+    expect_same_bits(sum, before + dropout(x, keys, 5, 0.3), c10::toString(dtype));
+  }
+}
+
 }  // namespace
 }  // namespace allreco::model::ops

@@ -298,6 +298,15 @@ TEST(OpsRowKernels, DropoutGivesTheBitsOfTheCpu) {
                           [&](const cuda::ThreadPlace& place, Nothing&) { cuda::dropout_write<T>(place, a); });
       expect_same_bits(y, cpu::dropout(x.rows, keys, ~std::uint64_t{0} / 3, p), name_of(dtype, width, layout));
     }
+    const Rows sum(normal({kRows, width}, dtype), layout);
+    at::Tensor found = sum.rows, wanted = sum.rows.clone();
+    auto a = cuda::dropout_arguments(found, x.rows, keys, 5, 0.3);
+    a.adds = true;
+    run_blocks<Nothing>(threads_of(a), a.num_rows, backwards,
+                        [&](const cuda::ThreadPlace& place, Nothing&) { cuda::dropout_write<T>(place, a); });
+    cpu::dropout_add(wanted, x.rows, keys, 5, 0.3);
+    expect_same_bits(found, wanted, name_of(dtype, width, layout) + "added");
+    sum.expect_guards(name_of(dtype, width, layout) + "added");
   });
 }
 

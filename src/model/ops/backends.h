@@ -1,6 +1,6 @@
 // The two implementations of every op, same signatures, arguments already checked. ops/*.cpp dispatches by device.
-// cuda/ is written with ATen's operators and compiled in every build: on CPU tensors it computes the same, which the
-// tests use.
+// cuda/ is compiled in every build, only its kernels' launches are not; on CPU tensors it computes the same with ATen's
+// operators, which the tests use.
 #pragma once
 #include "model/ops/adamw8bit.h"
 #include "model/ops/attention.h"
@@ -25,6 +25,7 @@
   at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);                                                    \
   void swiglu_backward_in_place(const at::Tensor& dm, at::Tensor& gate, at::Tensor& up);                              \
   at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p);                   \
+  void dropout_add(at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p);      \
   at::Tensor cross_entropy_with_gradient(at::Tensor& logits, const at::Tensor& targets, double gradient_scale);       \
   at::Tensor gather_log_softmax(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& targets);         \
   AttentionOutput attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,                            \

@@ -12,6 +12,9 @@ namespace allreco::model::ops {
 /// REQUIRES 0 < p < 1.
 at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p);
 
+/// y += dropout(x, ...), whose values are rounded to their type before they are added. y [T, D].
+void dropout_add(at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p);
+
 /// Kept are hashes below it, of 2^32 equally likely ones.
 std::uint32_t dropout_threshold(double p);
 

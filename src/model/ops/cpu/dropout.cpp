@@ -25,4 +25,8 @@ at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_
   return y;
 }
 
+void dropout_add(at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p) {
+  y.add_(dropout(x, row_keys, key, p));
+}
+
 }  // namespace allreco::model::ops::cpu

@@ -33,12 +33,18 @@ ALLRECO_DEVICE void dropout_write(const ThreadPlace& place, const DropoutArgumen
   const auto row_key = static_cast<std::uint64_t>(a.row_keys[place.block]);
   const std::uint64_t seed = finalize(a.mixed_key ^ finalize(row_key + 0x632BE59BD9B4E019u));
   const T* const x = row_of<T>(a.x, place, a.x_stride);
-  T* const y = row_of<T>(a.y, place, a.width);
+  T* const y = row_of<T>(a.y, place, a.y_stride);
   for_packs(place, a.width, a.aligned, [&](const PackPlace& at) {
     Floats values = load_pack(x, at);
     for (int i = 0; i < kPerThread; ++i) {
       const bool keep = hash(seed, static_cast<std::uint32_t>(at.begin + i)) < a.threshold;
       values.x[i] = keep ? product(values.x[i], a.scale) : 0.0f;
+    }
+    if (a.adds) {
+      const Floats before = load_pack(y, at);
+      for (int i = 0; i < kPerThread; ++i) {
+        values.x[i] = sum(before.x[i], to_float(rounded_to<T>(values.x[i])));
+      }
     }
     store_pack(y, at, values);
   });

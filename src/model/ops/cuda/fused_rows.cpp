@@ -67,6 +67,12 @@ at::Tensor fused_dropout(const at::Tensor& x, const at::Tensor& row_keys, std::u
   return y;
 }
 
+void fused_dropout_add(at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p) {
+  DropoutArguments a = dropout_arguments(y, x, row_keys, key, p);
+  a.adds = true;
+  run(launch_dropout, a, x);
+}
+
 at::Tensor fused_cross_entropy_with_gradient(at::Tensor& logits, const at::Tensor& targets, double gradient_scale) {
   at::Tensor losses = empty_column(logits.size(0), logits, at::kFloat);  // [n]
   run(launch_cross_entropy, cross_entropy_arguments(logits, losses, targets, gradient_scale), logits);

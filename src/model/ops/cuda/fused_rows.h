@@ -22,6 +22,7 @@ void fused_rope_in_place(at::Tensor& x, const at::Tensor& positions, const at::T
 at::Tensor fused_swiglu(const at::Tensor& gate, const at::Tensor& up);
 void fused_swiglu_backward_in_place(const at::Tensor& dm, at::Tensor& gate, at::Tensor& up);
 at::Tensor fused_dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p);
+void fused_dropout_add(at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p);
 at::Tensor fused_cross_entropy_with_gradient(at::Tensor& logits, const at::Tensor& targets, double gradient_scale);
 at::Tensor fused_gather_log_softmax(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& targets);
 

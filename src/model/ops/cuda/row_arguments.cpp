@@ -122,6 +122,7 @@ DropoutArguments dropout_arguments(at::Tensor& y, const at::Tensor& x, const at:
   a.scale = static_cast<float>(1 / (1 - p));
   a.num_rows = x.size(0);
   a.width = x.size(1);
+  a.y_stride = y.stride(0);
   a.x_stride = x.stride(0);
   a.aligned = are_aligned({&y, &x});
   return a;

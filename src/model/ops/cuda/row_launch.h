@@ -61,13 +61,14 @@ struct SwigluBackwardArguments {
 };
 
 struct DropoutArguments {
-  void* y = nullptr;  // dense
+  void* y = nullptr;
   const void* x = nullptr;
   const std::int64_t* row_keys = nullptr;
   std::uint64_t mixed_key = 0;  // core::mix_key(key, {})
   std::uint32_t threshold = 0;  // kept are hashes below it
   float scale = 1;
-  std::int64_t num_rows = 0, width = 0, x_stride = 0;
+  std::int64_t num_rows = 0, width = 0, y_stride = 0, x_stride = 0;
+  bool adds = false;  // to y
   bool aligned = false;
 };
 

@@ -122,4 +122,9 @@ at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_
   return at::where(keep, wide(x) * (1 / (1 - p)), 0).to(x.scalar_type());
 }
 
+void dropout_add(at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p) {
+  if (fused_takes(x)) return fused_dropout_add(y, x, row_keys, key, p);
+  y.add_(dropout(x, row_keys, key, p));
+}
+
 }  // namespace allreco::model::ops::cuda
