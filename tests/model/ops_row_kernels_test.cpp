@@ -231,7 +231,8 @@ TEST(OpsRowKernels, RopeRefusesPositionsOutsideOfTheTables) {
   at::Tensor x = normal({1, 1, 8}, at::kFloat);
   const at::Tensor table = normal({4, 4}, at::kFloat);
   for (const std::int64_t position : {-1, 4}) {
-    const auto a = cuda::rope_arguments(x, at::full({1}, position, at::kLong), table, table, false);
+    const at::Tensor positions = at::full({1}, position, at::kLong);
+    const auto a = cuda::rope_arguments(x, positions, table, table, false);
     EXPECT_THROW(cuda::rope_rotate<float>({0, 0, 32, 1}, a), std::out_of_range);
   }
 }
