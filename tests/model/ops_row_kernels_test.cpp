@@ -1,95 +1,28 @@
-// The source of the row ops' GPU kernels, run on the host block by block, phase by phase, thread by thread: against the
-// CPU kernels, and against the bits of the ATen path where both round at the same places. The ops themselves on a GPU:
-// ops_device_test.cpp.
+// The source of the GPU kernels of norm, rotary embedding, SwiGLU and dropout, run on the host block by block, phase by
+// phase, thread by thread: against the CPU kernels, and against the bits of the ATen path where both round at the same
+// places. The ops themselves on a GPU: ops_device_test.cpp.
 #include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/isnan.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <limits>
+#include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "model/ops/backends.h"
-#include "model/ops/cuda/cross_entropy_kernels.cuh"
 #include "model/ops/cuda/dropout_kernels.cuh"
 #include "model/ops/cuda/rms_norm_kernels.cuh"
 #include "model/ops/cuda/rope_kernels.cuh"
 #include "model/ops/cuda/row_arguments.h"
 #include "model/ops/cuda/swiglu_kernels.cuh"
 #include "ops_compare.h"
+#include "row_layouts.h"
 #include "thread_blocks.h"
 
 namespace allreco::model::ops {
 namespace {
-
-constexpr at::ScalarType kDtypes[] = {at::kFloat, at::kBFloat16};
-/// An element, less than a pack, packs, packs and a part; several packs a thread; both at TinyLlama's sizes.
-constexpr std::int64_t kWidths[] = {1, 7, 8, 16, 515, 2048, 2061, 5632};
-constexpr std::int64_t kRows = 3;
-constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
-struct Nothing {};  // shared memory of kernels that have none
-
-/// How rows lie in their buffer: where the first begins and what is between two, in elements.
-struct Layout {
-  std::int64_t before, between;
-};
-constexpr Layout kLayouts[] = {{0, 0}, {16, 24}, {0, 3}, {1, 0}};
-
-/// Rows in a buffer of their own, full of NaN around them.
-struct Rows {
-  at::Tensor buffer, rows;
-  Layout layout;
-
-  Rows(const at::Tensor& t, const Layout& where) : layout(where) {
-    const std::int64_t stride = t.size(1) + layout.between;
-    buffer = at::full({layout.before + t.size(0) * stride + 16}, kNan, t.options());
-    rows = buffer.as_strided(t.sizes(), {stride, 1}, layout.before);
-    rows.copy_(t);
-  }
-  /// Nothing around the rows was written.
-  void expect_guards(const std::string& what) const {
-    const at::Tensor copy = buffer.clone();
-    copy.as_strided(rows.sizes(), rows.strides(), layout.before).fill_(kNan);
-    EXPECT_TRUE(copy.isnan().all().item<bool>()) << what << ": written outside of the rows";
-  }
-};
-
-std::string name_of(at::ScalarType dtype, std::int64_t width, const Layout& layout) {
-  return std::string(c10::toString(dtype)) + " width " + std::to_string(width) + " layout " +
-         std::to_string(layout.before) + "+" + std::to_string(layout.between) + " ";
-}
-
-/// Calls f(T(), dtype, width, layout, backwards).
-template <class F>
-void for_cases(const F& f) {
-  for (const at::ScalarType dtype : kDtypes) {
-    for (const std::int64_t width : kWidths) {
-      for (const Layout& layout : kLayouts) {
-        for (const bool backwards : {false, true}) {
-          dtype == at::kFloat ? f(float(), dtype, width, layout, backwards)
-                              : f(cuda::Bf16Bits(), dtype, width, layout, backwards);
-        }
-      }
-    }
-  }
-}
-
-at::Tensor dirty(at::IntArrayRef sizes, at::ScalarType dtype) {
-  return at::full(sizes, kNan, at::TensorOptions().dtype(dtype));
-}
-
-/// NaN at the same places, the same numbers (infinities too) elsewhere.
-void expect_same_values(const at::Tensor& found, const at::Tensor& wanted, const std::string& what) {
-  expect_same_bits(found.isnan(), wanted.isnan(), what + " where NaN");
-  expect_same_bits(found.nan_to_num(0, kInfinity, -kInfinity), wanted.nan_to_num(0, kInfinity, -kInfinity), what);
-}
 
 template <class T>
 void run_norm(const cuda::RmsNormArguments& a, bool backwards) {
@@ -319,104 +252,6 @@ TEST(OpsRowKernels, DropoutDropsWhatIsNotFiniteToo) {
                       [&](const cuda::ThreadPlace& place, Nothing&) { cuda::dropout_write<float>(place, a); });
   expect_same_bits(y, cpu::dropout(x, keys, 7, 0.5), "y");
   EXPECT_TRUE(y.eq(0).any().item<bool>() && y.isinf().any().item<bool>());
-}
-
-template <class T>
-void run_cross_entropy(const cuda::CrossEntropyArguments& a, bool backwards) {
-  using cuda::ThreadPlace, cuda::SoftmaxShared;
-  run_blocks<SoftmaxShared>(
-      threads_of(a), a.num_rows, backwards,
-      [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::cross_entropy_sum<T>(place, a, shared); },
-      [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::gather_softmax(place, shared); },
-      [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::cross_entropy_loss<T>(place, a, shared); },
-      [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::cross_entropy_gradient<T>(place, a, shared); });
-}
-
-template <class T>
-at::Tensor run_gather_log_softmax(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& targets,
-                                  bool backwards) {
-  using cuda::ThreadPlace, cuda::SoftmaxShared;
-  at::Tensor log_sum_exp = dirty({logits.size(0)}, at::kDouble), log_p = dirty({rows.size(0)}, at::kDouble);
-  const auto a = cuda::log_sum_exp_arguments(log_sum_exp, logits);
-  run_blocks<SoftmaxShared>(
-      threads_of(a), a.num_rows, backwards,
-      [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::log_sum_exp_sum<T>(place, a, shared); },
-      [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::gather_softmax(place, shared); },
-      [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::log_sum_exp_write(place, a, shared); });
-  const auto g = cuda::gather_arguments(log_p, logits, log_sum_exp, rows, targets);
-  run_blocks<Nothing>(8, 2, backwards, [&](const ThreadPlace& place, Nothing&) { cuda::gather_log_p<T>(place, g); });
-  return log_p;
-}
-
-/// Units of the log-sum-exp: half of one for each addition behind another, in a thread and between threads, and 2 of
-/// the exponentials; and the CPU's 130 (ops_cross_entropy_test.cpp).
-double softmax_units(std::int64_t vocab) { return 130 + 2 + (static_cast<double>(vocab) / 512 + 8 + 16 + 32) / 2; }
-
-template <class T>
-void expect_cross_entropy(at::ScalarType dtype, std::int64_t vocab, const Layout& layout, bool backwards) {
-  const std::string name = name_of(dtype, vocab, layout);
-  const Rows logits((normal({kRows, vocab}, at::kDouble) * 4).to(dtype), layout);
-  logits.rows[kRows - 1][vocab / 2] = 40;  // nearly certain
-  const at::Tensor targets = at::randint(vocab, {kRows}, at::kLong);
-  targets[kRows - 1] = vocab / 2;
-  const at::Tensor rows = at::randint(kRows, {40}, at::kLong), asked = at::randint(vocab, {40}, at::kLong);
-  const double units = softmax_units(vocab);
-  // A log-sum-exp below 64.
-  const at::Tensor log_p = run_gather_log_softmax<T>(logits.rows, rows, asked, backwards);
-  expect_close(log_p, cpu::gather_log_softmax(logits.rows, rows, asked), units * 0x1p-23, 0, name + "log p");
-
-  at::Tensor wanted_gradient = logits.rows.clone(), gradient = logits.rows, losses = dirty({kRows}, at::kFloat);
-  const at::Tensor wanted = cpu::cross_entropy_with_gradient(wanted_gradient, targets, 0.125);
-  run_cross_entropy<T>(cuda::cross_entropy_arguments(gradient, losses, targets, 0.125), backwards);
-  expect_close(losses, wanted, units * 0x1p-23, 2 * 0x1p-23, name + "loss");
-  // x - lse is rounded at 64 / 2 units on either side; at the target p - 1 cancels, there the error stays absolute.
-  const double relative = (units + 64) * 0x1p-23;
-  const at::Tensor at_target = targets.unsqueeze(1);
-  expect_close(gradient.gather(1, at_target), wanted_gradient.gather(1, at_target), 0.125 * relative, unit_of(dtype),
-               name + "gradient at the target");
-  expect_close(gradient.scatter(1, at_target, 0), wanted_gradient.scatter(1, at_target, 0), 0x1p-120,
-               relative + unit_of(dtype), name + "gradient");
-  logits.expect_guards(name + "gradient");
-}
-
-TEST(OpsRowKernels, CrossEntropyAndLogSoftmax) {
-  for (const std::int64_t vocab : {1, 2, 8, 512, 515, 32000, 32003, 128256}) {
-    for (const Layout& layout : kLayouts) {
-      for (const bool backwards : {false, true}) {
-        expect_cross_entropy<float>(at::kFloat, vocab, layout, backwards);
-        expect_cross_entropy<cuda::Bf16Bits>(at::kBFloat16, vocab, layout, backwards);
-      }
-    }
-  }
-}
-
-TEST(OpsRowKernels, CrossEntropyOfLogitsThatAreNotFiniteIsAsOnTheCpu) {
-  const at::Tensor targets = at::full({5}, 3, at::kLong);
-  at::Tensor logits = at::zeros({5, 200}, at::kFloat);
-  logits[0][150] = kNan;
-  logits[1][150] = kInfinity;
-  logits[2].fill_(-kInfinity);
-  logits[3].narrow(0, 64, 136).fill_(-kInfinity);  // 64 tokens are allowed
-  at::Tensor wanted_gradient = logits.clone(), losses = dirty({5}, at::kFloat);
-  const at::Tensor wanted = cpu::cross_entropy_with_gradient(wanted_gradient, targets, 0.5);
-  run_cross_entropy<float>(cuda::cross_entropy_arguments(logits, losses, targets, 0.5), false);
-  expect_same_bits(losses.isnan(), wanted.isnan(), "losses that are NaN");
-  expect_same_bits(logits.isnan(), wanted_gradient.isnan(), "gradients that are NaN");
-  // Of 64 tokens alike: p = 1/64 to the rounding of log 64, below 8, and of exp.
-  EXPECT_NEAR(losses[3].item<double>(), std::log(64.0), 2 * 0x1p-22);
-  EXPECT_NEAR(logits[3][0].item<double>(), 0.5 / 64, 10 * 0x1p-23 / 64);
-  EXPECT_TRUE(logits[3].narrow(0, 64, 136).eq(0).all().item<bool>());
-}
-
-TEST(OpsRowKernels, CrossEntropyRefusesTargetsOutsideOfTheVocabulary) {
-  for (const std::int64_t target : {-1, 8}) {
-    at::Tensor logits = normal({1, 8}, at::kFloat), losses = dirty({1}, at::kFloat);
-    const at::Tensor targets = at::full({1}, target, at::kLong), rows = at::zeros({1}, at::kLong);
-    EXPECT_THROW(run_cross_entropy<float>(cuda::cross_entropy_arguments(logits, losses, targets, 1), false),
-                 std::out_of_range);
-    EXPECT_THROW(run_gather_log_softmax<float>(logits, rows, targets, false), std::out_of_range);
-    EXPECT_THROW(run_gather_log_softmax<float>(logits, targets, rows, false), std::out_of_range);
-  }
 }
 
 }  // namespace
