@@ -182,6 +182,7 @@ if "$with_setup"; then
   item "build of the preset cuda" "$ROOT/launch/build.sh" cuda
 fi
 [[ -x "$PROGRAM" ]] || die 1 "$PROGRAM was not built; see $result"
+item "doctor" "$PROGRAM" doctor
 item "ops on the GPU against the CPU kernels" test_on_gpu 'Ops*Device*:OpsAttention*:Device*'
 item "decoder on the GPU against transformers and PEFT" test_on_gpu '*Golden*:*Stories*:*LoraForms*:Dora*'
 item "dataset" prepare
@@ -204,7 +205,8 @@ for ranks in 1 2 4; do
   ((ranks == 1)) || item "deterministic: $ranks ranks against 1, bit by bit" same_bits "$scratch/same-1" "$scratch/same-$ranks"
 done
 for signal in STOP KILL; do item "rank 1 of 4 gets SIG$signal in training" lost_rank "$signal"; done
-for shape in "512 8" "2048 4" "2048 16" "2048 4 --load_in_4bit true --optim adamw_8bit"; do
+for shape in "512 8" "2048 4" "2048 16" "2048 4 --lora_dropout 0.05" \
+  "2048 4 --load_in_4bit true --bnb_4bit_use_double_quant true --optim adamw_8bit"; do
   read -r length batch options <<< "$shape"
   name="${shape//[^0-9a-z]/_}"
   # shellcheck disable=SC2086 # several options
