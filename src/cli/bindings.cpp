@@ -131,8 +131,8 @@ void bind(OptionList& list, model::LoraConfig& config) {
   list.add("use_rslora", config.use_rslora, "Scale by lora_alpha / sqrt(lora_r) instead.");
   list.add("use_dora", config.use_dora, "DoRA: also learn a magnitude for each output of a projection.");
   list.add("init_lora_weights", config.init_lora_weights,
-           "How factors start. true: A uniform, B zero; gaussian: A normal, B zero; false: B uniform, too.",
-           one_of({"true", "false", "gaussian"}));
+           "How factors start. true: A uniform, B zero; gaussian: A normal, B zero; false: B uniform, too; pissa, "
+           "pissa_niter_N (faster, N power iterations) or olora: from the weights.");
   bind_modules(list, config);
 }
 

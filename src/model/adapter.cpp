@@ -1,6 +1,8 @@
 #include "model/adapter.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <fmt/ranges.h>
 
 #include <set>
@@ -18,6 +20,31 @@ namespace {
 constexpr const char* kConfigName = "adapter_config.json";
 constexpr const char* kWeightsName = "adapter_model.safetensors";
 
+std::vector<std::int64_t> written_shape(const LoraStore& store, const LoraEntry& entry) {
+  std::vector<std::int64_t> shape = entry.shape;
+  if (store.frozen_pair().defined()) shape[static_cast<size_t>(entry.rank_dim())] *= 2;
+  return shape;
+}
+
+/// As PEFT converts a factor (LoraModel.subtract_mutated_init): [A; A0] or [B, -B0].
+at::Tensor to_written(const LoraStore& store, const at::Tensor& parameters, const LoraEntry& entry) {
+  const at::Tensor trained = LoraStore::view_of(parameters, entry).to(at::kCPU, at::kFloat);
+  if (!store.frozen_pair().defined()) return trained.contiguous();
+  const at::Tensor frozen = LoraStore::view_of(store.frozen_pair(), entry).to(at::kCPU, at::kFloat);
+  return at::cat({trained, entry.factor == LoraFactor::b ? -frozen : frozen}, entry.rank_dim());
+}
+
+void from_written(const at::Tensor& written, const LoraEntry& entry, LoraStore& store) {
+  const at::Tensor trained = LoraStore::view_of(store.parameters(), entry);
+  if (!store.frozen_pair().defined()) {
+    trained.copy_(written);
+    return;
+  }
+  const auto halves = written.chunk(2, entry.rank_dim());
+  trained.copy_(halves[0]);
+  LoraStore::view_of(store.frozen_pair(), entry).copy_(entry.factor == LoraFactor::b ? -halves[1] : halves[1]);
+}
+
 }  // namespace
 
 void load_adapter(const fs::path& directory, LoraStore& store) {
@@ -27,9 +54,10 @@ void load_adapter(const fs::path& directory, LoraStore& store) {
     known.insert(entry.name);
     if (!file.contains(entry.name)) user_error("{} lacks {}", file.path().string(), entry.name);
     const at::Tensor tensor = file.tensor(entry.name);
-    if (tensor.sizes() != at::IntArrayRef(entry.shape) || !tensor.is_floating_point()) {
+    const std::vector<std::int64_t> shape = written_shape(store, entry);
+    if (tensor.sizes() != at::IntArrayRef(shape) || !tensor.is_floating_point()) {
       user_error("{}: {} is {} [{}], expected floating-point values [{}]", file.path().string(), entry.name,
-                 c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "), fmt::join(entry.shape, ", "));
+                 c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", "));
     }
   }
   for (const std::string& name : file.names()) {
@@ -37,8 +65,9 @@ void load_adapter(const fs::path& directory, LoraStore& store) {
   }
   const at::NoGradGuard no_grad;
   for (const LoraEntry& entry : store.entries()) {
-    LoraStore::view_of(store.parameters(), entry).copy_(file.tensor(entry.name));
+    from_written(file.tensor(entry.name), entry, store);
   }
+  store.refresh_frozen_pair();
   store.refresh_compute_copy();
 }
 
@@ -51,11 +80,12 @@ void save_adapter(const fs::path& directory, const LoraStore& store, const at::T
   core::make_directory(directory);
   std::vector<NamedTensor> tensors;
   for (const LoraEntry& entry : store.entries()) {
-    tensors.push_back({entry.name, LoraStore::view_of(parameters, entry).to(at::kCPU, at::kFloat).contiguous()});
+    tensors.push_back({entry.name, to_written(store, parameters, entry)});
   }
   write_safetensors(directory / kWeightsName, std::move(tensors));
   // PEFT writes no final newline.
-  core::write_file_atomically(directory / kConfigName, adapter_config_text({store.config(), base_model_name_or_path}));
+  core::write_file_atomically(directory / kConfigName,
+                              adapter_config_text({as_plain_lora(store.config()), base_model_name_or_path}));
 }
 
 }  // namespace allreco::model

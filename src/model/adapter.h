@@ -9,13 +9,15 @@
 namespace allreco::model {
 
 /// Copies adapter_model.safetensors into the store's parameters (any float dtype) and refreshes its compute copy.
-/// UserError naming the tensor when one is missing, unexpected or of another shape.
+/// UserError naming the tensor when one is missing, unexpected or of another shape. A store with a frozen pair takes
+/// both pairs from a file that save_adapter wrote of such a store.
 void load_adapter(const std::filesystem::path& directory, LoraStore& store);
 
-/// Writes both files (fp32, PEFT's names in PEFT's order, target_modules sorted), each atomically.
+/// Writes both files (fp32, PEFT's names in PEFT's order, target_modules sorted), each atomically. A frozen pair is
+/// written as PEFT converts it, into plain LoRA of twice the ranks over the unchanged base.
 void save_adapter(const std::filesystem::path& directory, const LoraStore& store,
                   const std::string& base_model_name_or_path);
-/// The same of other `parameters` in the store's layout, such as a copy of its own.
+/// The same of other `parameters` in the store's layout, such as a copy of its own. Reads no parameters of the store.
 void save_adapter(const std::filesystem::path& directory, const LoraStore& store, const at::Tensor& parameters,
                   const std::string& base_model_name_or_path);
 

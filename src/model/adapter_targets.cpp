@@ -176,6 +176,18 @@ void check_nothing_else_matches(const TargetRules& rules, const ModelConfig& mod
   }
 }
 
+/// A weight has as many singular vectors, and columns of Q, as its smaller side.
+void check_rank_of_start(const LoraConfig& config, const ModelConfig& model, const std::string& module, Projection p,
+                         std::int64_t r) {
+  if (!config.starts_from_weight()) return;
+  const auto [out, in] = shape_of(p, model);
+  if (r <= std::min(out, in)) return;
+  user_error(
+      "lora_r = {} is out of range for {} [{}, {}]: init_lora_weights = {} starts at most rank {}; give a smaller "
+      "lora_r, or one for this module in rank_pattern",
+      r, module, out, in, config.init_lora_weights, std::min(out, in));
+}
+
 }  // namespace
 
 void check_target_name(const std::string& name) {
@@ -208,6 +220,7 @@ std::vector<LayerTargets> resolve_targets(const LoraConfig& config, const ModelC
       const std::string module = module_name(layer, p);
       if (!rules.targets(module, layer)) continue;
       const std::int64_t r = ranks.value_for(module, config.r);
+      check_rank_of_start(config, model, module, p, r);
       const double scaling = config.scaling(r, alphas.value_for(module, config.lora_alpha));
       layers[static_cast<size_t>(layer)][index_of(p)] = LoraTarget{r, scaling};
       any = true;

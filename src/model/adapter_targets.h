@@ -21,7 +21,8 @@ using LayerTargets = std::array<std::optional<LoraTarget>, kNumProjections>;
 
 /// One entry a layer. UserError where PEFT would target something else than a projection or nothing at all; where an
 /// entry, a layer or a pattern meets no module; and where two patterns give a module different values, since PEFT sorts
-/// the patterns when it saves them and then takes the other one.
+/// the patterns when it saves them and then takes the other one; and where a start from the weight asks for more ranks
+/// than the weight has.
 std::vector<LayerTargets> resolve_targets(const LoraConfig& config, const ModelConfig& model);
 
 /// UserError unless `name` is the end of a projection's path: q_proj, mlp.up_proj, model.layers.0.mlp.up_proj.

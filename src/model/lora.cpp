@@ -129,7 +129,20 @@ void LoraStore::allocate(at::ScalarType compute_dtype, at::Device device) {
   const auto master = at::TensorOptions().dtype(master_dtype).device(device);
   parameters_ = at::zeros({num_parameters_}, master);
   gradients_ = at::zeros({num_parameters_}, master);
-  compute_ = compute_dtype == master_dtype ? parameters_ : at::empty({num_parameters_}, master.dtype(compute_dtype));
+  if (config_.starts_from_weight()) {
+    frozen_pair_ = at::zeros({num_parameters_}, master);
+    compute_ = at::empty({2 * num_parameters_}, master.dtype(compute_dtype));
+  } else {
+    compute_ = compute_dtype == master_dtype ? parameters_ : at::empty({num_parameters_}, master.dtype(compute_dtype));
+  }
+}
+
+/// Where an entry lies in compute_: with a frozen pair all are twice as large.
+LoraEntry LoraStore::in_compute(LoraEntry entry) const {
+  if (!frozen_pair_.defined()) return entry;
+  entry.offset *= 2;
+  entry.shape[static_cast<size_t>(entry.rank_dim())] *= 2;
+  return entry;
 }
 
 /// Entries come group by group, the A factors of a group side by side: one matrix [R, in] spans them all.
@@ -139,17 +152,18 @@ void LoraStore::make_views() {
     for (const LoraGroupKind kind : kLoraGroups) {
       LoraGroup& group = mutable_group(layer, kind);
       if (group.members.empty()) continue;
+      group.has_frozen_pair = frozen_pair_.defined();
       group.rank_offsets = {0};
       LoraEntry stacked = *entry;
       stacked.shape[0] = 0;
       for (size_t i = 0; i < group.members.size(); ++i, ++entry) {
         stacked.shape[0] += entry->shape[0];
-        group.rank_offsets.push_back(stacked.shape[0]);
+        group.rank_offsets.push_back(in_compute(stacked).shape[0]);
       }
-      group.a = view_of(compute_, stacked);
+      group.a = view_of(compute_, in_compute(stacked));
       group.grad_a = view_of(gradients_, stacked);
       for (size_t i = 0; i < group.members.size(); ++i, ++entry) {
-        group.b.push_back(view_of(compute_, *entry));
+        group.b.push_back(view_of(compute_, in_compute(*entry)));
         group.grad_b.push_back(view_of(gradients_, *entry));
       }
       if (!config_.use_dora) continue;
@@ -162,6 +176,13 @@ void LoraStore::make_views() {
 }
 
 void LoraStore::initialize(std::uint64_t seed) {
+  if (frozen_pair_.defined()) {
+    parameters_.fill_(std::numeric_limits<double>::quiet_NaN());
+    frozen_pair_.copy_(parameters_);
+    refresh_frozen_pair();
+    refresh_compute_copy();
+    return;
+  }
   const at::Tensor drawn = at::zeros({num_parameters_}, parameters_.scalar_type());  // on the CPU
   for (const LoraEntry& entry : entries_) {
     if (drawn.scalar_type() == at::kDouble) {
@@ -177,9 +198,27 @@ void LoraStore::initialize(std::uint64_t seed) {
 void LoraStore::zero_gradients() { gradients_.zero_(); }
 
 void LoraStore::refresh_compute_copy() {
-  if (!compute_.is_same(parameters_)) compute_.copy_(parameters_);
+  if (frozen_pair_.defined()) {
+    copy_to_pair(parameters_, /*frozen=*/false);
+  } else if (!compute_.is_same(parameters_)) {
+    compute_.copy_(parameters_);
+  }
   for (auto& layer : groups_) {
     for (LoraGroup& group : layer) group.norms.assign(group.magnitudes.size(), at::Tensor());
+  }
+}
+
+void LoraStore::refresh_frozen_pair() {
+  if (frozen_pair_.defined()) copy_to_pair(frozen_pair_, /*frozen=*/true);
+}
+
+/// Into one half of each factor: [A; A0] and [B, -B0].
+void LoraStore::copy_to_pair(const at::Tensor& flat, bool frozen) {
+  for (const LoraEntry& entry : entries_) {
+    const std::int64_t dim = entry.rank_dim(), r = entry.shape[static_cast<size_t>(dim)];
+    const at::Tensor half = view_of(compute_, in_compute(entry)).narrow(dim, frozen ? r : 0, r);
+    half.copy_(view_of(flat, entry));
+    if (frozen && entry.factor == LoraFactor::b) half.neg_();
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <string_view>
 
@@ -16,7 +17,8 @@ using core::user_error;
 
 namespace {
 
-constexpr std::array<std::string_view, 3> kInitializations{"true", "false", "gaussian"};
+constexpr std::array<std::string_view, 5> kInitializations{"true", "false", "gaussian", "pissa", "olora"};
+constexpr std::string_view kPissaIterations = "pissa_niter_";
 
 void check_numbers(const LoraConfig& config) {
   if (config.r < 1) user_error("lora_r = {} is out of range, expected at least 1", config.r);
@@ -64,11 +66,50 @@ void check_modules(const LoraConfig& config) {
   for (const std::string& name : config.target_modules) check_target_name(name);
 }
 
+void check_initialization(const LoraConfig& config) {
+  const auto& known = kInitializations;
+  const bool is_known = std::find(known.begin(), known.end(), config.init_lora_weights) != known.end();
+  if (!is_known && !config.pissa_iterations()) {
+    user_error("init_lora_weights = {} is not supported, expected one of {}, {}N with a whole number N",
+               config.init_lora_weights, fmt::join(known, ", "), kPissaIterations);
+  }
+  if (config.use_dora && config.starts_from_weight()) {
+    user_error(
+        "init_lora_weights = {} cannot be used with use_dora: the adapter is written as PEFT converts it to plain "
+        "LoRA, and that conversion drops DoRA's magnitudes",
+        config.init_lora_weights);
+  }
+}
+
 }  // namespace
 
 double LoraConfig::scaling(std::int64_t rank, double alpha) const {
   const auto size = static_cast<double>(rank);
   return alpha / (use_rslora ? std::sqrt(size) : size);
+}
+
+bool LoraConfig::starts_from_weight() const {
+  return init_lora_weights == "pissa" || init_lora_weights == "olora" || pissa_iterations();
+}
+
+std::optional<std::int64_t> LoraConfig::pissa_iterations() const {
+  if (!init_lora_weights.starts_with(kPissaIterations)) return std::nullopt;
+  std::int64_t count = 0;
+  const char* end = init_lora_weights.data() + init_lora_weights.size();
+  const auto [stop, error] = std::from_chars(init_lora_weights.data() + kPissaIterations.size(), end, count);
+  if (error != std::errc() || stop != end || count < 0) return std::nullopt;
+  return count;
+}
+
+LoraConfig as_plain_lora(LoraConfig config) {
+  if (!config.starts_from_weight()) return config;
+  const double factor = config.use_rslora ? std::sqrt(2.0) : 2;  // of alpha: the scaling stays
+  config.init_lora_weights = "true";
+  config.r *= 2;
+  config.lora_alpha *= factor;
+  for (auto& [key, rank] : config.rank_pattern) rank *= 2;
+  for (auto& [key, alpha] : config.alpha_pattern) alpha *= factor;
+  return config;
 }
 
 std::optional<std::string> as_regex(const std::vector<std::string>& modules) {
@@ -81,11 +122,7 @@ void validate(const LoraConfig& config) {
   check_numbers(config);
   check_patterns(config);
   check_modules(config);
-  const auto& known = kInitializations;
-  if (std::find(known.begin(), known.end(), config.init_lora_weights) == known.end()) {
-    user_error("init_lora_weights = {} is not supported, expected one of {}", config.init_lora_weights,
-               fmt::join(known, ", "));
-  }
+  check_initialization(config);
 }
 
 }  // namespace allreco::model

@@ -20,7 +20,8 @@ struct LoraConfig {
   /// Names or ends of module paths (q_proj, layers.0.mlp.up_proj); or the single entry all-linear, which stands for the
   /// names of all seven projections; or a regular expression, see as_regex.
   std::vector<std::string> target_modules{"all-linear"};
-  /// true: A kaiming uniform, B zero; false: B uniform, too; gaussian: A normal with deviation 1 / r, B zero.
+  /// true: A kaiming uniform, B zero; false: B uniform, too; gaussian: A normal with deviation 1 / r, B zero; pissa,
+  /// pissa_niter_N and olora: from the weight itself, see weight_start.h.
   std::string init_lora_weights = "true";
   /// Targeted by no rule above: names, ends of paths, or a regular expression.
   std::vector<std::string> exclude_modules{};
@@ -36,7 +37,15 @@ struct LoraConfig {
 
   /// alpha / rank, or alpha / sqrt(rank) with use_rslora.
   double scaling(std::int64_t rank, double alpha) const;
+  /// pissa, pissa_niter_N, olora: both factors start from the weight, and what they start with is subtracted again.
+  bool starts_from_weight() const;
+  /// N of pissa_niter_N.
+  std::optional<std::int64_t> pissa_iterations() const;
 };
+
+/// What a run is written as: `config` itself, or, where it starts from the weight, the plain LoRA of twice the ranks
+/// and the same scalings that PEFT's save_pretrained(path_initial_model_for_weight_conversion) makes of it.
+LoraConfig as_plain_lora(LoraConfig config);
 
 /// The regular expression that such a list is, or none: PEFT has a string there. Lists that the command line split at
 /// commas are joined again; what sets them apart are characters that no module's name has.

@@ -49,8 +49,17 @@ std::int64_t ProjectionRun::rank_of(std::int64_t lora) const { return rank_begin
 at::Tensor ProjectionRun::a_of_run() const {
   return group_->a.narrow(0, group_->rank_offsets[static_cast<size_t>(first_lora_)], rank_begin(num_lora_));
 }
-at::Tensor ProjectionRun::grad_a_of_run() const {
-  return group_->grad_a.narrow(0, group_->rank_offsets[static_cast<size_t>(first_lora_)], rank_begin(num_lora_));
+at::Tensor ProjectionRun::grad_a_of(std::int64_t first, std::int64_t count) const {
+  const std::int64_t begin = group_->rank_offsets[member_of(first)];
+  return group_->grad_a.narrow(0, group_->trained(begin),
+                               group_->trained(group_->rank_offsets[member_of(first + count)] - begin));
+}
+at::Tensor ProjectionRun::trained_part(const at::Tensor& t, std::int64_t dim) const {
+  return t.narrow(dim, 0, group_->trained(t.size(dim)));
+}
+at::Tensor ProjectionRun::frozen_part(const at::Tensor& t, std::int64_t dim) const {
+  const std::int64_t begin = group_->trained(t.size(dim));
+  return t.narrow(dim, begin, t.size(dim) - begin);
 }
 at::Tensor ProjectionRun::a_of(std::int64_t lora) const {
   return a_of_run().narrow(0, rank_begin(lora), rank_of(lora));
@@ -77,8 +86,10 @@ at::Tensor ProjectionRun::low_rank(const at::Tensor& x, const DropoutPlace& drop
   at::Tensor z = at::empty({x.size(0), rank_begin(num_lora_)}, x.options());
   for (const Member& member : members_) {  // every projection draws its own mask, as in PEFT
     if (member.lora < 0) continue;
-    at::Tensor z_i = z.narrow(1, rank_begin(member.lora), rank_of(member.lora));
-    ops::mm_into(z_i, dropped(x, member, dropout), a_of(member.lora).t());
+    const at::Tensor z_i = z.narrow(1, rank_begin(member.lora), rank_of(member.lora)), a = a_of(member.lora);
+    at::Tensor trained = trained_part(z_i, 1);
+    ops::mm_into(trained, dropped(x, member, dropout), trained_part(a, 0).t());
+    if (group_->has_frozen_pair) frozen_part(z_i, 1).copy_(ops::mm(x, frozen_part(a, 0).t()));
   }
   return z;
 }
@@ -154,27 +165,35 @@ void ProjectionRun::backward(const at::Tensor& x, const RunActivations& kept, co
     if (lora < 0) continue;
     at::Tensor dz_i = dz.narrow(1, rank_begin(lora), rank_of(lora));
     ops::addmm_(dz_i, inner[i], b_of(lora), /*beta=*/0, /*alpha=*/scaling_of(lora));
-    add_product(group_->grad_b[member_of(lora)], inner[i], kept.low_rank.narrow(1, rank_begin(lora), rank_of(lora)),
-                scaling_of(lora));
+    const at::Tensor z_i = kept.low_rank.narrow(1, rank_begin(lora), rank_of(lora));
+    add_product(group_->grad_b[member_of(lora)], inner[i], trained_part(z_i, 1), scaling_of(lora));
     if (drops) {
       const at::Tensor d_dropped_base = uses_dora() ? inner[i] - dys[i] : at::Tensor();
       backward_dropped(x, dz_i, d_dropped_base, members_[i], dropout, dx);
     }
   }
   if (drops) return;
-  add_product(grad_a_of_run(), dz, x, 1);
+  add_gradient_of_a(dz, x);
   if (dx != nullptr) ops::addmm_(*dx, dz, a_of_run());
+}
+
+/// One product, unless a frozen pair lies between the ranks that learn.
+void ProjectionRun::add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) const {
+  if (!group_->has_frozen_pair) return add_product(grad_a_of(0, num_lora_), dz, x, 1);
+  for (std::int64_t lora = 0; lora < num_lora_; ++lora)
+    add_product(grad_a_of(lora, 1), trained_part(dz.narrow(1, rank_begin(lora), rank_of(lora)), 1), x, 1);
 }
 
 /// Through dropout(x) A^T and, with DoRA, dropout(x) W^T.
 void ProjectionRun::backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
                                      const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const {
-  add_product(grad_a_of_run().narrow(0, rank_begin(member.lora), rank_of(member.lora)), dz, dropped(x, member, dropout),
-              1);
+  const at::Tensor a = a_of(member.lora);
+  add_product(grad_a_of(member.lora, 1), trained_part(dz, 1), dropped(x, member, dropout), 1);
   if (dx == nullptr) return;
-  at::Tensor d_dropped = ops::mm(dz, a_of(member.lora));  // [T, in]
+  at::Tensor d_dropped = ops::mm(trained_part(dz, 1), trained_part(a, 0));  // [T, in]
   if (d_dropped_base.defined()) member.base->backward_add(d_dropped_base, d_dropped);
   ops::dropout_add(*dx, d_dropped, dropout.row_keys, dropout_key(member, dropout), dropout.probability);
+  if (group_->has_frozen_pair) ops::addmm_(*dx, frozen_part(dz, 1), frozen_part(a, 0));
 }
 
 }  // namespace allreco::model

@@ -32,7 +32,8 @@ class ProjectionRun {
 
   bool has_lora() const { return num_lora_ > 0; }
 
-  /// y_i = x W_i^T + scaling_i (dropout_i(x) A_i^T) B_i^T, each [T, out_i], for x [T, in]. With DoRA, as in PEFT,
+  /// y_i = x W_i^T + scaling_i (dropout_i(x) A_i^T) B_i^T, each [T, out_i], for x [T, in]. A frozen pair is part of the
+  /// base to PEFT: what it subtracts sees x without dropout. With DoRA, as in PEFT,
   /// y_i = (x - dropout_i(x)) W_i^T + magnitude_i / norm_i * dropout_i(x) (W_i + scaling_i B_i A_i)^T, where norm_i are
   /// the row norms of that sum. `kept`, where not null, receives what backward needs.
   std::vector<at::Tensor> forward(const at::Tensor& x, const DropoutPlace& dropout, RunActivations* kept) const;
@@ -50,18 +51,22 @@ class ProjectionRun {
   };
   std::int64_t rank_begin(std::int64_t lora) const;
   std::int64_t rank_of(std::int64_t lora) const;
-  at::Tensor a_of_run() const;                      // [R, in]
-  at::Tensor grad_a_of_run() const;                 // [R, in]
-  at::Tensor a_of(std::int64_t lora) const;         // [r, in]
-  const at::Tensor& b_of(std::int64_t lora) const;  // [out, r]
+  at::Tensor a_of_run() const;                                         // [R, in]
+  at::Tensor grad_a_of(std::int64_t first, std::int64_t count) const;  // LoRA members: [their trained ranks, in]
+  at::Tensor a_of(std::int64_t lora) const;                            // [r, in]
+  const at::Tensor& b_of(std::int64_t lora) const;                     // [out, r]
   bool uses_dora() const { return has_lora() && !group_->magnitudes.empty(); }
   double scaling_of(std::int64_t lora) const { return group_->scalings[member_of(lora)]; }
   size_t member_of(std::int64_t lora) const { return static_cast<size_t>(first_lora_ + lora); }
   const at::Tensor& norms_of(const Member& member) const;  // [out]
+  /// Those of a member's ranks, along `dim`, that learn; and those of the frozen pair.
+  at::Tensor trained_part(const at::Tensor& t, std::int64_t dim) const;
+  at::Tensor frozen_part(const at::Tensor& t, std::int64_t dim) const;
   at::Tensor low_rank(const at::Tensor& x, const DropoutPlace& dropout) const;
   at::Tensor dora_forward(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z, const Member& member,
                           const DropoutPlace& dropout, RunActivations* kept) const;
   std::vector<at::Tensor> dora_backward(const RunActivations& kept, const std::vector<at::Tensor>& dys) const;
+  void add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) const;
   void backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
                         const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const;
   static std::uint64_t dropout_key(const Member& member, const DropoutPlace& dropout);

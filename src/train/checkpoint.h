@@ -27,7 +27,7 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name);
 
 /// What goes into one, beside the state document.
 struct CheckpointParts {
-  const model::LoraStore& store;  // only its layout and configuration are read
+  const model::LoraStore& store;  // only what never changes is read: layout, configuration, frozen pair
   at::Tensor parameters;
   std::vector<model::NamedTensor> optimizer_state;
   std::int64_t num_updates = 0;

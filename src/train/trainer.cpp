@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 
@@ -11,6 +12,7 @@
 #include "dist/nccl_communicator.h"
 #include "model/adapter.h"
 #include "model/dora.h"
+#include "model/weight_start.h"
 #include "train/checkpoint.h"
 #include "train/output_dir.h"
 #include "train/run_inputs.h"
@@ -60,6 +62,27 @@ RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dat
   return plan_run(config, dataset.size(), batch_size, from);
 }
 
+/// Collective. Decompositions take long, so layers are dealt to the ranks; all get the owner's bits.
+void start_from_weights(dist::Session& session, dist::Communicator& communicator, const model::Weights& base,
+                        std::uint64_t seed, model::LoraStore& store) {
+  const auto begin_time = std::chrono::steady_clock::now();
+  const auto owner_of = [&](std::int64_t layer) { return static_cast<int>(layer % session.world_size()); };
+  session.together("starting LoRA from the weights", [&] {
+    for (std::int64_t layer = 0; layer < store.num_layers(); ++layer)
+      if (owner_of(layer) == session.rank()) model::start_layer_from_weights(store, base, layer, seed);
+  });
+  for (std::int64_t layer = 0; layer < store.num_layers(); ++layer) {
+    const auto [begin, end] = store.slice_of_layer(layer);
+    if (begin < end) communicator.broadcast(store.parameters().narrow(0, begin, end - begin), owner_of(layer));
+  }
+  store.frozen_pair().copy_(store.parameters());
+  if (session.is_leader()) {
+    core::log_info("LoRA started from the weights (init_lora_weights = {}) in {:.1f} s",
+                   store.config().init_lora_weights,
+                   std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_time).count());
+  }
+}
+
 /// Fills store and optimiser on every rank with what rank 0 reads, so that all start from the same bits.
 TrainerState load_start(dist::Session& session, dist::Communicator& communicator, const TrainJob& job,
                         const Start& start, const model::Weights& base, model::LoraStore& store, Optimizer& optimizer) {
@@ -71,6 +94,9 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
     state.best_model_checkpoint.clear();
     state.best_metric.reset();
   }
+  const bool starts_anew = !start.resumes() && job.adapter_name_or_path.empty();
+  if (starts_anew && store.config().starts_from_weight())
+    start_from_weights(session, communicator, base, job.config.seed, store);
   session.together("loading the adapter", [&] {
     if (!session.is_leader()) return;
     if (start.resumes()) {
@@ -83,7 +109,9 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
   });
   optimizer.set_num_updates(session.all_max(optimizer.num_updates()));
   communicator.broadcast(store.parameters(), 0);
+  if (store.frozen_pair().defined()) communicator.broadcast(store.frozen_pair(), 0);
   for (const at::Tensor& buffer : optimizer.state()) communicator.broadcast(buffer, 0);
+  store.refresh_frozen_pair();
   store.refresh_compute_copy();
   return state;
 }

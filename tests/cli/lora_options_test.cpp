@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/files.h"
 #include "core/json.h"
 #include "program.h"
@@ -61,6 +63,50 @@ TEST_F(LoraOptions, TrainAlikeOnAnyNumberOfRanksAndFromTheWrittenConfig) {
   EXPECT_EQ(config["init_lora_weights"], "gaussian");
 }
 
+// What a run writes is plain LoRA of twice the rank to every other command, and to a run that goes on from it.
+TEST_F(LoraOptions, StartsFromTheWeightsAlikeOnAnyNumberOfRanksAndWritePlainLora) {
+  const std::string base = source("examples/stories260k").string();
+  for (const std::string start : {"pissa --load_in_4bit true", "pissa_niter_3", "olora"}) {
+    for (const int ranks : {0, 2}) {
+      const std::string out = fmt::format("{}{}", start.substr(0, 7), ranks);
+      const auto outcome = run_program(ranks, train(out,
+                                                    "--lora_r 4 --target_modules q_proj,k_proj,down_proj "
+                                                    "--layers_to_transform 1,2,4 --init_lora_weights " +
+                                                        start));
+      ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
+      EXPECT_NE(outcome.output.find("LoRA started from the weights"), std::string::npos) << outcome.output;
+    }
+    EXPECT_EQ(adapter(start.substr(0, 7) + "0"), adapter(start.substr(0, 7) + "2")) << start;
+  }
+  EXPECT_NE(adapter("pissa_n0"), adapter("olora0"));
+
+  const std::string out = scratch_ / "olora0";
+  const core::Json config = core::read_json_file(out + "/adapter_config.json");
+  EXPECT_EQ(config["r"], 8);
+  EXPECT_EQ(config["lora_alpha"], 32);
+  EXPECT_EQ(config["init_lora_weights"], true);
+  const auto inspected = run_program(0, "inspect " + out);
+  EXPECT_NE(inspected.output.find("\"r\": 8"), std::string::npos) << inspected.output;
+  const auto exported = run_program(0, "export --model_name_or_path " + base + " --adapter_name_or_path " + out +
+                                           " --output_dir " + (scratch_ / "MERGED"));
+  EXPECT_EQ(exported.exit_code, 0) << exported.output;  // it compares the logits before it writes
+  const auto loss_of = [&](const std::string& model) {
+    const auto outcome = run_program(0, "evaluate --model_name_or_path " + model + " --dataset " + (scratch_ / "DS") +
+                                            " --split train --generate false --output_dir " + (scratch_ / "EVAL"));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+    return core::read_json_file(scratch_ / "EVAL/evaluation.json").at("loss").at("mean_nll").get<double>();
+  };
+  const double loss = loss_of(base + " --adapter_name_or_path " + out);
+  EXPECT_NEAR(loss_of(scratch_ / "MERGED"), loss, 1e-5);
+  EXPECT_GT(std::abs(loss_of(base) - loss), 1e-4) << "the adapter does nothing";
+
+  const auto further = run_program(0, train("FURTHER", "--adapter_name_or_path " + out));
+  ASSERT_EQ(further.exit_code, 0) << further.output;
+  const core::Json plain = core::read_json_file(scratch_ / "FURTHER/adapter_config.json");
+  EXPECT_EQ(plain["r"], 8);
+  EXPECT_EQ(plain["lora_alpha"], 32);
+}
+
 TEST_F(LoraOptions, RefusalsNameWhatIsWrong) {
   const std::vector<std::pair<std::string, std::vector<std::string>>> refusals{
       {"--rank_pattern k_proj", {"rank_pattern", "k_proj"}},
@@ -69,7 +115,9 @@ TEST_F(LoraOptions, RefusalsNameWhatIsWrong) {
       {"--layers_to_transform 1,x", {"layers_to_transform", "x"}},
       {"--layers_to_transform 99", {"no layer 99"}},
       {"--target_modules '.*'", {"target_modules", "lm_head"}},
-      {"--init_lora_weights pissa", {"init_lora_weights", "pissa"}},
+      {"--init_lora_weights pissa_niter", {"init_lora_weights = pissa_niter", "pissa_niter_N"}},
+      {"--init_lora_weights pissa --use_dora true", {"init_lora_weights = pissa", "use_dora"}},
+      {"--init_lora_weights olora --lora_r 65", {"lora_r = 65", "q_proj [64, 64]", "olora"}},
   };
   for (const auto& [options, parts] : refusals) {
     const auto outcome = run_program(0, train("REFUSED", options));

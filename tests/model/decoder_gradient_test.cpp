@@ -71,7 +71,16 @@ std::vector<Case> cases() {
   Case dora_dropout = dora;
   dora_dropout.name = "dora_dropout";
   dora_dropout.lora.lora_dropout = 0.25;
-  return {plain, window, some, mlp, dropout, patterns, dora, dora_dropout};
+  Case frozen_pair{"frozen_pair", tiny(4, 2, 6), {}};
+  frozen_pair.lora.init_lora_weights = "pissa";
+  frozen_pair.lora.r = 3;
+  frozen_pair.lora.rank_pattern = {{"k_proj", 2}, {"layers.2.mlp.up_proj", 1}};
+  frozen_pair.lora.alpha_pattern = {{"v_proj", 5}};
+  frozen_pair.lora.exclude_modules = {"layers.0.self_attn.q_proj"};
+  Case frozen_pair_dropout = frozen_pair;
+  frozen_pair_dropout.name = "frozen_pair_dropout";
+  frozen_pair_dropout.lora.lora_dropout = 0.25;
+  return {plain, window, some, mlp, dropout, patterns, dora, dora_dropout, frozen_pair, frozen_pair_dropout};
 }
 
 /// A decoder in float64 with random base and random, not zero, factors; and a packed batch of three examples.
@@ -81,8 +90,13 @@ struct Fixture {
     core::RandomStream stream(3);
     auto* p = store.parameters().data_ptr<double>();
     for (std::int64_t i = 0; i < store.num_parameters(); ++i) p[i] = 0.2 * stream.next_normal();
+    if (store.frozen_pair().defined()) {  // another one than the start: this is about the products
+      auto* frozen = store.frozen_pair().data_ptr<double>();
+      for (std::int64_t i = 0; i < store.num_parameters(); ++i) frozen[i] = 0.2 * stream.next_normal();
+    }
     for (auto* w : {&weights.embedding, &weights.lm_head}) *w = *w * 5;  // logits of a size that matters
     if (config.tie_word_embeddings) weights.lm_head = weights.embedding;
+    store.refresh_frozen_pair();
     store.refresh_compute_copy();
     std::int64_t key = 10;
     for (const auto& [length, prompt] : std::vector<std::pair<int, int>>{{9, 4}, {13, 0}, {2, 1}}) {
@@ -158,7 +172,10 @@ TEST_P(DecoderGradientTest, EqualsNumericDifferences) {
   Fixture f(GetParam());
   Decoder decoder(f.config, f.weights, &f.store);
   const PackedBatch batch = f.batch({0, 1, 2});
-  const auto nll = [&] { return decoder.forward_backward(batch, {.gradient_scale = 1, .dropout_key = 99}); };
+  const auto nll = [&] {
+    if (f.store.frozen_pair().defined()) f.store.refresh_compute_copy();  // else the parameters are what is multiplied
+    return decoder.forward_backward(batch, {.gradient_scale = 1, .dropout_key = 99});
+  };
   nll();
   const at::Tensor gradients = f.store.gradients().clone();
   auto* p = f.store.parameters().data_ptr<double>();

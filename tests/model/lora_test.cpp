@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "model/adapter_targets.h"
 #include "model/golden.h"
 
 namespace allreco::model {
@@ -200,7 +201,52 @@ TEST(LoraConfig, ScalingAndRanges) {
             }).find("all-linear"),
             std::string::npos);
   EXPECT_NE(refusal([](LoraConfig& c) { c.target_modules = {}; }).find("target_modules"), std::string::npos);
-  EXPECT_NE(refusal([](LoraConfig& c) { c.init_lora_weights = "pissa"; }).find("pissa"), std::string::npos);
+  for (const char* unknown : {"corda", "pissa_niter_", "pissa_niter_x", "pissa_niter_-1", "pissa_niter_2.5", "Pissa"}) {
+    const std::string message = refusal([&](LoraConfig& c) { c.init_lora_weights = unknown; });
+    EXPECT_NE(message.find(std::string("init_lora_weights = ") + unknown), std::string::npos) << message;
+    EXPECT_NE(message.find("pissa_niter_N"), std::string::npos) << message;
+  }
+  for (const char* start : {"pissa", "pissa_niter_4", "olora"}) {
+    const std::string message = refusal([&](LoraConfig& c) { c.init_lora_weights = start, c.use_dora = true; });
+    EXPECT_NE(message.find(std::string("init_lora_weights = ") + start + " cannot be used with use_dora"),
+              std::string::npos)
+        << message;
+  }
+}
+
+TEST(LoraConfig, APlainOneOfTwiceTheRanksScalesAlike) {
+  for (const bool use_rslora : {false, true}) {
+    LoraConfig config = with_targets({"all-linear"}, 3);
+    config.use_rslora = use_rslora;
+    config.rank_pattern = {{"k_proj", 2}};
+    config.alpha_pattern = {{"v_proj", 5}};
+    EXPECT_EQ(as_plain_lora(config).r, 3);
+    config.init_lora_weights = "olora";
+    const LoraConfig plain = as_plain_lora(config);
+    EXPECT_EQ(plain.init_lora_weights, "true");
+    const std::vector<LayerTargets> before = resolve_targets(config, tiny()), after = resolve_targets(plain, tiny());
+    for (const Projection p : kProjections) {
+      EXPECT_EQ(after[1][index_of(p)]->r, 2 * before[1][index_of(p)]->r) << name_of(p);
+      // Two roots and two quotients in double, each rounded once.
+      EXPECT_NEAR(after[1][index_of(p)]->scaling / before[1][index_of(p)]->scaling, 1, 1e-15) << name_of(p);
+    }
+  }
+}
+
+TEST(LoraConfig, AStartFromTheWeightHasNoMoreRanksThanTheWeight) {
+  LoraConfig config = with_targets({"q_proj", "v_proj"}, 4);  // v_proj is [4, 6]
+  config.init_lora_weights = "pissa";
+  EXPECT_EQ(resolve_targets(config, tiny()).size(), 2u);
+  config.r = 5;
+  const std::string message = user_error_of([&] { resolve_targets(config, tiny()); });
+  EXPECT_NE(message.find("lora_r = 5 is out of range for model.layers.0.self_attn.v_proj [4, 6]"), std::string::npos)
+      << message;
+  EXPECT_NE(message.find("at most rank 4"), std::string::npos) << message;
+  config.rank_pattern = {{"v_proj", 4}};
+  EXPECT_EQ(resolve_targets(config, tiny())[0][index_of(Projection::v)]->r, 4);
+  config.rank_pattern = {};
+  config.init_lora_weights = "true";
+  EXPECT_EQ(resolve_targets(config, tiny())[0][index_of(Projection::v)]->r, 5);
 }
 
 }  // namespace allreco::model

@@ -39,13 +39,18 @@ NaiveDecoder::NaiveDecoder(const ModelConfig& config, const Weights& weights, co
   for (const LoraEntry& entry : lora->entries()) {
     leaves_[entry.name] =
         LoraStore::view_of(lora->parameters(), entry).to(at::kDouble, false, /*copy=*/true).set_requires_grad(true);
+    if (lora->frozen_pair().defined())
+      frozen_[entry.name] = LoraStore::view_of(lora->frozen_pair(), entry).to(at::kDouble, false, /*copy=*/true);
   }
 }
 
 at::Tensor NaiveDecoder::project(const at::Tensor& x, Projection p, std::int64_t layer, const Dropped& dropped) const {
-  const at::Tensor w = weights_.layers[static_cast<size_t>(layer)][p].dense().to(at::kDouble);
-  at::Tensor y = at::matmul(x, w.t());
+  at::Tensor w = weights_.layers[static_cast<size_t>(layer)][p].dense().to(at::kDouble);
   const std::string stem = stem_of(layer, p);
+  const auto frozen_a = frozen_.find(stem + "lora_A.weight");
+  if (frozen_a != frozen_.end())  // PEFT's pissa_init: the base itself becomes this
+    w = w - scalings_.at(stem) * at::matmul(frozen_.at(stem + "lora_B.weight"), frozen_a->second);
+  at::Tensor y = at::matmul(x, w.t());
   const auto a = leaves_.find(stem + "lora_A.weight"), b = leaves_.find(stem + "lora_B.weight");
   if (a == leaves_.end()) return y;
   const double scaling = scalings_.at(stem);

@@ -40,6 +40,7 @@ class NaiveDecoder {
   Weights weights_;
   std::map<std::string, double> scalings_;  // by module
   std::map<std::string, at::Tensor> leaves_;
+  std::map<std::string, at::Tensor> frozen_;  // of a start from the weights
 };
 
 }  // namespace allreco::model::testing

@@ -1,11 +1,14 @@
 // The trajectories of transformers.Trainer with PEFT, step by step. Limits are those of the fixture's README
 // ("Tolerances"): what an independent fp32 implementation sees, with room for another order of summation.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/mm.h>
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "core/files.h"
+#include "model/adapter_config.h"
 #include "model/safetensors.h"
 #include "train/scratch.h"
 #include "train/tiny_run.h"
@@ -128,6 +131,67 @@ TEST(GoldenTrajectory, StoriesAmazonWithEvaluation) {
               trajectory.at("eval_before").at("mean_nll").get<double>(), kLossTolerance);
   EXPECT_NEAR(evaluations.back().at("eval_loss").get<double>(),
               trajectory.at("eval_after").at("mean_nll").get<double>(), kLossTolerance);
+}
+
+/// [B, -B0] [A; A0] of a module, which does not depend on the signs of the start's singular vectors.
+at::Tensor update_of(const model::SafetensorsFile& file, const std::string& name_of_a) {
+  std::string name_of_b = name_of_a;
+  name_of_b.replace(name_of_b.find("lora_A"), 6, "lora_B");
+  return at::mm(file.tensor(name_of_b).to(at::kDouble), file.tensor(name_of_a).to(at::kDouble));
+}
+
+// Ten times what other runs of PEFT itself differ by (trajectory.json): in float64, or from a start computed in
+// float64.
+TEST(GoldenTrajectory, StartsFromTheWeights) {
+  for (const char* form : {"pissa", "olora"}) {
+    SCOPED_TRACE(form);
+    const Scratch scratch;
+    const fs::path directory = fixture("lora-starts") / form;
+    const core::Json trajectory = core::read_json_file(directory / "trajectory.json");
+    write_golden_dataset(scratch / "DS", fixture("golden/lora-trajectory/linear/batches.safetensors"), {});
+    const core::Json& settings = trajectory.at("settings");
+    TrainJob job = tiny_job(scratch / "DS", scratch / "OUT");
+    job.lora = model::read_adapter_config(directory).lora;  // the plain one that comes out; now the one that goes in
+    const core::Json& lora = trajectory.at("lora");
+    job.lora.init_lora_weights = lora.at("init_lora_weights").get<std::string>();
+    job.lora.r = lora.at("r").get<std::int64_t>();
+    job.lora.lora_alpha = lora.at("lora_alpha").get<double>();
+    for (auto& [key, r] : job.lora.rank_pattern) r = lora.at("rank_pattern").at(key).get<std::int64_t>();
+    for (auto& [key, alpha] : job.lora.alpha_pattern) alpha = lora.at("alpha_pattern").at(key).get<double>();
+    job.config.shuffle_dataset = false;
+    job.config.max_steps = settings.at("max_steps").get<std::int64_t>();
+    job.config.learning_rate = settings.at("learning_rate").get<double>();
+    job.config.lr_scheduler_type = "constant";
+    job.config.warmup_steps = 0;
+    job.config.weight_decay = settings.at("weight_decay").get<double>();
+    job.config.adam_epsilon = settings.at("adam_epsilon").get<double>();
+    job.config.max_grad_norm = settings.at("max_grad_norm").get<double>();
+    job.config.logging_steps = 1;
+    job.config.save_strategy = "no";
+    run(job);
+
+    const core::Json& differences = trajectory.at("largest_differences");
+    const auto limit = [&](const char* of) {
+      return 10 * std::max(differences.at("float64").at(of).get<double>(),
+                           differences.at("float64_start").at(of).get<double>());
+    };
+    const auto lines = lines_with(scratch / "OUT", "loss");
+    ASSERT_EQ(lines.size(), trajectory.at("losses").size());
+    for (size_t i = 0; i < lines.size(); ++i)
+      EXPECT_NEAR(lines[i].at("loss").get<double>(), trajectory.at("losses")[i].get<double>(), limit("loss"));
+
+    EXPECT_EQ(core::read_json_file(scratch / "OUT/adapter_config.json").at("r"), 2 * job.lora.r);
+    const model::SafetensorsFile found(scratch / "OUT/adapter_model.safetensors"),
+        expected(directory / "adapter_model.safetensors");
+    ASSERT_EQ(found.names(), expected.names());
+    for (const std::string& name : expected.names()) {
+      ASSERT_EQ(found.tensor(name).sizes(), expected.tensor(name).sizes()) << name;
+      if (name.find("lora_A") == std::string::npos) continue;
+      const at::Tensor update = update_of(expected, name);
+      EXPECT_LT((update_of(found, name) - update).abs().max().item<double>(), limit("update")) << name;
+      EXPECT_GT(update.abs().max().item<double>(), 100 * limit("update")) << name << " did not learn";
+    }
+  }
 }
 
 }  // namespace

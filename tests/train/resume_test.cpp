@@ -96,6 +96,18 @@ TEST(Resume, IsBitExactOverAQuantisedBase) {
   });
 }
 
+TEST(Resume, IsBitExactFromAStartByTheWeights) {
+  for (const char* start : {"pissa", "pissa_niter_2", "olora"}) {
+    SCOPED_TRACE(start);
+    expect_bit_exact_resume([&](TrainJob& job) {
+      job.lora.init_lora_weights = start;
+      job.lora.rank_pattern = {{"v_proj", 2}};
+      job.lora.use_rslora = true;
+      job.quantization.load_in_4bit = std::string(start) == "olora";
+    });
+  }
+}
+
 TEST(Resume, AnotherDirectoryGoesOnFromAnExplicitCheckpoint) {
   const Scratch scratch;
   write_random_dataset(scratch / "DS", 22);
@@ -155,6 +167,7 @@ TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
       {"exclude_modules", [](TrainJob& j) { j.lora.exclude_modules = {"q_proj"}; }},
       {"use_dora", [](TrainJob& j) { j.lora.use_dora = true; }},
       {"init_lora_weights", [](TrainJob& j) { j.lora.init_lora_weights = "gaussian"; }},
+      {"init_lora_weights", [](TrainJob& j) { j.lora.init_lora_weights = "pissa"; }},
       {"dtype", [](TrainJob& j) { j.dtype = "bfloat16"; }},
       {"base_model_storage: the checkpoint has \"dense\"", [](TrainJob& j) { j.quantization.load_in_4bit = true; }},
       {"optim: the checkpoint has \"adamw_torch\", this run \"adamw_8bit\"",
