@@ -77,10 +77,8 @@ sys.exit(not worst <= 1e-4)
 PYTHON
 }
 
-qlora_on_cpu() { train "$scratch/qlora-cpu" --device cpu --load_in_4bit true --optim adamw_8bit; }
-qlora_on_gpu() { train "$scratch/qlora-gpu" --device cuda --load_in_4bit true --optim adamw_8bit; }
-on_cpu() { train "$scratch/cpu" --device cpu; }
-on_gpu() { train "$scratch/gpu" --device cuda; }
+# on DEVICE NAME OPTIONS...: 20 steps into NAME-DEVICE.
+on() { train "$scratch/$2-$1" --device "$1" "${@:3}"; }
 
 # on_ranks N COMMAND...: on that many ranks that share the first GPU. NCCL takes each for another host (NCCL_HOSTID), so it
 # talks over the loopback interface.
@@ -186,19 +184,23 @@ item "doctor" "$PROGRAM" doctor
 item "ops on the GPU against the CPU kernels" test_on_gpu 'Ops*Device*:OpsAttention*:Device*'
 item "decoder on the GPU against transformers and PEFT" test_on_gpu '*Golden*:*Stories*:*LoraForms*:Dora*'
 item "dataset" prepare
-item "training on the CPU" on_cpu
-item "training on the GPU, world size 1" on_gpu
-item "GPU against CPU: 20 losses" compare_losses "$scratch/cpu" "$scratch/gpu"
-item "QLoRA with adamw_8bit on the CPU" qlora_on_cpu
-item "QLoRA with adamw_8bit on the GPU" qlora_on_gpu
-item "QLoRA, GPU against CPU: 20 losses" compare_losses "$scratch/qlora-cpu" "$scratch/qlora-gpu"
+# on_both NAME OPTIONS...: the same training on the CPU and on the GPU.
+on_both() {
+  item "$1: training on the CPU" on cpu "$@"
+  item "$1: training on the GPU" on cuda "$@"
+  item "$1: GPU against CPU, 20 losses" compare_losses "$scratch/$1-cpu" "$scratch/$1-cuda"
+}
+on_both lora
+on_both qlora --load_in_4bit true --optim adamw_8bit
+on_both pissa --init_lora_weights pissa
+on_both dora --use_dora true --lora_dropout 0.1
 for ranks in 1 2 4; do
   item "NCCL: the data-plane suite on $ranks rank(s) of one GPU" nccl_suite "$ranks"
 done
 item "two ranks on one GPU are refused unless allowed" sharing_is_refused
 for ranks in 2 4; do
   item "training on $ranks ranks of one GPU" train_on_ranks "$ranks" "$scratch/gpu-$ranks"
-  item "$ranks ranks against 1: 20 losses" compare_losses "$scratch/gpu" "$scratch/gpu-$ranks"
+  item "$ranks ranks against 1: 20 losses" compare_losses "$scratch/lora-cuda" "$scratch/gpu-$ranks"
 done
 for ranks in 1 2 4; do
   item "deterministic training on $ranks rank(s) of one GPU" train_on_ranks "$ranks" "$scratch/same-$ranks" --deterministic true
