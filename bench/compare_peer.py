@@ -124,6 +124,8 @@ def main():
     p.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     p.add_argument("--ranks", default="1", help="numbers of ranks to measure")
     a = p.parse_args()
+    if any(a.batch % int(n) for n in a.ranks.split(",")):
+        p.error(f"--ranks {a.ranks}: expected divisors of --batch {a.batch}")
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         rows = pathlib.Path(a.tokens).read_text().splitlines(keepends=True)[:a.batch * a.steps]

@@ -32,7 +32,7 @@ def train(a, out, seed, *options):
         "--per_device_train_batch_size", a.batch, "--learning_rate", a.learning_rate, "--warmup_steps", 3, "--weight_decay", "1e-3", "--logging_steps", 1,
         "--save_strategy", "no", "--seed", seed, *options)
     losses = [line["loss"] for line in map(json.loads, (out / "metrics.jsonl").read_text().splitlines()) if "loss" in line]
-    return sum(losses[-LAST:]) / LAST
+    return sum(losses[-LAST:]) / len(losses[-LAST:])
 
 
 def evaluate(a, out, model, *options):

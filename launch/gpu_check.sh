@@ -114,7 +114,7 @@ sharing_is_refused() {
 # lost_rank SIGNAL: rank 1 of 4 gets it in the middle of training. The run must end by itself, with an error, and where the rank
 # still is there, name it.
 lost_rank() {
-  local dir="$scratch/lost-$1" log="$scratch/lost-$1.log" max_steps=1000000 rc=0 pid run i
+  local dir="$scratch/lost-$1" log="$scratch/lost-$1.log" max_steps=1000000 rc=0 sent=false pid run i
   train_on_ranks 4 "$dir" --ddp_timeout 5 > "$log" 2>&1 &
   run=$!
   for ((i = 0; i < 600; ++i)); do
@@ -122,7 +122,7 @@ lost_rank() {
     sleep 0.1
   done
   for pid in $(pgrep -f "^$PROGRAM train .*$dir"); do
-    if tr '\0' '\n' < "/proc/$pid/environ" | grep -x OMPI_COMM_WORLD_RANK=1; then kill "-$1" "$pid"; break; fi
+    if tr '\0' '\n' < "/proc/$pid/environ" | grep -x OMPI_COMM_WORLD_RANK=1; then kill "-$1" "$pid" && sent=true; break; fi
   done
   for ((i = 0; i < 600; ++i)); do
     kill -0 "$run" 2> /dev/null || break
@@ -131,6 +131,7 @@ lost_rank() {
   pkill -KILL -f "^$PROGRAM train .*$dir" || true
   wait "$run" || rc=$?
   cat "$log"
+  "$sent" || { printf 'error: the run ended before rank 1 got its signal\n'; return 1; }
   ((i < 600)) || { printf 'error: the run did not end within 60 s\n'; return 1; }
   ((rc != 0 && rc != 2)) || { printf 'error: expected an exit code other than 0 and 2, found %s\n' "$rc"; return 1; }
   [[ "$1" == KILL ]] || grep -E '1 of 4 ranks missing; rank 1 on ' "$log"
@@ -158,11 +159,11 @@ import json, random
 random.seed(1)
 for _ in range(256):
     ids = [random.randrange(32000) for _ in range($length)]
-    print(json.dumps({'input_ids': ids, 'labels': ids}))" > "$dir.jsonl"
-  "$PROGRAM" prepare --tokens "$dir.jsonl" --vocab_size 32000 --output_dir "$dir-data"
+    print(json.dumps({'input_ids': ids, 'labels': ids}))" > "$dir.jsonl" || return 1 # (errexit is off inside an item)
+  "$PROGRAM" prepare --tokens "$dir.jsonl" --vocab_size 32000 --output_dir "$dir-data" || return 1
   "$PROGRAM" train --model_name_or_path random:tinyllama-1.1b --dtype bfloat16 --device cuda --lora_r 16 \
     --dataset "$dir-data" --output_dir "$dir" --per_device_train_batch_size "$batch" --max_steps 20 --logging_steps 10 \
-    --save_strategy no "$@"
+    --save_strategy no "$@" || return 1
   python3 -c "
 import json
 row = [r for r in map(json.loads, open('$dir/metrics.jsonl')) if 'tokens_per_second' in r][-1]

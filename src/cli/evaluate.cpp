@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "core/files.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "dist/gpu_placement.h"
 #include "eval/base_model.h"
 #include "model/adapter.h"
@@ -61,6 +62,7 @@ void evaluate(dist::Session& session, const Options& options) {
     dataset = std::make_unique<data::Dataset>(options.dataset, options.config.split, session.local_rank() == 0);
     if (session.is_leader()) core::make_directory(options.output_dir);
   });
+  core::keep_freed_memory();  // what comes and goes from here on comes again in every batch
   model::Decoder decoder(base.config, base.weights, lora.get());
   const core::Json description{{"model_name_or_path", options.model.model_name_or_path},
                                {"model_fingerprint", base.fingerprint},

@@ -87,8 +87,8 @@ void return_freed_memory() {
 }
 
 void keep_freed_memory() {
-  constexpr int never = 1 << 30;
-  mallopt(M_MMAP_THRESHOLD, never);
+  constexpr int never = 1 << 30, most_before_glibc_2_35 = 32 << 20;
+  if (mallopt(M_MMAP_THRESHOLD, never) == 0) mallopt(M_MMAP_THRESHOLD, most_before_glibc_2_35);
   mallopt(M_TRIM_THRESHOLD, never);
 }
 

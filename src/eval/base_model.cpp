@@ -4,7 +4,6 @@
 
 #include "core/check.h"
 #include "core/json.h"
-#include "core/memory.h"
 #include "model/stored_weights.h"
 #include "model/weight_source.h"
 
@@ -55,7 +54,9 @@ void check_same_base(dist::Session& session, const dist::NodeGroups& nodes, cons
   });
 }
 
-model::BaseModel load_or_share(dist::Session& session, const BaseModelRequest& request) {
+}  // namespace
+
+model::BaseModel load_base_model(dist::Session& session, const BaseModelRequest& request) {
   const bool is_random = model::is_random_base(request.model_name_or_path);
   if (request.model_loading == "broadcast" && !is_random)
     return share_base_model(session, dist::NodeGroups(session), request, BaseReaders::rank_zero);
@@ -65,14 +66,6 @@ model::BaseModel load_or_share(dist::Session& session, const BaseModelRequest& r
   if (request.quantization.load_in_4bit && !holds_nf4())
     return share_base_model(session, dist::NodeGroups(session), request, BaseReaders::node_leaders);
   return model::load_base_model(request.model_name_or_path, request.dtype, request.device, request.quantization);
-}
-
-}  // namespace
-
-model::BaseModel load_base_model(dist::Session& session, const BaseModelRequest& request) {
-  model::BaseModel base = load_or_share(session, request);
-  core::keep_freed_memory();  // what comes and goes from here on are activations
-  return base;
 }
 
 model::BaseModel share_base_model(dist::Session& session, const dist::NodeGroups& nodes,

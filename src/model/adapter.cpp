@@ -27,10 +27,10 @@ std::vector<std::int64_t> written_shape(const LoraStore& store, const LoraEntry&
 }
 
 /// As PEFT converts a factor (LoraModel.subtract_mutated_init): [A; A0] or [B, -B0].
-at::Tensor to_written(const LoraStore& store, const at::Tensor& parameters, const LoraEntry& entry) {
+at::Tensor to_written(const at::Tensor& parameters, const at::Tensor& frozen_pair, const LoraEntry& entry) {
   const at::Tensor trained = LoraStore::view_of(parameters, entry).to(at::kCPU, at::kFloat);
-  if (!store.frozen_pair().defined()) return trained.contiguous();
-  const at::Tensor frozen = LoraStore::view_of(store.frozen_pair(), entry).to(at::kCPU, at::kFloat);
+  if (!frozen_pair.defined()) return trained.contiguous();
+  const at::Tensor frozen = LoraStore::view_of(frozen_pair, entry).to(at::kCPU, at::kFloat);
   return at::cat({trained, entry.factor == LoraFactor::b ? -frozen : frozen}, entry.rank_dim());
 }
 
@@ -72,15 +72,15 @@ void load_adapter(const fs::path& directory, LoraStore& store) {
 }
 
 void save_adapter(const fs::path& directory, const LoraStore& store, const std::string& base_model_name_or_path) {
-  save_adapter(directory, store, store.parameters(), base_model_name_or_path);
+  save_adapter(directory, store, store.parameters(), store.frozen_pair(), base_model_name_or_path);
 }
 
 void save_adapter(const fs::path& directory, const LoraStore& store, const at::Tensor& parameters,
-                  const std::string& base_model_name_or_path) {
+                  const at::Tensor& frozen_pair, const std::string& base_model_name_or_path) {
   core::make_directory(directory);
   std::vector<NamedTensor> tensors;
   for (const LoraEntry& entry : store.entries()) {
-    tensors.push_back({entry.name, to_written(store, parameters, entry)});
+    tensors.push_back({entry.name, to_written(parameters, frozen_pair, entry)});
   }
   write_safetensors(directory / kWeightsName, std::move(tensors));
   // PEFT writes no final newline.

@@ -17,8 +17,9 @@ void load_adapter(const std::filesystem::path& directory, LoraStore& store);
 /// written as PEFT converts it, into plain LoRA of twice the ranks over the unchanged base.
 void save_adapter(const std::filesystem::path& directory, const LoraStore& store,
                   const std::string& base_model_name_or_path);
-/// The same of other `parameters` in the store's layout, such as a copy of its own. Reads no parameters of the store.
+/// The same of other `parameters` and another `frozen_pair` (or none) in the store's layout, such as copies of its own.
+/// Reads no tensor of the store.
 void save_adapter(const std::filesystem::path& directory, const LoraStore& store, const at::Tensor& parameters,
-                  const std::string& base_model_name_or_path);
+                  const at::Tensor& frozen_pair, const std::string& base_model_name_or_path);
 
 }  // namespace allreco::model

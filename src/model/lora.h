@@ -67,8 +67,8 @@ struct LoraEntry {
 class LoraStore {
  public:
   /// Allocates and sets PEFT's start for init_lora_weights, each factor drawn from (seed, its name). `compute_dtype`:
-  /// of the model's activations. The same values on any `device`. NaN until start_from_weights (model/weight_start.h)
-  /// or load_adapter sets them: DoRA's magnitudes, and factors that start from the weight.
+  /// of the model's activations. The same values on any `device`. NaN until start_layer_from_weights
+  /// (model/weight_start.h) or load_adapter sets them: DoRA's magnitudes, and factors that start from the weight.
   LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed,
             at::Device device = at::kCPU);
 

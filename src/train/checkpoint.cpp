@@ -43,7 +43,7 @@ void rename_directory(const fs::path& from, const fs::path& to) {
 
 void write_files(const fs::path& directory, const CheckpointParts& parts, const core::Json& state) {
   core::make_directory(directory);
-  model::save_adapter(directory, parts.store, parts.parameters, parts.base_model_name_or_path);
+  model::save_adapter(directory, parts.store, parts.parameters, parts.frozen_pair, parts.base_model_name_or_path);
   model::write_safetensors(directory / "optimizer.safetensors", parts.optimizer_state,
                            {{"num_updates", std::to_string(parts.num_updates)}});
   core::write_json_file(directory / "trainer_state.json", state);
@@ -104,7 +104,12 @@ CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& opti
   const auto copy = [](const at::Tensor& tensor) { return tensor.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true); };
   std::vector<at::Tensor> state;
   for (const at::Tensor& buffer : optimizer.state()) state.push_back(copy(buffer));
-  return {store, copy(store.parameters()), optimizer.named_views(state), optimizer.num_updates(),
+  const at::Tensor& pair = store.frozen_pair();  // it never changes: in host memory it needs no copy
+  return {store,
+          copy(store.parameters()),
+          pair.defined() ? pair.to(at::kCPU) : pair,
+          optimizer.named_views(state),
+          optimizer.num_updates(),
           std::move(base_model_name_or_path)};
 }
 

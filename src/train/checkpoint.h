@@ -27,8 +27,8 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name);
 
 /// What goes into one, beside the state document.
 struct CheckpointParts {
-  const model::LoraStore& store;  // only what never changes is read: layout, configuration, frozen pair
-  at::Tensor parameters;
+  const model::LoraStore& store;  // only its layout and configuration are read
+  at::Tensor parameters, frozen_pair;
   std::vector<model::NamedTensor> optimizer_state;
   std::int64_t num_updates = 0;
   std::string base_model_name_or_path;

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "dist/nccl_communicator.h"
 #include "model/adapter.h"
 #include "model/dora.h"
@@ -154,6 +155,7 @@ TrainResult run_training(dist::Session& session, const TrainJob& job, const Make
   const std::unique_ptr<Optimizer> optimizer =
       make_optimizer(optimizer_type_from_name(config.optim), store, config.adamw());
   TrainerState state = load_start(session, communicator, job, start, inputs.base.weights, store, *optimizer);
+  core::keep_freed_memory();  // what comes and goes from here on comes again in every step
   session.together("opening output_dir", [&] {
     if (session.is_leader()) open_output_dir(config, start.resumes(), job.resolved_options);
   });
