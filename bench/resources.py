@@ -8,6 +8,7 @@ of 48 tokens. Each rank's /proc/PID/io (rchar: bytes of read calls) is taken whi
 and the model's lines of /proc/PID/smaps: PSS counts a page that n processes share as 1/n, so that its sum over ranks is what the node holds.
 """
 import json
+import os
 import pathlib
 import random
 import re
@@ -57,6 +58,8 @@ def make_model(directory: pathlib.Path) -> pathlib.Path:
         for _ in range(position // MIB):
             file.write(small)
         file.write(small[:position % MIB])
+        file.flush()
+        os.fsync(file.fileno())  # pages not yet on disk would count as private dirty ones of a single rank
     return directory
 
 
