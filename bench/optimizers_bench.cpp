@@ -10,7 +10,7 @@
 #include <ctime>
 #include <string>
 
-#include "model/config.h"
+#include "model/families/config.h"
 #include "train/optimizer.h"
 
 namespace allreco::train {

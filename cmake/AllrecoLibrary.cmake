@@ -16,11 +16,11 @@ function(allreco_library folder)
   target_link_libraries(allreco_${folder} PUBLIC ${ARG_DEPENDS} PRIVATE allreco_warnings)
 endfunction()
 
-# allreco_test(<folder> DEPENDS ...): one GoogleTest program from all .cpp files of tests/<folder>; ctest runs each of its tests alone.
+# allreco_test(<folder> DEPENDS ...): one GoogleTest program from all .cpp files in tests/<folder>; ctest runs each of its tests alone.
 # Tests whose suite name starts with "Mpi" run under mpirun instead, see allreco_mpi_test.
 function(allreco_test folder)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_executable(test_${folder} ${sources})
   target_include_directories(test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(test_${folder} PRIVATE

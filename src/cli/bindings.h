@@ -4,8 +4,8 @@
 
 #include "cli/options.h"
 #include "dist/session.h"
-#include "model/lora.h"
-#include "model/quantization.h"
+#include "model/checkpoint/quantization.h"
+#include "model/lora/lora.h"
 
 namespace allreco::cli {
 

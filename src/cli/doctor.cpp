@@ -3,10 +3,10 @@
 
 #include "cli/bindings.h"
 #include "cli/commands.h"
-#include "cli/doctor_exchange.h"
-#include "cli/doctor_facts.h"
-#include "cli/doctor_findings.h"
-#include "cli/doctor_report.h"
+#include "doctor/exchange.h"
+#include "doctor/facts.h"
+#include "doctor/findings.h"
+#include "doctor/report.h"
 
 namespace allreco::cli {
 

@@ -11,8 +11,8 @@
 #include "core/memory.h"
 #include "dist/gpu_placement.h"
 #include "eval/base_model.h"
-#include "model/adapter.h"
 #include "model/device.h"
+#include "model/lora/adapter.h"
 
 namespace allreco::cli {
 

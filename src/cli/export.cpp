@@ -1,5 +1,5 @@
 // export: base and adapter in, one dense Hugging Face model out, with a card that says what it is.
-#include "model/export.h"
+#include "model/convert/export.h"
 
 #include <filesystem>
 

@@ -8,11 +8,11 @@
 #include "cli/commands.h"
 #include "core/check.h"
 #include "core/json.h"
-#include "data/dataset.h"
-#include "model/adapter.h"
-#include "model/config.h"
-#include "model/safetensors.h"
-#include "model/weights.h"
+#include "data/store/dataset.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/decoder/weights.h"
+#include "model/families/config.h"
+#include "model/lora/adapter.h"
 
 namespace allreco::cli {
 namespace fs = std::filesystem;

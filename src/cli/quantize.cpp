@@ -1,5 +1,5 @@
 // quantize: a dense Hugging Face checkpoint in, the same in NF4 out.
-#include "model/quantize.h"
+#include "model/convert/quantize.h"
 
 #include "cli/bindings.h"
 #include "cli/commands.h"

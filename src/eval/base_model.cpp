@@ -4,8 +4,8 @@
 
 #include "core/check.h"
 #include "core/json.h"
-#include "model/stored_weights.h"
-#include "model/weight_source.h"
+#include "model/checkpoint/stored_weights.h"
+#include "model/checkpoint/weight_source.h"
 
 namespace allreco::eval {
 namespace {

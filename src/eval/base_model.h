@@ -6,7 +6,7 @@
 
 #include "dist/node_shared.h"
 #include "dist/session.h"
-#include "model/weights.h"
+#include "model/decoder/weights.h"
 
 namespace allreco::eval {
 

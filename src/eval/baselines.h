@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/store/dataset.h"
 #include "eval/subject.h"
 
 namespace allreco::eval {

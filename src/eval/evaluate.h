@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "core/json.h"
-#include "data/dataset.h"
-#include "data/tokenizer.h"
+#include "data/store/dataset.h"
+#include "data/tokenizer/tokenizer.h"
 #include "dist/session.h"
 #include "eval/ranking.h"
 #include "eval/subject.h"
-#include "model/decoder.h"
+#include "model/decoder/decoder.h"
 
 namespace allreco::eval {
 

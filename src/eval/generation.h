@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/tokenizer.h"
+#include "data/store/dataset.h"
+#include "data/tokenizer/tokenizer.h"
 #include "dist/session.h"
 #include "eval/subject.h"
-#include "model/decoder.h"
+#include "model/decoder/decoder.h"
 
 namespace allreco::eval {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/json.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "eval/candidate_report.h"
 #include "eval/generation.h"
 

@@ -2,10 +2,10 @@
 #pragma once
 #include <cstdint>
 
-#include "data/dataset.h"
+#include "data/store/dataset.h"
 #include "dist/session.h"
 #include "eval/share.h"
-#include "model/decoder.h"
+#include "model/decoder/decoder.h"
 
 namespace allreco::eval {
 

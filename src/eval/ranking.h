@@ -5,10 +5,10 @@
 #include <span>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/store/dataset.h"
 #include "dist/session.h"
 #include "eval/subject.h"
-#include "model/decoder.h"
+#include "model/decoder/decoder.h"
 
 namespace allreco::eval {
 

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "data/dataset.h"
+#include "data/store/dataset.h"
 
 namespace allreco::eval {
 

@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "data/dataset.h"
-#include "model/packed_batch.h"
+#include "data/store/dataset.h"
+#include "model/decoder/packed_batch.h"
 #include "train/run_plan.h"
 
 namespace allreco::train {

@@ -12,8 +12,8 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/log.h"
-#include "model/adapter.h"
-#include "model/safetensors.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/lora/adapter.h"
 
 namespace allreco::train {
 namespace fs = std::filesystem;

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "core/json.h"
-#include "model/lora.h"
-#include "model/safetensors.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/lora/lora.h"
 #include "train/optimizer.h"
 
 namespace allreco::train {

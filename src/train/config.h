@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "model/lora.h"
-#include "model/quantization.h"
+#include "model/checkpoint/quantization.h"
+#include "model/lora/lora.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/spike_guard.h"

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "model/lora.h"
-#include "model/safetensors.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/lora/lora.h"
 
 namespace allreco::train {
 

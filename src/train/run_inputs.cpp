@@ -6,9 +6,9 @@
 #include "core/files.h"
 #include "dist/gpu_placement.h"
 #include "eval/base_model.h"
-#include "model/adapter.h"
-#include "model/adapter_targets.h"
 #include "model/device.h"
+#include "model/lora/adapter.h"
+#include "model/lora/adapter_targets.h"
 
 namespace allreco::train {
 namespace {

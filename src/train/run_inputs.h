@@ -2,10 +2,10 @@
 #pragma once
 #include <optional>
 
-#include "data/dataset.h"
+#include "data/store/dataset.h"
 #include "dist/session.h"
-#include "model/lora.h"
-#include "model/weights.h"
+#include "model/decoder/weights.h"
+#include "model/lora/lora.h"
 #include "train/config.h"
 
 namespace allreco::train {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "data/batch_plan.h"
-#include "data/dataset.h"
-#include "model/config.h"
+#include "data/store/dataset.h"
+#include "model/families/config.h"
 #include "train/config.h"
 
 namespace allreco::train {

@@ -8,8 +8,8 @@
 
 #include "dist/gradient_reducer.h"
 #include "dist/session.h"
-#include "model/decoder.h"
-#include "model/lora.h"
+#include "model/decoder/decoder.h"
+#include "model/lora/lora.h"
 #include "train/batch_source.h"
 #include "train/config.h"
 #include "train/optimizer.h"

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/json.h"
-#include "data/dataset.h"
-#include "model/weights.h"
+#include "data/store/dataset.h"
+#include "model/decoder/weights.h"
 #include "train/config.h"
 #include "train/log_window.h"
 #include "train/run_plan.h"

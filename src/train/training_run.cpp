@@ -9,8 +9,8 @@
 #include "core/files.h"
 #include "core/log.h"
 #include "eval/loss.h"
-#include "model/adapter.h"
 #include "model/device.h"
+#include "model/lora/adapter.h"
 #include "train/checkpoint.h"
 #include "train/output_dir.h"
 

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "dist/session.h"
-#include "model/decoder.h"
-#include "model/lora.h"
+#include "model/decoder/decoder.h"
+#include "model/lora/lora.h"
 #include "train/batch_source.h"
 #include "train/checkpoint_writer.h"
 #include "train/due.h"

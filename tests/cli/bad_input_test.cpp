@@ -5,8 +5,8 @@
 
 #include <chrono>
 
+#include "cli/program.h"
 #include "core/files.h"
-#include "program.h"
 
 namespace allreco::cli {
 namespace {

@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "program.h"
+#include "cli/program.h"
 
 namespace allreco::cli {
 namespace {

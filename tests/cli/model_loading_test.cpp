@@ -4,9 +4,9 @@
 
 #include <fstream>
 
+#include "cli/program.h"
 #include "core/files.h"
 #include "core/json.h"
-#include "program.h"
 
 namespace allreco::cli {
 namespace {

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <filesystem>
 
+#include "cli/program.h"
 #include "core/files.h"
 #include "core/json.h"
-#include "program.h"
 
 namespace allreco::cli {
 namespace {

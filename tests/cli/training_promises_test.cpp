@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "cli/program.h"
 #include "core/files.h"
-#include "program.h"
 
 namespace allreco::cli {
 namespace {

@@ -10,8 +10,8 @@
 
 #include <cmath>
 
-#include "model/safetensors.h"
-#include "program.h"
+#include "cli/program.h"
+#include "model/checkpoint/safetensors.h"
 
 namespace allreco::cli {
 namespace {

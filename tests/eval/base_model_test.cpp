@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "core/check.h"
-#include "small_world.h"
+#include "eval/small_world.h"
 
 namespace allreco::eval {
 namespace {

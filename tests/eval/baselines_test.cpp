@@ -6,7 +6,7 @@
 #include <map>
 
 #include "eval/metrics.h"
-#include "small_world.h"
+#include "eval/small_world.h"
 
 namespace allreco::eval {
 namespace {

@@ -11,7 +11,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "eval/loss.h"
-#include "small_world.h"
+#include "eval/small_world.h"
 
 namespace allreco::eval {
 namespace {

@@ -10,8 +10,8 @@
 #include "eval/generation.h"
 #include "eval/loss.h"
 #include "eval/ranking.h"
-#include "model/safetensors.h"
-#include "small_world.h"
+#include "eval/small_world.h"
+#include "model/checkpoint/safetensors.h"
 
 namespace allreco::eval {
 namespace {

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "core/random.h"
-#include "data/dataset.h"
-#include "data/dataset_writer.h"
+#include "data/store/dataset.h"
+#include "data/store/dataset_writer.h"
 #include "dist/session.h"
-#include "model/decoder.h"
-#include "model/weights.h"
+#include "model/decoder/decoder.h"
+#include "model/decoder/weights.h"
 
 namespace allreco::eval::testing {
 

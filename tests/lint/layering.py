@@ -14,7 +14,8 @@ ALLOWED = {
     "model": {"core"},
     "train": {"core", "dist", "data", "model", "eval"},
     "eval": {"core", "dist", "data", "model"},
-    "cli": {"core", "dist", "data", "model", "train", "eval"},
+    "doctor": {"core", "dist", "data", "model"},
+    "cli": {"core", "dist", "data", "model", "train", "eval", "doctor"},
 }
 
 CUDA_FILES = r"\.cuh?$|/cuda/|/nccl_api_cuda\.cpp$"
@@ -22,8 +23,9 @@ CUDA_FILES = r"\.cuh?$|/cuda/|/nccl_api_cuda\.cpp$"
 RESTRICTED = [
     (r"mpi(-ext)?\.h$", r"^dist/[^/]*\.cpp$", "MPI stays in dist/*.cpp"),
     (r"nccl\.h$", r"^dist/[^/]*\.cpp$", "NCCL stays in dist/*.cpp"),
-    (r"(hdf5|H5\w*|hdf5_hl)\.h$", r"^data/hdf5_file\.(cpp|h)$", "HDF5 stays in data/hdf5_file"),
-    (r"sentencepiece", r"^data/tokenizer\.cpp$", "sentencepiece stays in data/tokenizer.cpp"),
+    (r"(hdf5|H5\w*|hdf5_hl)\.h$", r"^data/store/hdf5_file\.(cpp|h)$", "HDF5 stays in data/store/hdf5_file"),
+    (r"sentencepiece", r"^data/tokenizer/[^/]*\.cpp$", "sentencepiece stays in data/tokenizer/*.cpp"),
+    (r"pcre2\.h$", r"^core/regex\.cpp$", "PCRE2 stays in core/regex.cpp"),
     (r"boost/program_options", r"^cli/options\.(cpp|h)$", "Boost.Program_options stays in cli/options"),
     (r"spdlog/", r"^core/log\.cpp$", "spdlog stays in core/log.cpp"),
     (r"(cuda|cublas|curand|cusparse|cudnn)\w*\.h$|(c10|ATen)/cuda/", CUDA_FILES, "CUDA stays in the CUDA files"),

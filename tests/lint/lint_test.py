@@ -34,7 +34,7 @@ class LintTest(unittest.TestCase):
     def test_layering_allows_the_arrows_and_the_one_place_of_a_library(self):
         self.write("src/train/a.cpp", '#include "model/x.h"\n#include "train/y.h"\n#include <vector>\n')
         self.write("src/dist/a.cpp", "#include <mpi.h>\n#include <nccl.h>\n")
-        self.write("src/data/hdf5_file.h", "#include <hdf5.h>\n")
+        self.write("src/data/store/hdf5_file.h", "#include <hdf5.h>\n")
         self.write("src/model/ops/cuda/a.cpp", "#include <ATen/cuda/CUDAContext.h>\n")
         self.write("tests/model/a.cpp", "#include <torch/csrc/autograd/custom_function.h>\n")
         self.assert_problems(layering.check(self.root))

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "golden.h"
+#include "model/golden.h"
 
 namespace allreco::model {
 namespace {

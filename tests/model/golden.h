@@ -10,7 +10,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
-#include "model/safetensors.h"
+#include "model/checkpoint/safetensors.h"
 
 namespace allreco::model::testing {
 

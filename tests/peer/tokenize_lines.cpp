@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/json.h"
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 
 int main(int argc, char** argv) try {
   if (argc != 2) {

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "core/random.h"
+#include "model/checkpoint/safetensors.h"
 #include "model/ops/backends.h"
 #include "model/ops/dynamic_map.h"
-#include "model/safetensors.h"
 #include "train/optimizer_cases.h"
 #include "train/scratch.h"
 

@@ -8,8 +8,8 @@
 #include <cmath>
 
 #include "core/files.h"
-#include "model/adapter_config.h"
-#include "model/safetensors.h"
+#include "model/checkpoint/safetensors.h"
+#include "model/lora/adapter_config.h"
 #include "train/scratch.h"
 #include "train/tiny_run.h"
 

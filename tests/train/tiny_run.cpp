@@ -6,8 +6,8 @@
 
 #include "core/files.h"
 #include "core/random.h"
-#include "data/dataset_writer.h"
-#include "model/safetensors.h"
+#include "data/store/dataset_writer.h"
+#include "model/checkpoint/safetensors.h"
 #include "train/scratch.h"
 
 namespace allreco::train {

@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
-#include "model/adapter.h"
+#include "model/lora/adapter.h"
 #include "train/checkpoint.h"
 #include "train/scratch.h"
 #include "train/tiny_run.h"

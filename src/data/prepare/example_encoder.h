@@ -1,0 +1,57 @@
+// Text to tokens: ids = [BOS] + prompt + answer + [EOS], prompt and answer encoded apart, so that the answer's tokens
+// do not depend on the prompt and the supervised part is known exactly.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/prepare/template.h"
+#include "data/store/dataset.h"
+#include "data/tokenizer/tokenizer.h"
+
+namespace allreco::data {
+
+struct EncodeOptions {
+  std::int64_t max_length = 512;  // tokens, BOS and EOS included
+  bool add_bos = true;
+  bool add_eos = true;
+};
+
+enum class Fit { whole, truncated, too_long };
+
+/// Thread-safe; keeps references to both arguments.
+class ExampleEncoder {
+ public:
+  /// UserError when BOS or EOS is asked for and the tokenizer has none.
+  ExampleEncoder(const Tokenizer& tokenizer, const PromptTemplate& prompt_template, const EncodeOptions& options);
+
+  /// Sets tokens and prompt_length. Too long a prompt loses its oldest history, title by title, but not the last one;
+  /// too_long (and nothing set) if that is not enough.
+  Fit encode_history(std::span<const std::string_view> history, std::span<const std::string_view> options,
+                     std::string_view target, Example& example) const;
+
+  /// A ready row: too long a prompt loses tokens from its front, BOS stays. too_long when no prompt would be left, or
+  /// when the cut would reach into the options (those of `options` that the prompt's text shows).
+  Fit encode_row(const PromptRow& row, std::span<const std::string> options, Example& example) const;
+
+  /// The tokens of `title` as an answer, without EOS: what a candidate is scored by.
+  std::vector<TokenId> encode_answer(std::string_view title) const;
+
+  TokenId bos_id() const { return options_.add_bos ? tokenizer_.bos_id() : -1; }
+  TokenId eos_id() const { return options_.add_eos ? tokenizer_.eos_id() : -1; }
+
+ private:
+  /// Tokens left for the prompt's text beside BOS, answer and EOS.
+  std::int64_t room_for_prompt(const std::vector<TokenId>& answer) const;
+  void assemble(std::span<const TokenId> prompt, const std::vector<TokenId>& answer, Example& example) const;
+  bool shows_all_options(std::string_view prompt, std::span<const std::string> options,
+                         std::span<const TokenId> kept) const;
+
+  const Tokenizer& tokenizer_;
+  const PromptTemplate& template_;
+  EncodeOptions options_;
+};
+
+}  // namespace allreco::data

@@ -1,0 +1,76 @@
+#include "data/prepare/histories.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/check.h"
+#include "core/random.h"
+
+namespace allreco::data {
+
+std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const std::vector<CatalogueEntry>& catalogue,
+                                                std::int64_t min_history, std::int64_t max_history) {
+  std::vector<HistoryExample> examples;
+  const auto& purchases = shopper.purchases;
+  for (size_t i = static_cast<size_t>(min_history); i < purchases.size(); ++i) {
+    HistoryExample example;
+    example.user = shopper.user;
+    example.timestamp = purchases[i].timestamp;
+    example.target = purchases[i].item;
+    for (size_t k = i - std::min(i, static_cast<size_t>(max_history)); k < i; ++k) {
+      example.history.push_back(purchases[k].item);
+      if (catalogue[purchases[k].item].title_id == catalogue[example.target].title_id) example.repeats_title = true;
+    }
+    example.tied_with_last = purchases[i - 1].timestamp == example.timestamp;
+    examples.push_back(std::move(example));
+  }
+  return examples;
+}
+
+NegativeSampler::NegativeSampler(const std::vector<CatalogueEntry>& catalogue,
+                                 const std::vector<std::int64_t>& train_counts, bool by_popularity, std::uint64_t seed)
+    : catalogue_(catalogue), seed_(core::mix_key(seed, {core::key_of("candidates")})) {
+  std::uint64_t total = 0;
+  for (std::uint32_t item = 0; item < catalogue.size(); ++item) {
+    if (train_counts[item] == 0) continue;
+    total += by_popularity ? static_cast<std::uint64_t>(train_counts[item]) : 1;
+    items_.push_back(item);
+    cumulative_weights_.push_back(total);
+    const size_t title = catalogue[item].title_id;
+    if (title >= has_title_.size()) has_title_.resize(title + 1);
+    if (!has_title_[title]) ++num_titles_;
+    has_title_[title] = true;
+  }
+}
+
+std::uint32_t NegativeSampler::draw_item(std::uint64_t random) const {
+  const auto place = std::upper_bound(cumulative_weights_.begin(), cumulative_weights_.end(), random);
+  return items_[static_cast<size_t>(place - cumulative_weights_.begin())];
+}
+
+bool NegativeSampler::draw(HistoryExample& example, const Shopper& shopper, std::int64_t num_candidates) const {
+  const auto& bought = shopper.bought_titles;  // the target's among them
+  const auto num_excluded = std::count_if(bought.begin(), bought.end(), [&](std::uint32_t title) {
+    return title < has_title_.size() && has_title_[title];
+  });
+  if (num_titles_ - num_excluded < num_candidates - 1) return false;  // else the loop below ends
+
+  core::RandomStream stream(core::mix_key(
+      seed_, {example.user, static_cast<std::uint64_t>(example.timestamp), std::uint64_t{example.target}}));
+  std::vector<std::uint32_t> list = {example.target};
+  const auto is_shown = [&](std::uint32_t title) {
+    return std::any_of(list.begin(), list.end(),
+                       [&](std::uint32_t item) { return catalogue_[item].title_id == title; });
+  };
+  while (static_cast<std::int64_t>(list.size()) < num_candidates) {
+    const std::uint32_t item = draw_item(stream.next_below(cumulative_weights_.back()));
+    const std::uint32_t title = catalogue_[item].title_id;
+    if (!std::binary_search(bought.begin(), bought.end(), title) && !is_shown(title)) list.push_back(item);
+  }
+  for (size_t i = list.size(); i > 1; --i) std::swap(list[i - 1], list[stream.next_below(i)]);
+  example.gold = static_cast<std::uint8_t>(std::find(list.begin(), list.end(), example.target) - list.begin());
+  example.candidates = std::move(list);
+  return true;
+}
+
+}  // namespace allreco::data

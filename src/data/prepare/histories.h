@@ -1,0 +1,52 @@
+// A shopper's purchases to next-item examples, and the candidate lists. Both are pure functions of one shopper and of
+// global facts (the catalogue, the train period), so any number of workers can run them on any part of the shoppers.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/prepare/shoppers.h"
+
+namespace allreco::data {
+
+struct HistoryExample {
+  std::uint64_t user = 0;
+  std::int64_t timestamp = 0;  // of the target
+  std::uint32_t target = 0;
+  std::vector<std::uint32_t> history;  // oldest first
+  bool tied_with_last = false;  // the target has the same time as the newest history item: their order is a convention
+  bool repeats_title = false;   // the target's title (another asin) stands in the history
+  std::vector<std::uint32_t> candidates;  // as shown; empty without candidates
+  std::uint8_t gold = 0;                  // index of the target in candidates
+};
+
+/// One example for each purchase with at least `min_history` purchases before it; the history is the newest
+/// `max_history` of those.
+std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const std::vector<CatalogueEntry>& catalogue,
+                                                std::int64_t min_history, std::int64_t max_history);
+
+/// Draws negatives from the items of the train period: uniformly over items, or in proportion to their reviews in that
+/// period.
+class NegativeSampler {
+ public:
+  /// `train_counts[item]`: kept reviews of the item in the train period; items with 0 are never drawn.
+  NegativeSampler(const std::vector<CatalogueEntry>& catalogue, const std::vector<std::int64_t>& train_counts,
+                  bool by_popularity, std::uint64_t seed);
+
+  /// Sets candidates and gold: the target and num_candidates - 1 negatives, none with the title of anything that the
+  /// shopper has ever bought, all titles different, in random order. A pure function of (seed, user, timestamp, target)
+  /// and of the sampler's items. False (and the example unchanged) when there are not enough such items.
+  bool draw(HistoryExample& example, const Shopper& shopper, std::int64_t num_candidates) const;
+
+ private:
+  std::uint32_t draw_item(std::uint64_t random) const;
+
+  const std::vector<CatalogueEntry>& catalogue_;
+  std::vector<std::uint32_t> items_;
+  std::vector<std::uint64_t> cumulative_weights_;  // of items_
+  std::vector<bool> has_title_;                    // by title id: some item of items_ has it
+  std::int64_t num_titles_ = 0;                    // different titles among items_
+  std::uint64_t seed_;
+};
+
+}  // namespace allreco::data

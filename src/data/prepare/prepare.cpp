@@ -1,0 +1,183 @@
+#include "data/prepare/prepare.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <optional>
+#include <string_view>
+
+#include "core/check.h"
+#include "data/prepare/prepare_sources.h"
+
+namespace allreco::data {
+using core::Json;
+
+namespace {
+
+template <class T>
+void check(bool holds, const char* key, const T& value, const char* allowed) {
+  if (!holds) core::user_error("{} = {}: must be {}", key, value, allowed);
+}
+
+bool is_one_of(std::string_view value, std::initializer_list<std::string_view> allowed) {
+  return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
+}
+
+void validate_sources(const PrepareConfig& c) {
+  const int num_sources = (c.reviews.empty() ? 0 : 1) + (c.prompts.empty() ? 0 : 1) + (c.tokens.empty() ? 0 : 1);
+  if (num_sources != 1) {
+    core::user_error("prepare needs exactly one of reviews (with metadata), prompts, tokens; {} are given",
+                     num_sources);
+  }
+  if (c.reviews.empty() != c.metadata.empty()) {
+    core::user_error("reviews and metadata go together: {} is missing", c.reviews.empty() ? "reviews" : "metadata");
+  }
+  if (c.output_dir.empty()) core::user_error("prepare needs output_dir: a new or empty directory");
+  if (c.tokens.empty() && c.tokenizer.empty()) {
+    core::user_error("tokenizer is missing: give a tokenizer.model, or a model directory with one");
+  }
+  if (!c.tokens.empty() && c.tokenizer.empty() && c.vocab_size == 0) {
+    core::user_error("tokens need vocab_size (or a tokenizer): the ids must lie below it");
+  }
+}
+
+void validate_split(const PrepareConfig& c) {
+  check(is_one_of(c.split, {"auto", "time", "random", "rows"}), "split", c.split, "auto, time, random or rows");
+  if (c.split == "time" && c.reviews.empty())
+    core::user_error("split = time: prompts and tokens carry no time; use random or rows");
+  if (c.split == "rows" && !c.reviews.empty())
+    core::user_error("split = rows: reviews carry no split; use time or random");
+  check(c.validation_share >= 0 && c.validation_share < 1, "validation_share", c.validation_share,
+        "at least 0 and below 1");
+  check(c.test_share >= 0 && c.test_share < 1, "test_share", c.test_share, "at least 0 and below 1");
+  if (c.validation_share + c.test_share >= 1) {
+    core::user_error("validation_share + test_share = {}: must be below 1, so that something is left to train on",
+                     c.validation_share + c.test_share);
+  }
+}
+
+Json options_json(const PrepareConfig& c) {
+  return {{"reviews", c.reviews},
+          {"metadata", c.metadata},
+          {"prompts", c.prompts},
+          {"tokens", c.tokens},
+          {"tokenizer", c.tokenizer},
+          {"vocab_size", c.vocab_size},
+          {"max_bad_line_share", c.max_bad_line_share},
+          {"min_history", c.min_history},
+          {"max_history", c.max_history},
+          {"min_rating", c.min_rating},
+          {"verified_only", c.verified_only},
+          {"max_title_length", c.max_title_length},
+          {"split", c.split},
+          {"validation_share", c.validation_share},
+          {"test_share", c.test_share},
+          {"num_candidates", c.num_candidates},
+          {"negatives", c.negatives},
+          {"template", c.prompt_template},
+          {"max_length", c.max_length},
+          {"add_bos", c.add_bos},
+          {"add_eos", c.add_eos},
+          {"seed", c.seed},
+          {"examples_per_shard", c.examples_per_shard}};
+}
+
+std::int64_t choose_vocab_size(const PrepareConfig& config, const std::optional<Tokenizer>& tokenizer) {
+  if (!tokenizer) return config.vocab_size;
+  if (config.vocab_size == 0) return tokenizer->vocab_size();
+  if (config.vocab_size < tokenizer->vocab_size()) {
+    core::user_error("vocab_size = {}: the tokenizer {} has {} pieces; give at least that, or leave it out",
+                     config.vocab_size, tokenizer->path().string(), tokenizer->vocab_size());
+  }
+  return config.vocab_size;
+}
+
+DatasetWriterOptions writer_options(const PrepareConfig& config, const std::optional<Tokenizer>& tokenizer,
+                                    std::int64_t vocab_size) {
+  DatasetWriterOptions options;
+  options.directory = config.output_dir;
+  options.vocab_size = vocab_size;
+  options.examples_per_shard = config.examples_per_shard;
+  if (!tokenizer) return options;
+  options.tokenizer = config.tokenizer;
+  options.tokenizer_sha256 = tokenizer->sha256();
+  if (!config.tokens.empty()) return options;  // nobody knows which ids its rows begin and end with
+  options.bos_id = config.add_bos ? tokenizer->bos_id() : -1;
+  options.eos_id = config.add_eos ? tokenizer->eos_id() : -1;
+  return options;
+}
+
+}  // namespace
+
+void validate(const PrepareConfig& c) {
+  validate_sources(c);
+  validate_split(c);
+  check(c.vocab_size >= 0 && c.vocab_size <= (std::int64_t{1} << 31), "vocab_size", c.vocab_size, "0 to 2147483648");
+  check(c.max_bad_line_share >= 0 && c.max_bad_line_share <= 1, "max_bad_line_share", c.max_bad_line_share, "0 to 1");
+  check(c.min_history >= 1, "min_history", c.min_history, "at least 1");
+  check(c.max_history >= 1, "max_history", c.max_history, "at least 1");
+  check(c.min_rating >= 0 && c.min_rating <= 5, "min_rating", c.min_rating, "0 to 5");
+  check(c.max_title_length >= 8, "max_title_length", c.max_title_length, "at least 8");
+  check(c.num_candidates == 0 || (c.num_candidates >= 2 && c.num_candidates <= 254), "num_candidates", c.num_candidates,
+        "0 (none) or 2 to 254");
+  check(is_one_of(c.negatives, {"uniform", "popularity"}), "negatives", c.negatives, "uniform or popularity");
+  check(c.max_length == 0 || c.max_length >= 4, "max_length", c.max_length, "0 (the default) or at least 4");
+  check(c.examples_per_shard >= 1, "examples_per_shard", c.examples_per_shard, "at least 1");
+}
+
+std::string prepare(const PrepareConfig& config, const std::string& command_line) {
+  validate(config);
+  std::optional<Tokenizer> tokenizer;
+  if (!config.tokenizer.empty()) tokenizer.emplace(config.tokenizer);
+  const std::int64_t vocab_size = choose_vocab_size(config, tokenizer);
+  DatasetWriter writer(writer_options(config, tokenizer, vocab_size));
+
+  Prepared prepared;
+  if (!config.reviews.empty()) {
+    prepared = prepare_reviews(config, *tokenizer, writer);
+  } else if (!config.prompts.empty()) {
+    prepared = prepare_prompts(config, *tokenizer, writer);
+  } else {
+    prepared = prepare_tokens(config, vocab_size, writer);
+  }
+  Json description = {{"command", command_line}, {"options", options_json(config)}};
+  description.update(prepared.description);
+  writer.finish(prepared.items, description);
+  return prepared.summary;
+}
+
+std::int64_t text_max_length(const PrepareConfig& config) { return config.max_length == 0 ? 512 : config.max_length; }
+
+std::string list_counts(const Json& counts) {
+  std::string text;
+  for (const auto& [key, value] : counts.items()) {
+    std::string entry;
+    if (value.is_object()) {
+      entry = list_counts(value);
+      if (entry == "nothing") continue;
+    } else if (value != 0) {
+      entry = fmt::format("{} {}", key, value.get<std::int64_t>());
+    }
+    if (!entry.empty()) text += (text.empty() ? "" : ", ") + entry;
+  }
+  return text.empty() ? "nothing" : text;
+}
+
+void require_examples(const SplitStatistics& statistics, const PrepareConfig& config, bool needs_all,
+                      const Json& dropped) {
+  const std::string reasons = list_counts(dropped);
+  if (statistics.num_examples() == 0) {
+    core::user_error(
+        "no example is left. Dropped: {}. Loosen the filter that removed most, or check that the files belong together",
+        reasons);
+  }
+  const auto need = [&](Split split, bool is_needed) {
+    if (!is_needed || statistics.num_examples(split) > 0) return;
+    core::user_error("the {} split has no example left ({}). Dropped: {}. Change the shares or loosen the filters",
+                     name_of(split), statistics.summary(), reasons);
+  };
+  need(Split::train, needs_all);
+  need(Split::validation, needs_all && config.validation_share > 0);
+  need(Split::test, needs_all && config.test_share > 0);
+}
+
+}  // namespace allreco::data

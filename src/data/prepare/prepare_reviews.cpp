@@ -1,0 +1,290 @@
+#include <array>
+#include <string_view>
+#include <unordered_set>
+
+#include "core/check.h"
+#include "core/log.h"
+#include "data/prepare/example_encoder.h"
+#include "data/prepare/histories.h"
+#include "data/prepare/prepare_sources.h"
+
+namespace allreco::data {
+using core::Json;
+
+namespace {
+
+PromptTemplate template_for(const PrepareConfig& config) {
+  PromptTemplate result = load_template(config.prompt_template.empty() ? "amazon-next-item" : config.prompt_template);
+  if (!result.takes_history()) {
+    core::user_error(
+        "template = {}: it is for ready prompts and has no place for a history; use amazon-next-item or study",
+        result.name);
+  }
+  if (result.shows_options() && config.num_candidates == 0) {
+    core::user_error("template = {} shows options, but num_candidates = 0 gives none; use amazon-next-item-open",
+                     result.name);
+  }
+  if (result.shows_options() && result.option_labels == "letters" && config.num_candidates > 26) {
+    core::user_error("num_candidates = {}: template {} labels options with letters, which end at 26",
+                     config.num_candidates, result.name);
+  }
+  return result;
+}
+
+/// Which split each example belongs to; examples are numbered in the order of the shoppers.
+struct SplitPlan {
+  TimeBoundaries boundaries;
+  std::vector<Split> by_example;  // of a random split; else empty
+
+  Split of(size_t example_index, std::int64_t timestamp) const {
+    return by_example.empty() ? boundaries.split_of(timestamp) : by_example[example_index];
+  }
+  /// A random split has no train period: everything counts as one.
+  bool is_in_train_period(std::int64_t timestamp) const {
+    return !by_example.empty() || boundaries.split_of(timestamp) == Split::train;
+  }
+};
+
+struct Drops {
+  std::int64_t too_few_negatives = 0;
+  std::int64_t too_long = 0;
+};
+
+/// Per split, in the order of kSplits.
+struct Ties {
+  std::array<std::int64_t, kSplits.size()> tied_with_last{};
+  std::array<std::int64_t, kSplits.size()> repeats_title{};
+};
+
+class ReviewsJob {
+ public:
+  ReviewsJob(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer)
+      : config_(config),
+        template_(template_for(config)),
+        encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos}),
+        writer_(writer) {}
+
+  Prepared run() {
+    read();
+    plan_splits();
+    write_examples();
+    require_examples(statistics_, config_, true, dropped());
+    return {description(), catalogue(), summary()};
+  }
+
+ private:
+  void read();
+  void plan_splits();
+  void write_examples();
+  void write_example(const HistoryExample& history, Split split);
+  Fit encode(const HistoryExample& history, Example& example) const;
+  Json dropped() const;
+  Json counts() const;
+  Json split_method() const;
+  Json description() const;
+  std::vector<Item> catalogue() const;
+  std::string summary() const;
+
+  const PrepareConfig& config_;
+  PromptTemplate template_;
+  ExampleEncoder encoder_;
+  DatasetWriter& writer_;
+
+  Shoppers data_;
+  Json review_lines_;
+  Json metadata_lines_;
+  std::int64_t num_short_shoppers_ = 0;
+  std::int64_t num_short_reviews_ = 0;
+  SplitPlan plan_;
+  SplitStatistics statistics_;
+  Ties ties_;
+  Drops drops_;
+  std::int64_t num_examples_ = 0;  // before drops
+  std::int64_t num_truncated_ = 0;
+  std::vector<std::int64_t> target_counts_;  // by item, in train
+};
+
+void ReviewsJob::read() {
+  const ReviewFile reviews = read_reviews(config_.reviews, config_.max_bad_line_share);
+  const std::unordered_set<std::string> wanted(reviews.asins.begin(), reviews.asins.end());
+  const Metadata metadata =
+      read_metadata(config_.metadata, wanted, config_.max_title_length, config_.max_bad_line_share);
+  data_ = build_shoppers(reviews, metadata, {config_.min_rating, config_.verified_only});
+  review_lines_ = reviews.lines;
+  metadata_lines_ = metadata.lines;
+  target_counts_.resize(data_.catalogue.size());
+}
+
+void ReviewsJob::plan_splits() {
+  std::vector<std::int64_t> target_times;
+  for (const Shopper& shopper : data_.shoppers) {
+    const auto& purchases = shopper.purchases;
+    if (std::ssize(purchases) <= config_.min_history) {
+      ++num_short_shoppers_;
+      num_short_reviews_ += std::ssize(purchases);
+    }
+    for (size_t i = static_cast<size_t>(config_.min_history); i < purchases.size(); ++i) {
+      target_times.push_back(purchases[i].timestamp);
+    }
+  }
+  num_examples_ = std::ssize(target_times);
+  if (target_times.empty()) require_examples(statistics_, config_, true, dropped());
+  if (config_.split == "random") {
+    plan_.by_example = random_split(num_examples_, config_.validation_share, config_.test_share, config_.seed);
+    core::log_warning(
+        "split = random: neighbouring examples of one shopper fall into different splits, so accuracy looks better "
+        "than it is");
+  } else {
+    plan_.boundaries = time_boundaries(std::move(target_times), config_.validation_share, config_.test_share);
+  }
+}
+
+void ReviewsJob::write_examples() {
+  std::vector<std::int64_t> train_counts(data_.catalogue.size());
+  for (const Shopper& shopper : data_.shoppers) {
+    for (const Purchase& purchase : shopper.purchases) {
+      if (plan_.is_in_train_period(purchase.timestamp)) ++train_counts[purchase.item];
+    }
+  }
+  const NegativeSampler sampler(data_.catalogue, train_counts, config_.negatives == "popularity", config_.seed);
+  size_t index = 0;
+  for (const Shopper& shopper : data_.shoppers) {
+    for (HistoryExample& history :
+         examples_of_shopper(shopper, data_.catalogue, config_.min_history, config_.max_history)) {
+      const Split split = plan_.of(index++, history.timestamp);
+      if (config_.num_candidates > 0 && !sampler.draw(history, shopper, config_.num_candidates)) {
+        ++drops_.too_few_negatives;
+      } else {
+        write_example(history, split);
+      }
+    }
+  }
+}
+
+void ReviewsJob::write_example(const HistoryExample& history, Split split) {
+  Example example;
+  example.user = history.user;
+  example.timestamp = history.timestamp;
+  example.target = history.target;
+  example.last_item = history.history.back();
+  example.candidates = history.candidates;
+  if (!history.candidates.empty()) example.gold = history.gold;
+  const Fit fit = encode(history, example);
+  if (fit == Fit::too_long) {
+    ++drops_.too_long;
+    return;
+  }
+  if (fit == Fit::truncated) ++num_truncated_;
+  if (history.tied_with_last) ++ties_.tied_with_last[static_cast<size_t>(split)];
+  if (history.repeats_title) ++ties_.repeats_title[static_cast<size_t>(split)];
+  if (split == Split::train) ++target_counts_[history.target];
+  statistics_.add(split, example);
+  writer_.append(std::string(name_of(split)), example);
+}
+
+Fit ReviewsJob::encode(const HistoryExample& history, Example& example) const {
+  const auto titles_of = [&](const std::vector<std::uint32_t>& items) {
+    std::vector<std::string_view> titles;
+    for (std::uint32_t item : items) titles.push_back(data_.catalogue[item].title);
+    return titles;
+  };
+  return encoder_.encode_history(titles_of(history.history), titles_of(history.candidates),
+                                 data_.catalogue[history.target].title, example);
+}
+
+Json ReviewsJob::dropped() const {
+  const ReviewCounts& c = data_.counts;
+  return {
+      {"malformed_lines", review_lines_["malformed"]},
+      {"reviews",
+       {{"duplicate_row", c.duplicate_row},
+        {"repeated_item", c.repeated_item},
+        {"no_metadata", c.no_metadata},
+        {"title_missing", c.title_missing},
+        {"title_script", c.title_script},
+        {"title_markup_only", c.title_markup_only},
+        {"below_min_rating", c.below_min_rating},
+        {"not_verified", c.not_verified}}},
+      {"shoppers", {{"shoppers_with_too_few_purchases", num_short_shoppers_}, {"their_reviews", num_short_reviews_}}},
+      {"examples", {{"too_few_negatives", drops_.too_few_negatives}, {"too_long", drops_.too_long}}}};
+}
+
+Json ReviewsJob::counts() const {
+  return {{"review_rows", data_.counts.rows},
+          {"reviews_kept", data_.counts.kept},
+          {"shoppers_with_kept_reviews", data_.shoppers.size()},
+          {"shoppers_with_examples", std::ssize(data_.shoppers) - num_short_shoppers_},
+          {"examples_possible", num_examples_},
+          {"examples", statistics_.num_examples()},
+          {"examples_truncated", num_truncated_},
+          {"dropped", dropped()},
+          {"items", data_.catalogue_counts}};
+}
+
+Json ReviewsJob::split_method() const {
+  const bool is_random = !plan_.by_example.empty();
+  Json json = {{"method", is_random ? "random" : "time"},
+               {"validation_share", config_.validation_share},
+               {"test_share", config_.test_share}};
+  if (is_random) {
+    json["seed"] = config_.seed;
+    json["note"] =
+        "random by example: examples of one shopper are in several splits and the future is known; not comparable with "
+        "a split by time";
+  } else {
+    if (config_.validation_share > 0) json["validation_start"] = plan_.boundaries.validation_start;
+    if (config_.test_share > 0) json["test_start"] = plan_.boundaries.test_start;
+  }
+  return json;
+}
+
+Json ReviewsJob::description() const {
+  Json tied = Json::object();
+  Json repeats = Json::object();
+  for (Split split : kSplits) {
+    const std::int64_t n = statistics_.num_examples(split);
+    if (n == 0) continue;
+    const auto share = [&](const auto& counts) {
+      return static_cast<double>(counts[static_cast<size_t>(split)]) / static_cast<double>(n);
+    };
+    tied[name_of(split)] = share(ties_.tied_with_last);
+    repeats[name_of(split)] = share(ties_.repeats_title);
+  }
+  return {{"source", "reviews"},
+          {"template", to_json(template_)},
+          {"split_method", split_method()},
+          {"counts", counts()},
+          {"lines", {review_lines_, metadata_lines_}},
+          {"token_lengths", statistics_.token_lengths()},
+          {"candidates",
+           {{"num_candidates", config_.num_candidates}, {"negatives", config_.negatives}, {"seed", config_.seed}}},
+          {"gold_positions", statistics_.gold_positions()},
+          {"share_of_targets_tied_with_last_item", std::move(tied)},
+          {"share_of_targets_with_title_in_history", std::move(repeats)}};
+}
+
+std::vector<Item> ReviewsJob::catalogue() const {
+  std::vector<Item> items;
+  for (const CatalogueEntry& entry : data_.catalogue) {
+    const auto id = static_cast<std::uint32_t>(items.size());
+    items.push_back({id, entry.asin, entry.title, target_counts_[id], encoder_.encode_answer(entry.title)});
+  }
+  return items;
+}
+
+std::string ReviewsJob::summary() const {
+  return fmt::format(
+      "{} reviews, {} kept, {} shoppers and {} items: {} examples ({}), split by {}, {} with shortened history. "
+      "Dropped: {}",
+      data_.counts.rows, data_.counts.kept, std::ssize(data_.shoppers) - num_short_shoppers_, data_.catalogue.size(),
+      statistics_.num_examples(), statistics_.summary(), plan_.by_example.empty() ? "time" : "random", num_truncated_,
+      list_counts(dropped()));
+}
+
+}  // namespace
+
+Prepared prepare_reviews(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer) {
+  return ReviewsJob(config, tokenizer, writer).run();
+}
+
+}  // namespace allreco::data

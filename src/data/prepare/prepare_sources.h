@@ -1,0 +1,38 @@
+// The three sources of prepare(), each a reader of its input and a caller of the writer. Internal to src/data/prepare*.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "data/prepare/prepare.h"
+#include "data/store/dataset_writer.h"
+#include "data/store/split_statistics.h"
+#include "data/tokenizer/tokenizer.h"
+
+namespace allreco::data {
+
+/// What a source hands back after it has appended its examples.
+struct Prepared {
+  core::Json description;   // merged into dataset.json
+  std::vector<Item> items;  // the catalogue; may be empty
+  std::string summary;
+};
+
+Prepared prepare_reviews(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer);
+Prepared prepare_prompts(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer);
+Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, DatasetWriter& writer);
+
+/// config.max_length, or 512 where it is 0.
+std::int64_t text_max_length(const PrepareConfig& config);
+
+/// UserError that says what was dropped unless there are examples to train on and, where `needs_all` is set, in every
+/// split with a share. `dropped`: objects of counts; those that are not 0 are named.
+void require_examples(const SplitStatistics& statistics, const PrepareConfig& config, bool needs_all,
+                      const core::Json& dropped);
+
+/// "title_missing 3, not_verified 12": the counts that are not 0, objects within objects included; "nothing" if all
+/// are.
+std::string list_counts(const core::Json& counts);
+
+}  // namespace allreco::data

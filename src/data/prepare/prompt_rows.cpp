@@ -1,0 +1,104 @@
+#include "data/prepare/prompt_rows.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace allreco::data {
+using core::Json;
+
+namespace {
+
+constexpr size_t kMaxOptions = 254;  // the dataset format counts them in a byte, and 255 is taken
+
+bool is_blank(const std::string& text) { return text.find_first_not_of(" \t\r\n") == std::string::npos; }
+
+ParsedRow malformed(std::string problem) {
+  ParsedRow row;
+  row.fate = RowFate::malformed;
+  row.problem = std::move(problem);
+  return row;
+}
+
+/// "" or what is wrong. Null stands for an empty text.
+std::string read_text(const Json& row, const char* key, bool is_required, std::string& text) {
+  const auto found = row.find(key);
+  if (found == row.end()) return is_required ? fmt::format("no {} in it", key) : "";
+  if (found->is_null()) return "";
+  if (!found->is_string()) return fmt::format("{} is no text", key);
+  text = found->get<std::string>();
+  return "";
+}
+
+std::string read_texts(const Json& row, PromptRow& text) {
+  const bool has_parts = row.contains("instruction");
+  if (has_parts && row.contains("prompt")) return "both prompt and instruction in it: one of them is the prompt";
+  if (!has_parts && !row.contains("prompt")) return "neither prompt nor instruction in it";
+  std::string problem = read_text(row, has_parts ? "instruction" : "prompt", true, text.instruction);
+  if (problem.empty()) problem = read_text(row, "input", false, text.input);
+  if (problem.empty()) problem = read_text(row, "output", true, text.output);
+  return problem;
+}
+
+std::string read_options(const Json& row, std::vector<std::string>& options) {
+  const auto found = row.find("options");
+  if (found == row.end() || found->is_null()) return "";
+  if (!found->is_array() || found->size() < 2 || found->size() > kMaxOptions) {
+    return fmt::format("options must be a list of 2 to {} texts", kMaxOptions);
+  }
+  for (const Json& option : *found) {
+    if (!option.is_string()) return "options must be a list of texts";
+    options.push_back(option.get<std::string>());
+  }
+  return "";
+}
+
+/// The index that `gold` states, as a number or as the option's text; without it that of the output.
+std::string read_gold(const Json& row, ParsedRow& parsed) {
+  const auto stated = row.find("gold");
+  const bool is_stated = stated != row.end() && !stated->is_null();
+  if (parsed.options.empty()) return is_stated ? "gold without options" : "";
+  const auto index_of = [&](const std::string& text) {
+    return static_cast<size_t>(std::find(parsed.options.begin(), parsed.options.end(), text) - parsed.options.begin());
+  };
+  size_t index = 0;
+  if (!is_stated) {
+    index = index_of(parsed.text.output);
+    if (index == parsed.options.size()) return "no option equals output, and no gold says which is right";
+  } else if (stated->is_number_unsigned()) {
+    index = stated->get<size_t>();
+  } else if (stated->is_string()) {
+    index = index_of(stated->get_ref<const std::string&>());
+  } else {
+    return "gold must be the right option's index or text";
+  }
+  if (index >= parsed.options.size()) return fmt::format("gold is {}, which is none of the options", stated->dump());
+  if (parsed.options[index] != parsed.text.output) return "output differs from the option that gold names";
+  parsed.gold = static_cast<std::uint8_t>(index);
+  return "";
+}
+
+RowFate fate_of(const ParsedRow& row) {
+  if (is_blank(row.text.instruction) && is_blank(row.text.input)) return RowFate::empty_prompt;
+  if (is_blank(row.text.output)) return RowFate::empty_output;
+  if (std::any_of(row.options.begin(), row.options.end(), is_blank)) return RowFate::empty_option;
+  std::vector<std::string> sorted = row.options;
+  std::sort(sorted.begin(), sorted.end());
+  const bool repeats = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+  return repeats ? RowFate::duplicate_option : RowFate::usable;
+}
+
+}  // namespace
+
+ParsedRow parse_prompt_row(const Json& row) {
+  ParsedRow parsed;
+  std::string problem = read_texts(row, parsed.text);
+  if (problem.empty()) problem = read_options(row, parsed.options);
+  if (!problem.empty()) return malformed(std::move(problem));
+  parsed.fate = fate_of(parsed);
+  if (parsed.fate != RowFate::usable) return parsed;
+  problem = read_gold(row, parsed);
+  return problem.empty() ? parsed : malformed(std::move(problem));
+}
+
+}  // namespace allreco::data

@@ -1,0 +1,27 @@
+// Ready prompts: rows of {instruction, input, output} or {prompt, output}, with options where the row lists them.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "data/prepare/template.h"
+
+namespace allreco::data {
+
+enum class RowFate { usable, malformed, empty_prompt, empty_output, empty_option, duplicate_option };
+
+struct ParsedRow {
+  PromptRow text;
+  std::vector<std::string> options;  // as listed; empty: none
+  std::optional<std::uint8_t> gold;  // index of the right option; set when there are options
+  RowFate fate = RowFate::usable;
+  std::string problem;  // with malformed
+};
+
+/// A `prompt` becomes the instruction of a row without input. Null and blank texts are empty. The right option must
+/// equal the output, as candidates are scored as answers.
+ParsedRow parse_prompt_row(const core::Json& row);
+
+}  // namespace allreco::data

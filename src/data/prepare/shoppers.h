@@ -1,0 +1,65 @@
+// From review rows to shoppers: duplicates, the join with the catalogue, filters, and each shopper's purchases in time
+// order.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "data/prepare/metadata.h"
+#include "data/prepare/reviews.h"
+
+namespace allreco::data {
+
+struct CatalogueEntry {
+  std::string asin;
+  std::string title;           // cleaned
+  std::uint32_t title_id = 0;  // equal for equal titles: different asins often share one
+};
+
+struct Purchase {
+  std::uint32_t item = 0;  // index into the catalogue
+  std::int64_t timestamp = 0;
+};
+
+struct Shopper {
+  std::uint64_t user = 0;           // a hash of the reviewerID, the same in every file
+  std::vector<Purchase> purchases;  // that passed the filters, by (timestamp, asin): days are the finest time there is
+  std::vector<std::uint32_t>
+      bought_titles;  // sorted title ids of everything reviewed, whether or not it passed the filters
+};
+
+struct ReviewFilters {
+  double min_rating = 0;
+  bool verified_only = false;
+};
+
+/// Rows in, rows dropped by reason, rows kept: rows = sum of the others. Reasons are tried in this order.
+struct ReviewCounts {
+  std::int64_t rows = 0;
+  std::int64_t duplicate_row = 0;  // the same shopper, item and time as another row
+  std::int64_t repeated_item = 0;  // the shopper's later reviews of an item
+  std::int64_t no_metadata = 0;
+  std::int64_t title_missing = 0;
+  std::int64_t title_script = 0;
+  std::int64_t title_markup_only = 0;
+  std::int64_t below_min_rating = 0;
+  std::int64_t not_verified = 0;
+  std::int64_t kept = 0;
+};
+
+struct Shoppers {
+  std::vector<CatalogueEntry> catalogue;  // the items of kept reviews, sorted by asin
+  std::vector<Shopper> shoppers;          // sorted by reviewerID; those with a kept review
+  std::uint32_t num_title_ids = 0;
+  ReviewCounts counts;
+  core::Json catalogue_counts;  // items reviewed, without metadata, with unusable title, titles cut, titles shared,
+                                // catalogue size
+};
+
+/// A pure function of the set of rows: their order in the files does not matter (but for repeated metadata, where the
+/// first row counts). Of a shopper's reviews of one item the earliest is kept; at the same time the best-rated, then
+/// the verified one.
+Shoppers build_shoppers(const ReviewFile& file, const Metadata& metadata, const ReviewFilters& filters);
+
+}  // namespace allreco::data

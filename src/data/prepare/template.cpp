@@ -1,0 +1,182 @@
+#include "data/prepare/template.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "core/check.h"
+#include "data/prepare/builtin_templates.h"
+
+namespace allreco::data {
+namespace fs = std::filesystem;
+using core::Json;
+
+namespace {
+
+constexpr size_t kNumLetters = 26;
+
+struct Field {
+  const char* key;
+  std::string PromptTemplate::*member;
+  bool is_required;
+  std::vector<std::string_view> parts;  // that may stand in it
+};
+
+const std::vector<Field>& fields() {
+  static const std::vector<Field> list = {
+      {"name", &PromptTemplate::name, true, {}},
+      {"description", &PromptTemplate::description, false, {}},
+      {"instruction", &PromptTemplate::instruction, false, {"history", "options"}},
+      {"input", &PromptTemplate::input, false, {"history", "options"}},
+      {"history_item", &PromptTemplate::history_item, false, {"title"}},
+      {"history_separator", &PromptTemplate::history_separator, false, {}},
+      {"option_item", &PromptTemplate::option_item, false, {"label", "title"}},
+      {"option_separator", &PromptTemplate::option_separator, false, {}},
+      {"option_labels", &PromptTemplate::option_labels, false, {}},
+      {"prompt", &PromptTemplate::prompt, true, {"instruction", "input"}},
+      {"prompt_without_input", &PromptTemplate::prompt_without_input, true, {"instruction"}},
+      {"output", &PromptTemplate::output, true, {"output"}},
+  };
+  return list;
+}
+
+/// The part named at text[at] == '{', or "" where no {lower_case_name} stands.
+std::string_view part_at(std::string_view text, size_t at) {
+  const size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
+  const bool is_part = end != std::string_view::npos && text[end] == '}' && end > at + 1;
+  return is_part ? text.substr(at + 1, end - at - 1) : std::string_view();
+}
+
+/// Copies `text` with every part replaced by value_of(part), in one pass.
+std::string fill_in(std::string_view text, const std::function<std::string_view(std::string_view)>& value_of) {
+  std::string filled;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const std::string_view part = text[i] == '{' ? part_at(text, i) : std::string_view();
+    if (part.empty()) {
+      filled += text[i];
+    } else {
+      filled += value_of(part);
+      i += part.size() + 1;
+    }
+  }
+  return filled;
+}
+
+bool has_part(std::string_view text, std::string_view part) {
+  return text.find(fmt::format("{{{}}}", part)) != std::string_view::npos;
+}
+
+void check_parts(const Field& field, const std::string& text, const std::string& source) {
+  fill_in(text, [&](std::string_view part) {
+    if (std::find(field.parts.begin(), field.parts.end(), part) == field.parts.end() && !field.parts.empty()) {
+      std::string allowed;
+      for (std::string_view name : field.parts) allowed += fmt::format(" {{{}}}", name);
+      core::user_error("template {}: \"{}\" holds the unknown part {{{}}}; it may hold{}", source, field.key, part,
+                       allowed);
+    }
+    return std::string_view();
+  });
+}
+
+void check_needs(const PromptTemplate& t, const std::string& source) {
+  const auto need = [&](bool holds, const char* what) {
+    if (!holds) core::user_error("template {}: {}", source, what);
+  };
+  need(has_part(t.prompt, "instruction") && has_part(t.prompt, "input"),
+       "\"prompt\" must hold {instruction} and {input} (rows without input use \"prompt_without_input\")");
+  need(has_part(t.prompt_without_input, "instruction"), "\"prompt_without_input\" must hold {instruction}");
+  need(has_part(t.output, "output"), "\"output\" must hold {output}");
+  need(has_part(t.history_item, "title"), "\"history_item\" must hold {title}");
+  need(has_part(t.option_item, "title"), "\"option_item\" must hold {title}");
+  need(t.option_labels == "letters" || t.option_labels == "numbers", "\"option_labels\" must be letters or numbers");
+  need(t.takes_history() || (t.instruction.empty() && t.input.empty()),
+       "\"instruction\" or \"input\" must hold {history}; leave both out in a template for ready prompts");
+}
+
+PromptTemplate parse_template(const Json& json, const std::string& source) {
+  if (!json.is_object()) core::user_error("template {}: a JSON object is needed", source);
+  PromptTemplate result;
+  for (const Field& field : fields()) {
+    const auto found = json.find(field.key);
+    if (found == json.end()) {
+      if (field.is_required) core::user_error("template {}: the field \"{}\" is missing", source, field.key);
+      continue;
+    }
+    if (!found->is_string()) core::user_error("template {}: \"{}\" must be a text", source, field.key);
+    result.*field.member = found->get<std::string>();
+    check_parts(field, result.*field.member, source);
+  }
+  for (const auto& entry : json.items()) {
+    const bool known =
+        std::any_of(fields().begin(), fields().end(), [&](const Field& f) { return entry.key() == f.key; });
+    if (!known) core::user_error("template {}: unknown field \"{}\"", source, entry.key());
+  }
+  check_needs(result, source);
+  return result;
+}
+
+std::string label_of(const PromptTemplate& t, size_t index) {
+  if (t.option_labels == "numbers") return std::to_string(index + 1);
+  core::require(index < kNumLetters, "more options than letters");
+  return std::string(1, static_cast<char>('A' + index));
+}
+
+}  // namespace
+
+bool PromptTemplate::takes_history() const { return has_part(instruction, "history") || has_part(input, "history"); }
+bool PromptTemplate::shows_options() const { return has_part(instruction, "options") || has_part(input, "options"); }
+
+std::vector<std::string> shipped_template_names() {
+  std::vector<std::string> names;
+  for (const BuiltinTemplate& entry : builtin_templates()) names.emplace_back(entry.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+PromptTemplate load_template(const std::string& name_or_path) {
+  if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json")) {
+    return parse_template(core::read_json_file(name_or_path), name_or_path);
+  }
+  std::string shipped;
+  for (const BuiltinTemplate& entry : builtin_templates()) {
+    if (entry.name == name_or_path) return parse_template(Json::parse(entry.text), name_or_path);
+    shipped += fmt::format(" {}", entry.name);
+  }
+  core::user_error("template = {}: not one of{}, and no path of a .json file", name_or_path, shipped);
+}
+
+Json to_json(const PromptTemplate& prompt_template) {
+  Json json;
+  for (const Field& field : fields()) json[field.key] = prompt_template.*field.member;
+  return json;
+}
+
+PromptRow render_history(const PromptTemplate& t, std::span<const std::string_view> history,
+                         std::span<const std::string_view> options) {
+  std::string history_text;
+  for (size_t i = 0; i < history.size(); ++i) {
+    if (i > 0) history_text += t.history_separator;
+    history_text += fill_in(t.history_item, [&](std::string_view) { return history[i]; });
+  }
+  std::string options_text;
+  for (size_t i = 0; i < options.size(); ++i) {
+    if (i > 0) options_text += t.option_separator;
+    const std::string label = label_of(t, i);
+    options_text += fill_in(t.option_item, [&](std::string_view part) { return part == "label" ? label : options[i]; });
+  }
+  const auto value_of = [&](std::string_view part) -> std::string_view {
+    return part == "history" ? history_text : options_text;
+  };
+  return {fill_in(t.instruction, value_of), fill_in(t.input, value_of), ""};
+}
+
+std::string render_prompt(const PromptTemplate& t, const PromptRow& row) {
+  return fill_in(row.input.empty() ? t.prompt_without_input : t.prompt, [&](std::string_view part) -> std::string_view {
+    return part == "input" ? row.input : row.instruction;
+  });
+}
+
+std::string render_output(const PromptTemplate& t, std::string_view output) {
+  return fill_in(t.output, [&](std::string_view) { return output; });
+}
+
+}  // namespace allreco::data

@@ -1,0 +1,193 @@
+#include "data/store/dataset.h"
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "data/store/shard_format.h"
+#include "data/store/shard_reader.h"
+
+namespace allreco::data {
+namespace fs = std::filesystem;
+using core::Json;
+
+namespace {
+
+/// A key of dataset.json or of a line of items.jsonl.
+template <class T>
+T field(const Json& json, const char* key, const fs::path& where) {
+  try {
+    return json.at(key).get<T>();
+  } catch (const Json::exception& error) {
+    core::user_error("{} has no usable \"{}\" ({}). Prepare the dataset again", where.string(), key, error.what());
+  }
+}
+
+void check_format(const Json& json, const fs::path& file) {
+  if (!json.is_object() || json.value("format", Json()) != kDatasetFormat)
+    core::user_error(
+        "{} is not the description of a dataset (\"format\" is not \"{}\"); give a directory that `allreco prepare` "
+        "made",
+        file.string(), kDatasetFormat);
+  const auto version = field<std::int64_t>(json, "format_version", file);
+  if (version != kDatasetVersion)
+    core::user_error(
+        "{} has format version {}; this program reads version {}. Prepare the dataset again with this program, or use "
+        "a newer one",
+        file.string(), version, kDatasetVersion);
+}
+
+std::vector<ShardEntry> shard_entries(const DatasetInfo& info, const std::string& split) {
+  const fs::path file = info.directory / kDatasetFile;
+  const Json all = field<Json>(info.json, "splits", file);
+  if (!all.contains(split)) {
+    std::string present;
+    for (const auto& [name, ignored] : all.items()) present += (present.empty() ? "" : ", ") + name;
+    core::user_error("{} has no split \"{}\"; it has: {}", info.directory.string(), split,
+                     present.empty() ? "none" : present);
+  }
+  std::vector<ShardEntry> entries;
+  for (const Json& shard : field<Json>(all[split], "shards", file)) {
+    entries.push_back({field<std::string>(shard, "file", file), field<std::int64_t>(shard, "examples", file),
+                       field<std::int64_t>(shard, "tokens", file), field<std::int64_t>(shard, "bytes", file),
+                       field<std::string>(shard, "sha256", file)});
+  }
+  return entries;
+}
+
+std::string fingerprint_of(const DatasetInfo& info) {
+  std::string text;
+  const Json splits = field<Json>(info.json, "splits", info.directory / kDatasetFile);
+  for (const auto& [split, ignored] : splits.items()) {
+    for (const ShardEntry& entry : shard_entries(info, split)) text += split + " " + entry.sha256 + "\n";
+  }
+  return core::sha256_of_bytes(text);
+}
+
+Item item_of(const Json& line, const fs::path& file) {
+  return {field<std::uint32_t>(line, "id", file), field<std::string>(line, "asin", file),
+          field<std::string>(line, "title", file), field<std::int64_t>(line, "train_count", file),
+          field<std::vector<TokenId>>(line, "tokens", file)};
+}
+
+}  // namespace
+
+DatasetInfo read_dataset_info(const fs::path& directory) {
+  const fs::path file = directory / kDatasetFile;
+  std::error_code error;
+  if (!fs::exists(file, error))
+    core::user_error("{} is not a dataset: it has no {}. Make one with `allreco prepare --output_dir {}`",
+                     directory.string(), kDatasetFile, directory.string());
+  DatasetInfo info;
+  info.directory = directory;
+  info.json = core::read_json_file(file);
+  check_format(info.json, file);
+  info.tokenizer_sha256 = field<std::string>(info.json, "tokenizer_sha256", file);
+  info.vocab_size = field<std::int64_t>(info.json, "vocab_size", file);
+  info.bos_id = field<TokenId>(info.json, "bos_id", file);
+  info.eos_id = field<TokenId>(info.json, "eos_id", file);
+  info.max_length = field<std::int64_t>(info.json, "max_length", file);
+  info.num_items = field<std::int64_t>(field<Json>(info.json, "catalogue", file), "items", file);
+  info.fingerprint = fingerprint_of(info);
+  return info;
+}
+
+bool has_split(const DatasetInfo& info, const std::string& split) {
+  const fs::path file = info.directory / kDatasetFile;
+  const Json all = field<Json>(info.json, "splits", file);
+  return all.contains(split) && field<std::int64_t>(all[split], "examples", file) > 0;
+}
+
+std::vector<Item> read_catalogue(const DatasetInfo& info) {
+  std::vector<Item> items;
+  if (info.num_items == 0) return items;
+  const Json catalogue = field<Json>(info.json, "catalogue", info.directory / kDatasetFile);
+  const fs::path file = info.directory / field<std::string>(catalogue, "file", info.directory / kDatasetFile);
+  const auto listed = field<std::string>(catalogue, "sha256", info.directory / kDatasetFile);
+  if (core::sha256_of_file(file) != listed)
+    core::user_error(
+        "{} is not the catalogue that {} lists: its bytes have changed. Prepare the dataset again or copy it again",
+        file.string(), kDatasetFile);
+  std::ifstream stream(file, std::ios::binary);
+  for (std::string line; std::getline(stream, line);) {
+    items.push_back(item_of(Json::parse(line, nullptr, false), file));
+    if (items.back().id != items.size() - 1)
+      core::user_error("{} line {} has id {}; ids count the lines from 0", file.string(), items.size(),
+                       items.back().id);
+  }
+  if (std::cmp_not_equal(items.size(), info.num_items))
+    core::user_error("{} holds {} items where {} lists {}", file.string(), items.size(), kDatasetFile, info.num_items);
+  return items;
+}
+
+struct Dataset::State {
+  DatasetInfo info;
+  std::vector<ShardReader> shards;
+  std::vector<std::int64_t> first_of_shard{0};  // [shards + 1], in examples
+
+  struct Place {
+    const ShardReader& shard;
+    std::int64_t index;
+  };
+
+  Place place_of(std::int64_t i) const {
+    core::require(i >= 0 && i < first_of_shard.back(), "an example's index lies in the split");
+    const auto after = std::upper_bound(first_of_shard.begin(), first_of_shard.end(), i);
+    const auto shard = static_cast<size_t>(after - first_of_shard.begin()) - 1;
+    return {shards[shard], i - first_of_shard[shard]};
+  }
+};
+
+Dataset::Dataset(const fs::path& directory, const std::string& split, bool verify_checksums)
+    : state_(std::make_unique<State>()) {
+  state_->info = read_dataset_info(directory);
+  for (const ShardEntry& entry : shard_entries(state_->info, split)) {
+    state_->shards.emplace_back(state_->info, entry, verify_checksums);
+    state_->first_of_shard.push_back(state_->first_of_shard.back() + state_->shards.back().size());
+  }
+}
+
+Dataset::~Dataset() = default;
+Dataset::Dataset(Dataset&&) noexcept = default;
+
+const DatasetInfo& Dataset::info() const { return state_->info; }
+std::int64_t Dataset::size() const { return state_->first_of_shard.back(); }
+
+std::int64_t Dataset::length(std::int64_t i) const {
+  const auto [shard, index] = state_->place_of(i);
+  return shard.length(index);
+}
+
+std::int64_t Dataset::prompt_length(std::int64_t i) const {
+  const auto [shard, index] = state_->place_of(i);
+  return shard.prompt_length(index);
+}
+
+std::int64_t Dataset::num_supervised(std::int64_t i) const {
+  const auto [shard, index] = state_->place_of(i);
+  return supervised_of(shard.length(index), shard.prompt_length(index));
+}
+
+bool Dataset::has_candidates() const {
+  return std::any_of(state_->shards.begin(), state_->shards.end(),
+                     [](const ShardReader& shard) { return shard.has_candidates(); });
+}
+
+Example Dataset::example(std::int64_t i) const {
+  const auto [shard, index] = state_->place_of(i);
+  return shard.example(index);
+}
+
+std::vector<TokenId> Dataset::tokens(std::int64_t i) const {
+  const auto [shard, index] = state_->place_of(i);
+  return shard.first_tokens(index, shard.length(index));
+}
+
+std::vector<TokenId> Dataset::prompt(std::int64_t i) const {
+  const auto [shard, index] = state_->place_of(i);
+  return shard.first_tokens(index, shard.prompt_length(index));
+}
+
+}  // namespace allreco::data

@@ -1,0 +1,186 @@
+#include "data/store/dataset_writer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "core/staging_directory.h"
+#include "data/store/shard_format.h"
+#include "data/store/shard_writer.h"
+
+namespace allreco::data {
+namespace fs = std::filesystem;
+using core::Json;
+
+namespace {
+
+struct FinishedShard {
+  ShardTotals totals;
+  std::string sha256;
+  std::int64_t bytes = 0;
+};
+
+/// One split: the shard that is being filled and what is known of those before it.
+struct Split {
+  std::optional<ShardWriter> open;
+  std::vector<FinishedShard> finished;
+  std::optional<std::pair<bool, bool>> fields;  // whether its examples have user, timestamp
+};
+
+std::string shard_name(const std::string& split, size_t index, size_t count) {
+  return fmt::format("{}-{:05}-of-{:05}.h5", split, index, count);
+}
+
+std::string unfinished_name(const std::string& split, size_t index) {
+  return fmt::format("{}-{:05}.part", split, index);
+}
+
+Json shard_json(const std::string& name, const FinishedShard& shard) {
+  return {{"file", name},
+          {"examples", shard.totals.examples},
+          {"tokens", shard.totals.tokens},
+          {"supervised_tokens", shard.totals.supervised_tokens},
+          {"bytes", shard.bytes},
+          {"sha256", shard.sha256}};
+}
+
+std::string item_line(const Item& item) {
+  Json line = {{"id", item.id}, {"asin", item.asin}, {"title", item.title}, {"train_count", item.train_count}};
+  line["tokens"] = item.tokens;
+  try {
+    return line.dump() + "\n";
+  } catch (const Json::exception&) {
+    core::fault("the title or asin of item {} is not UTF-8", item.id);
+  }
+}
+
+}  // namespace
+
+struct DatasetWriter::State {
+  explicit State(DatasetWriterOptions given) : options(std::move(given)), staging(options.directory) {}
+
+  DatasetWriterOptions options;
+  core::StagingDirectory staging;
+  std::map<std::string, Split> splits;
+  std::int64_t max_length = 0;
+  std::int64_t largest_item = -1;
+
+  void close_shard(const std::string& name, Split& split);
+  Json split_json(const std::string& name, const Split& split);
+  Json splits_json();
+  Json write_catalogue(const std::vector<Item>& items) const;
+  void copy_tokenizer() const;
+};
+
+void DatasetWriter::State::close_shard(const std::string& name, Split& split) {
+  const fs::path path = staging.path() / unfinished_name(name, split.finished.size());
+  split.open->write(path);
+  FinishedShard shard{split.open->totals(), core::sha256_of_file(path), static_cast<std::int64_t>(fs::file_size(path))};
+  split.finished.push_back(std::move(shard));
+  max_length = std::max(max_length, split.open->totals().longest);
+  largest_item = std::max(largest_item, split.open->totals().largest_item);
+  split.open.reset();
+}
+
+Json DatasetWriter::State::split_json(const std::string& name, const Split& split) {
+  Json shards = Json::array();
+  ShardTotals sum;
+  for (size_t i = 0; i < split.finished.size(); ++i) {
+    const std::string file = shard_name(name, i, split.finished.size());
+    fs::rename(staging.path() / unfinished_name(name, i), staging.path() / file);
+    const FinishedShard& shard = split.finished[i];
+    shards.push_back(shard_json(file, shard));
+    sum.examples += shard.totals.examples;
+    sum.tokens += shard.totals.tokens;
+    sum.supervised_tokens += shard.totals.supervised_tokens;
+  }
+  return {{"examples", sum.examples},
+          {"tokens", sum.tokens},
+          {"supervised_tokens", sum.supervised_tokens},
+          {"shards", std::move(shards)}};
+}
+
+Json DatasetWriter::State::splits_json() {
+  Json all = Json::object();
+  for (auto& [name, split] : splits) {
+    if (split.open) close_shard(name, split);
+    all[name] = split_json(name, split);
+  }
+  return all;
+}
+
+Json DatasetWriter::State::write_catalogue(const std::vector<Item>& items) const {
+  if (items.empty()) return {{"items", 0}};
+  const fs::path path = staging.path() / kCatalogueFile;
+  std::ofstream stream(path, std::ios::binary);
+  for (size_t i = 0; i < items.size() && stream; ++i) {
+    core::require(items[i].id == i, "an item's id is its place in the catalogue");
+    stream << item_line(items[i]);
+  }
+  stream.close();
+  if (!stream)
+    core::user_error("cannot write {}: {}. Free some space or choose another directory", path.string(),
+                     std::strerror(errno));
+  core::sync_path(path);
+  return {{"items", items.size()}, {"file", kCatalogueFile}, {"sha256", core::sha256_of_file(path)}};
+}
+
+void DatasetWriter::State::copy_tokenizer() const {
+  if (options.tokenizer.empty()) return;
+  const fs::path model = find_tokenizer_model(options.tokenizer);
+  const std::string bytes = core::read_file(model);
+  core::require(core::sha256_of_bytes(bytes) == options.tokenizer_sha256, "tokenizer_sha256 is that of the tokenizer");
+  core::write_file_atomically(staging.path() / kTokenizerFile, bytes);
+}
+
+DatasetWriter::DatasetWriter(DatasetWriterOptions options) {
+  core::require(options.vocab_size > 0 && options.vocab_size <= std::int64_t{1} << 31, "a vocabulary fits 31 bits");
+  core::require(options.examples_per_shard > 0, "a shard holds at least one example");
+  state_ = std::make_unique<State>(std::move(options));
+}
+
+DatasetWriter::~DatasetWriter() = default;
+
+void DatasetWriter::append(const std::string& name, const Example& example) {
+  core::require(!name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos,
+                "a split's name consists of lower-case letters");
+  Split& split = state_->splits[name];
+  const std::pair<bool, bool> fields{example.user.has_value(), example.timestamp.has_value()};
+  if (!split.fields) split.fields = fields;
+  core::require(*split.fields == fields, "all examples of a split have user and timestamp, or none has");
+  if (!split.open)
+    split.open.emplace(state_->staging.path(),
+                       ShardIdentity{state_->options.tokenizer_sha256, state_->options.vocab_size});
+  split.open->append(example);
+  if (split.open->totals().examples == state_->options.examples_per_shard) state_->close_shard(name, split);
+}
+
+void DatasetWriter::finish(const std::vector<Item>& items, const Json& description) {
+  const DatasetWriterOptions& options = state_->options;
+  Json document = {{"format", kDatasetFormat},
+                   {"format_version", kDatasetVersion},
+                   {"program_version", ALLRECO_VERSION},
+                   {"vocab_size", options.vocab_size},
+                   {"tokenizer_sha256", options.tokenizer_sha256},
+                   {"bos_id", options.bos_id},
+                   {"eos_id", options.eos_id}};
+  document["splits"] = state_->splits_json();
+  core::require(std::cmp_less(state_->largest_item, items.size()), "examples name items of the catalogue only");
+  document["max_length"] = state_->max_length;
+  document["catalogue"] = state_->write_catalogue(items);
+  for (const auto& [key, value] : description.items()) {
+    if (document.contains(key)) core::fault("the description of a dataset may not set \"{}\"", key);
+    document[key] = value;
+  }
+  state_->copy_tokenizer();
+  core::write_json_file(state_->staging.path() / kDatasetFile, document);
+  state_->staging.publish();
+}
+
+}  // namespace allreco::data

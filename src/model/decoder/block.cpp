@@ -1,0 +1,134 @@
+#include "model/decoder/block.h"
+
+#include <ATen/ops/index_add.h>
+#include <ATen/ops/index_copy.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <cmath>
+
+#include "core/random.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/rope.h"
+#include "model/ops/swiglu.h"
+
+namespace allreco::model {
+
+namespace {
+
+constexpr std::array kQ{Projection::q};
+constexpr std::array kKv{Projection::k, Projection::v};
+constexpr std::array kO{Projection::o};
+constexpr std::array kGateUp{Projection::gate, Projection::up};
+constexpr std::array kDown{Projection::down};
+
+const LoraGroup* group_of(const LoraStore* lora, std::int64_t layer, LoraGroupKind kind) {
+  return lora == nullptr ? nullptr : &lora->group(layer, kind);
+}
+
+/// The rows of x [T, ...] that a block's queries stand at.
+at::Tensor take(const at::Tensor& x, const QueryRows& rows) {
+  return rows.indices.defined() ? x.index_select(0, rows.indices) : x;
+}
+
+}  // namespace
+
+Block::Block(const ModelConfig& config, const LayerWeights& weights, const LoraStore* lora, std::int64_t layer)
+    : config_(config),
+      weights_(weights),
+      layer_(layer),
+      attention_scale_(1 / std::sqrt(static_cast<double>(config.head_dim))),
+      q_(weights, kQ, group_of(lora, layer, LoraGroupKind::qkv)),
+      kv_(weights, kKv, group_of(lora, layer, LoraGroupKind::qkv)),
+      o_(weights, kO, group_of(lora, layer, LoraGroupKind::o)),
+      gate_up_(weights, kGateUp, group_of(lora, layer, LoraGroupKind::gate_up)),
+      down_(weights, kDown, group_of(lora, layer, LoraGroupKind::down)) {}
+
+DropoutPlace Block::dropout_of(const QueryRows& rows, const StreamContext& context) const {
+  if (context.dropout_probability == 0) return {};
+  const std::uint64_t key = core::mix_key(context.dropout_key, {static_cast<std::uint64_t>(layer_)});
+  return {context.dropout_probability, key, rows.row_keys};
+}
+
+at::Tensor Block::forward(const at::Tensor& x, const QueryRows& rows, const StreamContext& context,
+                          BlockActivations* activations) const {
+  BlockActivations local;
+  BlockActivations& a = activations != nullptr ? *activations : local;
+  const bool keep = activations != nullptr;
+  const DropoutPlace dropout = dropout_of(rows, context), dropout_all = dropout_of(context.all, context);
+  const auto heads = [&](const at::Tensor& y) { return y.view({y.size(0), -1, config_.head_dim}); };
+
+  const auto norm1 = ops::rms_norm(x, weights_.input_norm, config_.rms_norm_eps);      // [T, D]
+  const auto q = q_.forward(take(norm1.y, rows), dropout, keep ? &a.run_q : nullptr);  // [N, H*E]
+  const auto kv = kv_.forward(norm1.y, dropout_all, keep ? &a.run_kv : nullptr);       // [T, K*E] x 2
+  a.q = heads(q[0]);
+  a.k = heads(kv[0]);
+  a.v = heads(kv[1]);
+  ops::rope_in_place(a.q, rows.positions, context.cos, context.sin);
+  ops::rope_in_place(a.k, context.all.positions, context.cos, context.sin);
+  if (context.cache != nullptr) {
+    context.cache->store(layer_, a.k, a.v);
+    a.k = context.cache->keys(layer_);
+    a.v = context.cache->values(layer_);
+  }
+  a.attention = ops::attention(a.q, a.k, a.v, rows.spans, attention_scale_, config_.sliding_window);  // [N, H, E]
+  a.x1 = o_.forward(a.attention.out.flatten(1), dropout, keep ? &a.run_o : nullptr)[0];               // [N, D]
+  const auto norm2 = ops::add_rms_norm(a.x1, take(x, rows), weights_.post_attention_norm, config_.rms_norm_eps);
+  const auto gate_up = gate_up_.forward(norm2.y, dropout, keep ? &a.run_gate_up : nullptr);  // [N, F] x 2
+  a.gate = gate_up[0];
+  a.up = gate_up[1];
+  at::Tensor y = down_.forward(ops::swiglu(a.gate, a.up), dropout, keep ? &a.run_down : nullptr)[0];  // [N, D]
+  y.add_(a.x1);
+
+  a.x = x;
+  a.rstd1 = norm1.rstd;
+  a.rstd2 = norm2.rstd;
+  return y;
+}
+
+at::Tensor Block::backward(at::Tensor dy, BlockActivations& a, const QueryRows& rows, const StreamContext& context,
+                           bool want_dx) const {
+  const DropoutPlace dropout = dropout_of(rows, context);
+  // Backward goes down only as far as a factor of this layer, or the layer below, still needs it.
+  const bool want_qkv = want_dx || q_.has_lora() || kv_.has_lora();
+  const bool want_o = want_qkv || o_.has_lora();
+  const bool want_mlp = want_o || gate_up_.has_lora();
+
+  at::Tensor dm, dh2, dout;
+  const at::Tensor m = ops::swiglu(a.gate, a.up);                          // [N, F]
+  down_.backward(m, a.run_down, {dy}, dropout, want_mlp ? &dm : nullptr);  // dm [N, F]
+  if (!want_mlp) return {};
+  ops::swiglu_backward_in_place(dm, a.gate, a.up);  // gate, up: now their gradients
+  const at::Tensor h2 = ops::rms_norm_recompute(a.x1, a.rstd2, weights_.post_attention_norm);  // [N, D]
+  gate_up_.backward(h2, a.run_gate_up, {a.gate, a.up}, dropout, want_o ? &dh2 : nullptr);      // dh2 [N, D]
+  if (!want_o) return {};
+  at::Tensor& dx1 = dy;  // [N, D]
+  ops::rms_norm_backward_add(dx1, dh2, a.x1, a.rstd2, weights_.post_attention_norm);
+  o_.backward(a.attention.out.flatten(1), a.run_o, {dx1}, dropout, want_qkv ? &dout : nullptr);  // dout [N, H*E]
+  if (!want_qkv) return {};
+  auto d = ops::attention_backward(dout.view_as(a.q), a.q, a.k, a.v, a.attention, rows.spans, attention_scale_,
+                                   config_.sliding_window);
+  ops::rope_in_place(d.dq, rows.positions, context.cos, context.sin, /*inverse=*/true);
+  ops::rope_in_place(d.dk, context.all.positions, context.cos, context.sin, /*inverse=*/true);
+  const at::Tensor dh1 = input_norm_backward(d, a, rows, context, want_dx);  // [T, D]
+  if (!want_dx) return {};
+  at::Tensor dx = rows.indices.defined() ? at::zeros_like(a.x).index_copy_(0, rows.indices, dx1) : dx1;  // [T, D]
+  ops::rms_norm_backward_add(dx, dh1, a.x, a.rstd1, weights_.input_norm);
+  return dx;
+}
+
+/// The gradient for the first norm's output, through k, v (all rows) and q (the query rows).
+at::Tensor Block::input_norm_backward(const ops::AttentionGradients& d, const BlockActivations& a,
+                                      const QueryRows& rows, const StreamContext& context, bool want) const {
+  const at::Tensor h1 = ops::rms_norm_recompute(a.x, a.rstd1, weights_.input_norm);  // [T, D]
+  at::Tensor dh1, dh1_rows;
+  kv_.backward(h1, a.run_kv, {d.dk.flatten(1), d.dv.flatten(1)}, dropout_of(context.all, context),
+               want ? &dh1 : nullptr);  // dh1 [T, D]
+  const bool pruned = rows.indices.defined();
+  at::Tensor* dh1_of_q = pruned ? &dh1_rows : &dh1;  // [N, D]
+  q_.backward(take(h1, rows), a.run_q, {d.dq.flatten(1)}, dropout_of(rows, context), want ? dh1_of_q : nullptr);
+  if (want && pruned) dh1.index_add_(0, rows.indices, dh1_rows);
+  return dh1;
+}
+
+}  // namespace allreco::model

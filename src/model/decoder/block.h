@@ -1,0 +1,74 @@
+// Block: one decoder layer, forward and backward side by side, one call a term.
+// Legend: T rows of the stream, N rows whose output is wanted (T, except in the last block), D hidden, F intermediate,
+// H heads, K key-value heads, E head dim, R LoRA ranks of a run.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "model/decoder/key_value_cache.h"
+#include "model/decoder/weights.h"
+#include "model/families/config.h"
+#include "model/lora/lora.h"
+#include "model/lora/projection_run.h"
+#include "model/ops/attention.h"
+
+namespace allreco::model {
+
+/// Query rows of a block with what belongs to each: all T rows of the stream, or the N that the loss needs.
+struct QueryRows {
+  at::Tensor indices;    // int64 [N] stream rows; undefined: all of them
+  at::Tensor positions;  // int64 [N]
+  at::Tensor row_keys;   // int64 [N] for dropout; undefined without
+  std::vector<ops::AttentionSpan> spans;
+};
+
+/// What all blocks of one pass over a stream share.
+struct StreamContext {
+  QueryRows all;        // every row of the stream
+  at::Tensor cos, sin;  // rotary tables [positions, E/2]
+  double dropout_probability = 0;
+  std::uint64_t dropout_key = 0;
+  KeyValueCache* cache = nullptr;  // generation: keys and values are stored there and read from there
+};
+
+/// What backward needs of forward; the norms' outputs and the SwiGLU product are computed again.
+struct BlockActivations {
+  at::Tensor x;                    // [T, D] input
+  at::Tensor rstd1;                // [T]
+  at::Tensor q;                    // [N, H, E] rotated
+  at::Tensor k, v;                 // [T, K, E] rotated, plain
+  ops::AttentionOutput attention;  // out [N, H, E]
+  at::Tensor x1;                   // [N, D] after the attention's residual
+  at::Tensor rstd2;                // [N]
+  at::Tensor gate, up;             // [N, F]
+  RunActivations run_q, run_kv, run_o, run_gate_up, run_down;
+};
+
+class Block {
+ public:
+  Block(const ModelConfig& config, const LayerWeights& weights, const LoraStore* lora, std::int64_t layer);
+
+  /// x [T, D] -> [N, D] for the query rows `rows`. `activations`, where not null, receives what backward needs.
+  at::Tensor forward(const at::Tensor& x, const QueryRows& rows, const StreamContext& context,
+                     BlockActivations* activations) const;
+
+  /// dy [N, D] (overwritten) -> dx [T, D]; adds the layer's LoRA gradients. Without `want_dx` it stops as soon as the
+  /// last factor has its gradient and returns an undefined tensor. Uses the activations up.
+  at::Tensor backward(at::Tensor dy, BlockActivations& activations, const QueryRows& rows, const StreamContext& context,
+                      bool want_dx) const;
+
+ private:
+  DropoutPlace dropout_of(const QueryRows& rows, const StreamContext& context) const;
+  at::Tensor input_norm_backward(const ops::AttentionGradients& d, const BlockActivations& a, const QueryRows& rows,
+                                 const StreamContext& context, bool want) const;
+
+  const ModelConfig& config_;
+  const LayerWeights& weights_;
+  std::int64_t layer_;
+  double attention_scale_;
+  ProjectionRun q_, kv_, o_, gate_up_, down_;
+};
+
+}  // namespace allreco::model

@@ -1,0 +1,64 @@
+// Decoder: a Llama or Mistral decoder over a frozen base with LoRA, forward and backward written out (no autograd
+// engine). Not thread-safe; owns its activations; the weights are shared views. Computes where the weights are; batches
+// are given on the CPU (pinned, where copying shall not wait), and results come back there.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "model/decoder/packed_batch.h"
+#include "model/decoder/weights.h"
+#include "model/lora/lora.h"
+
+namespace allreco::model {
+
+/// What one training micro-batch needs to know.
+struct TrainPass {
+  /// Factor of the loss sum: 1 / supervised tokens of the whole global batch.
+  double gradient_scale = 1;
+  /// Key of this step's dropout masks (seed and step mixed); masks depend on it, the sample, the position and the
+  /// module only.
+  std::uint64_t dropout_key = 0;
+  /// Keep only the blocks' inputs and compute the rest again in backward.
+  bool gradient_checkpointing = false;
+  /// Called after backward has left a layer (last layer first, every layer, in this order), when the layer's slice of
+  /// the flat gradients is complete. May be empty.
+  std::function<void(std::int64_t layer)> layer_done{};
+};
+
+class Decoder {
+ public:
+  /// `lora` may be null (base model only) and must outlive the decoder.
+  Decoder(const ModelConfig& config, const Weights& weights, LoraStore* lora);
+  ~Decoder();
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  const ModelConfig& config() const;
+
+  /// One micro-batch: forward, loss, backward. Adds gradient_scale * d(sum of NLL)/d(factor) to the store's gradients.
+  /// Returns the unscaled sum of NLL over the batch's predictions, in double. REQUIRES a store, and prediction_rows to
+  /// be the identity.
+  double forward_backward(const PackedBatch& batch, const TrainPass& pass);
+
+  /// log p(target) of every prediction, float64 [M] on the CPU. No dropout.
+  at::Tensor log_probabilities(const PackedBatch& batch);
+
+  /// Logits of logit_rows, float32 [N, V] (float64 in float64 models): for generation, tests and small batches.
+  at::Tensor logits(const PackedBatch& batch);
+
+  /// Greedy continuation of each prompt until one of `eos` or `max_new_tokens`; the returned ids exclude the EOS.
+  /// Prompts are computed packed; each new token once, against a key-value cache.
+  std::vector<std::vector<std::int32_t>> generate_greedy(const std::vector<std::vector<std::int32_t>>& prompts,
+                                                         std::int64_t max_new_tokens,
+                                                         const std::vector<std::int64_t>& eos);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace allreco::model

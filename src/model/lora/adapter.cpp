@@ -1,0 +1,91 @@
+#include "model/lora/adapter.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
+#include <fmt/ranges.h>
+
+#include <set>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "model/checkpoint/safetensors.h"
+
+namespace allreco::model {
+namespace fs = std::filesystem;
+using core::user_error;
+
+namespace {
+
+constexpr const char* kConfigName = "adapter_config.json";
+constexpr const char* kWeightsName = "adapter_model.safetensors";
+
+std::vector<std::int64_t> written_shape(const LoraStore& store, const LoraEntry& entry) {
+  std::vector<std::int64_t> shape = entry.shape;
+  if (store.frozen_pair().defined()) shape[static_cast<size_t>(entry.rank_dim())] *= 2;
+  return shape;
+}
+
+/// As PEFT converts a factor (LoraModel.subtract_mutated_init): [A; A0] or [B, -B0].
+at::Tensor to_written(const at::Tensor& parameters, const at::Tensor& frozen_pair, const LoraEntry& entry) {
+  const at::Tensor trained = LoraStore::view_of(parameters, entry).to(at::kCPU, at::kFloat);
+  if (!frozen_pair.defined()) return trained.contiguous();
+  const at::Tensor frozen = LoraStore::view_of(frozen_pair, entry).to(at::kCPU, at::kFloat);
+  return at::cat({trained, entry.factor == LoraFactor::b ? -frozen : frozen}, entry.rank_dim());
+}
+
+void from_written(const at::Tensor& written, const LoraEntry& entry, LoraStore& store) {
+  const at::Tensor trained = LoraStore::view_of(store.parameters(), entry);
+  if (!store.frozen_pair().defined()) {
+    trained.copy_(written);
+    return;
+  }
+  const auto halves = written.chunk(2, entry.rank_dim());
+  trained.copy_(halves[0]);
+  LoraStore::view_of(store.frozen_pair(), entry).copy_(entry.factor == LoraFactor::b ? -halves[1] : halves[1]);
+}
+
+}  // namespace
+
+void load_adapter(const fs::path& directory, LoraStore& store) {
+  const SafetensorsFile file(directory / kWeightsName);
+  std::set<std::string> known;
+  for (const LoraEntry& entry : store.entries()) {  // all is checked before anything changes
+    known.insert(entry.name);
+    if (!file.contains(entry.name)) user_error("{} lacks {}", file.path().string(), entry.name);
+    const at::Tensor tensor = file.tensor(entry.name);
+    const std::vector<std::int64_t> shape = written_shape(store, entry);
+    if (tensor.sizes() != at::IntArrayRef(shape) || !tensor.is_floating_point()) {
+      user_error("{}: {} is {} [{}], expected floating-point values [{}]", file.path().string(), entry.name,
+                 c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", "));
+    }
+  }
+  for (const std::string& name : file.names()) {
+    if (!known.contains(name)) user_error("{}: unexpected tensor {}", file.path().string(), name);
+  }
+  const at::NoGradGuard no_grad;
+  for (const LoraEntry& entry : store.entries()) {
+    from_written(file.tensor(entry.name), entry, store);
+  }
+  store.refresh_frozen_pair();
+  store.refresh_compute_copy();
+}
+
+void save_adapter(const fs::path& directory, const LoraStore& store, const std::string& base_model_name_or_path) {
+  save_adapter(directory, store, store.parameters(), store.frozen_pair(), base_model_name_or_path);
+}
+
+void save_adapter(const fs::path& directory, const LoraStore& store, const at::Tensor& parameters,
+                  const at::Tensor& frozen_pair, const std::string& base_model_name_or_path) {
+  core::make_directory(directory);
+  std::vector<NamedTensor> tensors;
+  for (const LoraEntry& entry : store.entries()) {
+    tensors.push_back({entry.name, to_written(parameters, frozen_pair, entry)});
+  }
+  write_safetensors(directory / kWeightsName, std::move(tensors));
+  // PEFT writes no final newline.
+  core::write_file_atomically(directory / kConfigName,
+                              adapter_config_text({as_plain_lora(store.config()), base_model_name_or_path}));
+}
+
+}  // namespace allreco::model

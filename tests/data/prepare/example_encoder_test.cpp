@@ -1,0 +1,134 @@
+#include "data/prepare/example_encoder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "data/store/dataset_samples.h"
+
+namespace allreco::data {
+
+namespace {
+
+const std::string kTokenizer = ALLRECO_SOURCE_DIR "/examples/stories260k/tokenizer.model";
+
+std::vector<TokenId> joined(std::initializer_list<std::vector<TokenId>> parts) {
+  std::vector<TokenId> all;
+  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+std::vector<TokenId> last_of(const std::vector<TokenId>& ids, size_t n) {
+  return {ids.end() - static_cast<std::ptrdiff_t>(n), ids.end()};
+}
+
+}  // namespace
+
+class ExampleEncoderTest : public ::testing::Test {
+ protected:
+  Tokenizer tokenizer_{kTokenizer};
+  PromptTemplate amazon_ = load_template("amazon-next-item");
+  PromptTemplate plain_ = load_template("plain");
+};
+
+// For each max_length: the newest titles that fit are kept (one more would not fit), options and answer are whole.
+TEST_F(ExampleEncoderTest, TruncationDropsTheOldestHistoryOnly) {
+  const std::vector<std::string_view> history = {"Red mug", "Blue lamp {x}",
+                                                 "A very long title about many little things", "Pen"};
+  const std::vector<std::string_view> options = {"Cup", "Green table", "Sun hat"};
+  const std::vector<TokenId> answer = tokenizer_.encode("Green table");
+  // Written out by hand: the prompt with the newest k titles.
+  const auto prompt_with = [&](size_t k) {
+    std::string text = "### Instruction:\n" + amazon_.instruction + "\n\n### Input:\nBought:\n";
+    for (size_t i = history.size() - k; i < history.size(); ++i) text += "- " + std::string(history[i]) + "\n";
+    return tokenizer_.encode(text + "Options:\nA) Cup\nB) Green table\nC) Sun hat\n\n### Response:\n");
+  };
+  int num_too_long = 0;
+  int num_whole = 0;
+  std::vector<int> num_kept(history.size() + 1);
+  for (std::int64_t max_length = 4; max_length < 400; ++max_length) {
+    const ExampleEncoder encoder(tokenizer_, amazon_, {max_length, true, true});
+    std::optional<size_t> kept;
+    for (size_t k = 1; k <= history.size(); ++k) {
+      if (static_cast<std::int64_t>(1 + prompt_with(k).size() + answer.size() + 1) <= max_length) kept = k;
+    }
+    Example example;
+    const Fit fit = encoder.encode_history(history, options, "Green table", example);
+    if (!kept) {
+      EXPECT_EQ(fit, Fit::too_long);
+      EXPECT_TRUE(example.tokens.empty());
+      ++num_too_long;
+      continue;
+    }
+    EXPECT_EQ(fit, *kept == history.size() ? Fit::whole : Fit::truncated);
+    EXPECT_EQ(example.tokens, joined({{1}, prompt_with(*kept), answer, {2}}));
+    EXPECT_EQ(example.prompt_length, static_cast<std::int64_t>(1 + prompt_with(*kept).size()));
+    ++num_kept[*kept];
+    num_whole += fit == Fit::whole ? 1 : 0;
+  }
+  EXPECT_GT(num_too_long, 0);
+  EXPECT_GT(num_whole, 0);
+  for (size_t k = 1; k <= history.size(); ++k) EXPECT_GT(num_kept[k], 0) << k;  // every case has been seen
+}
+
+TEST_F(ExampleEncoderTest, ReadyPromptsLoseTokensInFrontButBosStays) {
+  const PromptRow row{"Once upon a time, there was a little girl named Lily.", "", "She liked {output} cats."};
+  const std::vector<TokenId> prompt = tokenizer_.encode(row.instruction);
+  const std::vector<TokenId> answer = tokenizer_.encode(row.output);
+  const auto whole = static_cast<std::int64_t>(prompt.size() + answer.size() + 2);
+  for (std::int64_t max_length = 4; max_length <= whole + 1; ++max_length) {
+    const ExampleEncoder encoder(tokenizer_, plain_, {max_length, true, true});
+    Example example;
+    const Fit fit = encoder.encode_row(row, {}, example);
+    const std::int64_t room = max_length - static_cast<std::int64_t>(answer.size()) - 2;
+    if (room < 1) {
+      EXPECT_EQ(fit, Fit::too_long);
+      continue;
+    }
+    const size_t kept = std::min(prompt.size(), static_cast<size_t>(room));
+    EXPECT_EQ(fit, max_length >= whole ? Fit::whole : Fit::truncated);
+    EXPECT_EQ(example.tokens, joined({{1}, last_of(prompt, kept), answer, {2}}));
+    EXPECT_EQ(example.prompt_length, static_cast<std::int64_t>(kept + 1));
+  }
+}
+
+TEST_F(ExampleEncoderTest, ACutThatWouldReachTheOptionsIsRefused) {
+  const PromptRow row{"She has many things at home. Which next? A) red ball, B) big dog.", "", "big dog"};
+  const std::vector<std::string> options = {"red ball", "big dog"};
+  int num_cut = 0;
+  int num_refused = 0;
+  for (std::int64_t max_length = 12; max_length < 80; ++max_length) {
+    const ExampleEncoder encoder(tokenizer_, plain_, {max_length, true, true});
+    Example unaware;
+    Example example;
+    const bool fits_without = encoder.encode_row(row, {}, unaware) != Fit::too_long;
+    const std::string text = tokenizer_.decode(unaware.tokens);
+    const bool shows_options = fits_without && contains(text, "red ball, B) big dog.");
+    EXPECT_EQ(encoder.encode_row(row, options, example) != Fit::too_long, shows_options) << max_length << ": " << text;
+    if (shows_options) {
+      EXPECT_EQ(example.tokens, unaware.tokens);
+    }
+    num_cut += shows_options ? 1 : 0;
+    num_refused += fits_without && !shows_options ? 1 : 0;
+  }
+  EXPECT_GT(num_cut, 0);
+  EXPECT_GT(num_refused, 0);
+}
+
+TEST_F(ExampleEncoderTest, BosAndEosByConfiguration) {
+  const PromptRow row{"p</s><s>", "", "o</s>"};
+  Example example;
+  ExampleEncoder(tokenizer_, plain_, {512, false, false}).encode_row(row, {}, example);
+  EXPECT_EQ(example.tokens, joined({tokenizer_.encode(row.instruction), tokenizer_.encode(row.output)}));
+  EXPECT_EQ(std::count_if(example.tokens.begin(), example.tokens.end(), [](TokenId id) { return id == 1 || id == 2; }),
+            0);
+  const ExampleEncoder with_both(tokenizer_, plain_, {512, true, true});
+  with_both.encode_row(row, {}, example);
+  EXPECT_EQ(example.tokens.front(), 1);
+  EXPECT_EQ(example.tokens.back(), 2);
+  EXPECT_EQ(std::count(example.tokens.begin(), example.tokens.end(), 2), 1);
+  EXPECT_EQ(with_both.encode_answer("o</s>"), tokenizer_.encode("o</s>"));
+}
+
+}  // namespace allreco::data

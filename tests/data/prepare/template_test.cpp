@@ -1,0 +1,114 @@
+#include "data/prepare/template.h"
+
+#include <gtest/gtest.h>
+
+#include "data/scratch_directory.h"
+#include "data/store/dataset_samples.h"
+
+namespace allreco::data {
+
+namespace {
+
+std::string prompt_of(const PromptTemplate& t, std::vector<std::string_view> history,
+                      std::vector<std::string_view> options) {
+  return render_prompt(t, render_history(t, history, options));
+}
+
+}  // namespace
+
+TEST(TemplateTest, ShippedTemplatesSayWhatTheyAreFor) {
+  EXPECT_EQ(shipped_template_names(),
+            (std::vector<std::string>{"alpaca", "amazon-next-item", "amazon-next-item-open", "plain", "study"}));
+  for (const std::string& name : shipped_template_names()) {
+    const PromptTemplate t = load_template(name);
+    EXPECT_EQ(t.name, name);
+    EXPECT_EQ(t.takes_history(), name != "alpaca" && name != "plain");
+    EXPECT_EQ(t.shows_options(), name == "amazon-next-item" || name == "study");
+    EXPECT_EQ(render_output(t, "A {output} title"), "A {output} title");
+  }
+}
+
+// The published study's own prompt (first row of its data) inside its own training template.
+TEST(TemplateTest, StudyHasThePublishedWording) {
+  const std::string question =
+      "Reviewer has bought Liquid Hand, Band Aid Brand Sheer Adhesive for First Aid and Wound All One, Burt Bees "
+      "Coconut Foot Cream "
+      "Ounce Tube, King Flour Unbleached Bread Pound May Vary. Considering their purchase history, which product will "
+      "they buy next "
+      "from the below options?  A) Nature Made Multi Vitamin and Mineral for Him, 90 Count, B) Traders Choice Ground "
+      "Black Pepper, "
+      "C) Original Ounce, D) Spray 'n Wash Pre-Treat Laundry Stain Remover, 22 fl oz.";
+  const std::string expected =
+      "Below is an instruction that describes a user's interaction history with products on Amazon. Write a response "
+      "that "
+      "appropriately completes the request.\n\n### Instruction:\n" +
+      question + "\n\n### Response:\n";
+  const PromptTemplate study = load_template("study");
+  EXPECT_EQ(prompt_of(study,
+                      {"Liquid Hand", "Band Aid Brand Sheer Adhesive for First Aid and Wound All One",
+                       "Burt Bees Coconut Foot Cream Ounce Tube", "King Flour Unbleached Bread Pound May Vary"},
+                      {"Nature Made Multi Vitamin and Mineral for Him, 90 Count", "Traders Choice Ground Black Pepper",
+                       "Original Ounce", "Spray 'n Wash Pre-Treat Laundry Stain Remover, 22 fl oz"}),
+            expected);
+  EXPECT_EQ(render_prompt(study, {question, "", ""}), expected);
+}
+
+TEST(TemplateTest, AlpacaAndPlainTakeReadyPrompts) {
+  const PromptTemplate alpaca = load_template("alpaca");
+  EXPECT_EQ(
+      render_prompt(alpaca, {"Do it.", "With {this}", ""}),
+      "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
+      "response that "
+      "appropriately completes the request.\n\n### Instruction:\nDo it.\n\n### Input:\nWith {this}\n\n### Response:\n");
+  EXPECT_EQ(
+      render_prompt(alpaca, {"Do it.", "", ""}),
+      "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+      "### Instruction:\nDo it.\n\n### Response:\n");
+  const PromptTemplate plain = load_template("plain");
+  EXPECT_EQ(render_prompt(plain, {"  prompt ", "", ""}), "  prompt ");
+  EXPECT_EQ(render_prompt(plain, {"prompt", "input", ""}), "prompt\ninput");
+}
+
+TEST(TemplateTest, BracesInTitlesAreText) {
+  const PromptTemplate t = load_template("amazon-next-item");
+  const std::string prompt = prompt_of(t, {"{options}", "{title} {"}, {"{history}", "b"});
+  EXPECT_TRUE(contains(prompt, "Bought:\n- {options}\n- {title} {\nOptions:\nA) {history}\nB) b\n")) << prompt;
+}
+
+TEST(TemplateTest, AFileWithAMistakeIsRefusedByName) {
+  ScratchDirectory scratch;
+  const auto path = scratch.path() / "mine.json";
+  const core::Json good = to_json(load_template("amazon-next-item"));
+  const auto error_with = [&](const char* key, const core::Json& value) {
+    core::Json changed = good;
+    if (value.is_null()) {
+      changed.erase(key);
+    } else {
+      changed[key] = value;
+    }
+    overwrite(path, changed.dump());
+    return message_of([&] { load_template(path.string()); });
+  };
+  overwrite(path, good.dump());
+  EXPECT_EQ(to_json(load_template(path.string())), good);
+  EXPECT_TRUE(contains(error_with("prompt", nullptr), "\"prompt\" is missing"));
+  EXPECT_TRUE(contains(error_with("promt", "x"), "unknown field \"promt\""));
+  EXPECT_TRUE(contains(error_with("input", "{histroy}"), "unknown part {histroy}; it may hold {history} {options}"));
+  EXPECT_TRUE(contains(error_with("prompt", "{instruction}"), "must hold {instruction} and {input}"));
+  EXPECT_TRUE(contains(error_with("output", "x"), "must hold {output}"));
+  EXPECT_TRUE(contains(error_with("option_labels", "roman"), "letters or numbers"));
+  EXPECT_TRUE(contains(error_with("history_item", 3), "must be a text"));
+  EXPECT_TRUE(contains(error_with("input", "nothing"), "must hold {history}"));
+  EXPECT_TRUE(contains(message_of([] { load_template("alpacca"); }), "not one of alpaca amazon-next-item"));
+  EXPECT_TRUE(contains(message_of([&] { load_template((scratch.path() / "none.json").string()); }), "none.json"));
+}
+
+TEST(TemplateTest, NumbersLabelAnyNumberOfOptions) {
+  PromptTemplate t = load_template("amazon-next-item");
+  const std::vector<std::string_view> titles(30, "x");
+  EXPECT_THROW(prompt_of(t, {"h"}, titles), core::Fault);
+  t.option_labels = "numbers";
+  EXPECT_TRUE(contains(prompt_of(t, {"h"}, titles), "\n30) x"));
+}
+
+}  // namespace allreco::data

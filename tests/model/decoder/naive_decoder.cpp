@@ -1,0 +1,121 @@
+#include "model/decoder/naive_decoder.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/cos.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/outer.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/sin.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/tensor.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+namespace allreco::model::testing {
+
+namespace {
+std::string stem_of(std::int64_t layer, Projection p) {
+  return fmt::format("base_model.model.model.layers.{}.{}.", layer, std::string(module_path_of(p)));
+}
+}  // namespace
+
+NaiveDecoder::NaiveDecoder(const ModelConfig& config, const Weights& weights, const LoraStore* lora)
+    : config_(config), weights_(weights) {
+  if (lora == nullptr) return;
+  for (std::int64_t layer = 0; layer < lora->num_layers(); ++layer) {
+    for (const LoraGroupKind kind : kLoraGroups) {
+      const LoraGroup& group = lora->group(layer, kind);
+      for (size_t i = 0; i < group.members.size(); ++i) scalings_[stem_of(layer, group.members[i])] = group.scalings[i];
+    }
+  }
+  for (const LoraEntry& entry : lora->entries()) {
+    leaves_[entry.name] =
+        LoraStore::view_of(lora->parameters(), entry).to(at::kDouble, false, /*copy=*/true).set_requires_grad(true);
+    if (lora->frozen_pair().defined())
+      frozen_[entry.name] = LoraStore::view_of(lora->frozen_pair(), entry).to(at::kDouble, false, /*copy=*/true);
+  }
+}
+
+at::Tensor NaiveDecoder::project(const at::Tensor& x, Projection p, std::int64_t layer, const Dropped& dropped) const {
+  at::Tensor w = weights_.layers[static_cast<size_t>(layer)][p].dense().to(at::kDouble);
+  const std::string stem = stem_of(layer, p);
+  const auto frozen_a = frozen_.find(stem + "lora_A.weight");
+  if (frozen_a != frozen_.end())  // PEFT's pissa_init: the base itself becomes this
+    w = w - scalings_.at(stem) * at::matmul(frozen_.at(stem + "lora_B.weight"), frozen_a->second);
+  at::Tensor y = at::matmul(x, w.t());
+  const auto a = leaves_.find(stem + "lora_A.weight"), b = leaves_.find(stem + "lora_B.weight");
+  if (a == leaves_.end()) return y;
+  const double scaling = scalings_.at(stem);
+  const at::Tensor input = dropped ? dropped(p, layer, x) : x;
+  const at::Tensor branch = at::matmul(at::matmul(input, a->second.t()), b->second.t()) * scaling;
+  const auto magnitude = leaves_.find(stem + "lora_magnitude_vector");
+  if (magnitude == leaves_.end()) return y + branch;
+  // PEFT's DoraLinearVariant: the norm takes no part in the gradient.
+  const at::Tensor direction = (w + scaling * at::matmul(b->second, a->second)).detach();
+  const at::Tensor scale = magnitude->second / at::sqrt((direction * direction).sum(1));
+  return y + (scale - 1) * at::matmul(input, w.t()) + scale * branch;
+}
+
+at::Tensor NaiveDecoder::norm(const at::Tensor& x, const at::Tensor& weight) const {
+  return x * at::rsqrt((x * x).mean({-1}, /*keepdim=*/true) + config_.rms_norm_eps) * weight.to(at::kDouble);
+}
+
+at::Tensor NaiveDecoder::rotate(const at::Tensor& x) const {  // [L, heads, E]
+  const auto frequencies = rope_inverse_frequencies(config_);
+  const at::Tensor angles =
+      at::outer(at::arange(x.size(0), at::kDouble), at::tensor(frequencies, at::kDouble)).unsqueeze(1);  // [L, 1, E/2]
+  const std::int64_t half = config_.head_dim / 2;
+  const at::Tensor x1 = x.narrow(2, 0, half), x2 = x.narrow(2, half, half);
+  return at::cat({x1 * at::cos(angles) - x2 * at::sin(angles), x2 * at::cos(angles) + x1 * at::sin(angles)}, 2);
+}
+
+at::Tensor NaiveDecoder::attend(const at::Tensor& h, std::int64_t layer, const Dropped& dropped) const {
+  const std::int64_t length = h.size(0), heads = config_.num_attention_heads, kv = config_.num_key_value_heads;
+  const auto split = [&](Projection p, std::int64_t n) {
+    return project(h, p, layer, dropped).view({length, n, config_.head_dim});
+  };
+  const at::Tensor q = rotate(split(Projection::q, heads)).transpose(0, 1);  // [H, L, E]
+  const at::Tensor k = rotate(split(Projection::k, kv)).transpose(0, 1).repeat_interleave(heads / kv, 0);
+  const at::Tensor v = split(Projection::v, kv).transpose(0, 1).repeat_interleave(heads / kv, 0);
+  const at::Tensor i = at::arange(length, at::kLong).unsqueeze(1), j = at::arange(length, at::kLong).unsqueeze(0);
+  at::Tensor hidden = j > i;
+  if (config_.sliding_window) hidden = hidden.logical_or(j <= i - *config_.sliding_window);
+  const at::Tensor scores = (at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(config_.head_dim)))
+                                .masked_fill(hidden, -std::numeric_limits<double>::infinity());
+  const at::Tensor out = at::matmul(at::softmax(scores, -1), v).transpose(0, 1).reshape({length, -1});
+  return project(out, Projection::o, layer, dropped);
+}
+
+at::Tensor NaiveDecoder::logits(const std::vector<std::int32_t>& tokens, const Dropped& dropped) const {
+  at::Tensor x = weights_.embedding.to(at::kDouble)
+                     .index_select(0, at::tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()), at::kLong));
+  for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
+    const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+    x = x + attend(norm(x, w.input_norm), layer, dropped);
+    const at::Tensor h = norm(x, w.post_attention_norm);
+    const at::Tensor m =
+        at::silu(project(h, Projection::gate, layer, dropped)) * project(h, Projection::up, layer, dropped);
+    x = x + project(m, Projection::down, layer, dropped);
+  }
+  return at::matmul(norm(x, weights_.final_norm), weights_.lm_head.to(at::kDouble).t());
+}
+
+at::Tensor NaiveDecoder::nll_sum(const std::vector<std::int32_t>& tokens, std::int64_t prompt_length,
+                                 const Dropped& dropped) const {
+  const at::Tensor log_p = at::log_softmax(logits(tokens, dropped), -1);
+  at::Tensor sum = at::tensor(0.0, at::kDouble);
+  for (size_t t = static_cast<size_t>(std::max<std::int64_t>(prompt_length, 1)); t < tokens.size(); ++t) {
+    sum = sum - log_p[static_cast<std::int64_t>(t) - 1][tokens[t]];
+  }
+  return sum;
+}
+
+}  // namespace allreco::model::testing
