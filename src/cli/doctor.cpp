@@ -12,25 +12,25 @@ namespace allreco::cli {
 
 namespace {
 
-std::vector<RankFacts> gather_all(dist::Session& session, const PathOptions& paths) {
-  std::vector<RankFacts> facts;
-  for (const std::string& text : session.all_gather(to_text(gather_facts(session, paths))))
-    facts.push_back(facts_from_text(text));
+std::vector<doctor::RankFacts> gather_all(dist::Session& session, const doctor::PathOptions& paths) {
+  std::vector<doctor::RankFacts> facts;
+  for (const std::string& text : session.all_gather(doctor::to_text(doctor::gather_facts(session, paths))))
+    facts.push_back(doctor::facts_from_text(text));
   return facts;
 }
 
-int examine(dist::Session& session, const PathOptions& paths) {
-  const std::vector<RankFacts> facts = gather_all(session, paths);
-  const std::vector<Finding> findings = judge(facts);
-  if (session.is_leader()) fmt::print("{}\n{}", hosts_table(facts), findings_text(findings));
+int examine(dist::Session& session, const doctor::PathOptions& paths) {
+  const std::vector<doctor::RankFacts> facts = gather_all(session, paths);
+  const std::vector<doctor::Finding> findings = doctor::judge(facts);
+  if (session.is_leader()) fmt::print("{}\n{}", doctor::hosts_table(facts), doctor::findings_text(findings));
   std::fflush(stdout);  // should the exchange hang, this is what helps
-  if (has_errors(findings)) {
+  if (doctor::has_errors(findings)) {
     if (session.is_leader()) fmt::print("\nThis will not work before the errors above are fixed.\n");
     return kExitUserError;
   }
-  const Exchange exchange = try_exchange(session);
+  const doctor::Exchange exchange = doctor::try_exchange(session);
   if (session.is_leader()) {
-    fmt::print("{}\n{}\n", exchange_text(exchange, session.world_size()),
+    fmt::print("{}\n{}\n", doctor::exchange_text(exchange, session.world_size()),
                exchange.wrong.empty() ? "This can work." : "This will not work before the error above is fixed.");
   }
   return exchange.wrong.empty() ? kExitDone : kExitUserError;
