@@ -5,8 +5,8 @@
 #
 #   --seconds    for each target, by default 60
 #   --jobs       targets at a time, by default 1
-#   --minimize   afterwards keep in tests/fuzz/corpus/TARGET, beside seeds and regressions, the smallest of the inputs that
-#                reach something new, 16 KiB of them
+#   --minimize   afterwards keep in tests/fuzz/corpus/TARGET, beside seeds and regressions, 24 of the inputs up to 1 KiB that
+#                together reach most
 #
 # Without targets: all of tests/fuzz/targets. Builds the preset `fuzz` (clang-14 and libclang-rt-14-dev), and keeps new
 # inputs in build/fuzz/corpus/TARGET and findings in build/fuzz/findings/TARGET-*. To see a finding again:
@@ -37,7 +37,6 @@ fi
 BUILD="$ROOT/build/fuzz"
 # Inputs are at most 64 KiB. A reader may take a block of 64 MiB (a thousand times the largest input, see
 # malloc_limit_mb), the process 1.5 GiB, of which libtorch and the sanitizers need 0.4; an input may take 10 s.
-MOST_BYTES=16384
 LIMITS=(-max_len=65536 -timeout=10 -rss_limit_mb=1536)
 # The files that targets write for the readers; a target that crashes leaves its own there.
 scratch="$(mktemp -d /dev/shm/fuzz-XXXXXX)"
@@ -85,16 +84,15 @@ print_table() {
 
 # Seeds and regressions have names of their own and stay. What libFuzzer found is called after its SHA-1.
 minimize_corpus() {
-  local kept="$BUILD/minimal/$1" corpus="$ROOT/tests/fuzz/corpus/$1" size name total=0
+  local kept="$BUILD/minimal/$1" corpus="$ROOT/tests/fuzz/corpus/$1" name
   rm -rf "$kept" && mkdir -p "$kept"
-  "$BUILD/tests/fuzz/fuzz" --target="$1" "${LIMITS[@]}" -malloc_limit_mb="$(malloc_limit_mb "$1")" -merge=1 "$kept" "$corpus" \
-    "$BUILD/corpus/$1" > "$BUILD/minimize-$1.log" 2>&1 || die 1 "minimising $1 failed; see $BUILD/minimize-$1.log"
+  "$BUILD/tests/fuzz/fuzz" --target="$1" "${LIMITS[@]}" -malloc_limit_mb="$(malloc_limit_mb "$1")" -set_cover_merge=1 "$kept" \
+    "$corpus" "$BUILD/corpus/$1" > "$BUILD/minimize-$1.log" 2>&1 || die 1 "minimising $1 failed; see $BUILD/minimize-$1.log"
   find "$corpus" -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
-  while read -r size name; do
-    total=$((total + size))
-    ((total <= MOST_BYTES)) || break
+  while read -r name; do
     cp "$kept/$name" "$corpus/"
-  done < <(find "$kept" -type f -printf '%s %f\n' | grep -vFf <(sha1sum "$corpus"/* | awk '{ print $1 }') | sort -n)
+  done < <(find "$kept" -type f -size -1025c -printf '%s %f\n' | grep -vFf <(sha1sum "$corpus"/* | awk '{ print $1 }') |
+    sort -rn | head -n 24 | cut -d ' ' -f 2)
 }
 
 cmake -S "$ROOT" --preset fuzz > "$scratch/configure.log" || { cat "$scratch/configure.log"; exit 1; }
