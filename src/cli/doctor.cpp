@@ -3,12 +3,14 @@
 
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "core/log.h"
 #include "doctor/exchange.h"
 #include "doctor/facts.h"
 #include "doctor/findings.h"
 #include "doctor/report.h"
 
 namespace allreco::cli {
+using namespace doctor;
 
 namespace {
 
@@ -22,16 +24,16 @@ std::vector<RankFacts> gather_all(dist::Session& session, const PathOptions& pat
 int examine(dist::Session& session, const PathOptions& paths) {
   const std::vector<RankFacts> facts = gather_all(session, paths);
   const std::vector<Finding> findings = judge(facts);
-  if (session.is_leader()) fmt::print("{}\n{}", hosts_table(facts), findings_text(findings));
-  std::fflush(stdout);  // should the exchange hang, this is what helps
+  if (session.is_leader()) core::write_output(hosts_table(facts) + "\n" + findings_text(findings));
   if (has_errors(findings)) {
-    if (session.is_leader()) fmt::print("\nThis will not work before the errors above are fixed.\n");
+    if (session.is_leader()) core::write_output("\nThis will not work before the errors above are fixed.\n");
     return kExitUserError;
   }
   const Exchange exchange = try_exchange(session);
   if (session.is_leader()) {
-    fmt::print("{}\n{}\n", exchange_text(exchange, session.world_size()),
-               exchange.wrong.empty() ? "This can work." : "This will not work before the error above is fixed.");
+    core::write_output(
+        fmt::format("{}\n{}\n", exchange_text(exchange, session.world_size()),
+                    exchange.wrong.empty() ? "This can work." : "This will not work before the error above is fixed."));
   }
   return exchange.wrong.empty() ? kExitDone : kExitUserError;
 }
