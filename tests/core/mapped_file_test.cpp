@@ -44,7 +44,7 @@ TEST_F(MappedFiles, ACutOneSaysWhichItWas) {
         const volatile char touched = mapped.data()[kBytes - 1];
         static_cast<void>(touched);
       },
-      ::testing::ExitedWithCode(1), fmt::format("error {} was cut short.*Copy it again", path_.string()));
+      ::testing::ExitedWithCode(1), "error .*/allreco-mapped-[0-9]+ was cut short.*Copy it again");
 }
 
 TEST_F(MappedFiles, OtherBusErrorsKeepTheirHandler) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 #include <fstream>
+#include <functional>
 
 #include "data/scratch_directory.h"
 #include "data/store/dataset_samples.h"
@@ -33,12 +34,14 @@ class ForeignFile {
   void attribute(const std::string& name, hid_t type, hid_t space, const void* value) const {
     const hid_t attribute = H5Acreate2(file_, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT);
     ASSERT_GE(attribute, 0) << name;
-    if (value != nullptr) ASSERT_GE(H5Awrite(attribute, type, value), 0) << name;
+    if (value == nullptr) return;
+    ASSERT_GE(H5Awrite(attribute, type, value), 0) << name;
   }
   void array(hid_t type, hid_t space, hid_t creation, const void* value = nullptr) const {
     const hid_t array = H5Dcreate2(file_, "tokens", type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
     ASSERT_GE(array, 0);
-    if (value != nullptr) ASSERT_GE(H5Dwrite(array, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value), 0);
+    if (value == nullptr) return;
+    ASSERT_GE(H5Dwrite(array, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, value), 0);
   }
 
  private:
