@@ -138,7 +138,7 @@ void bind(OptionList& list, model::LoraConfig& config) {
 
 bool parse_or_help(OptionList& list, const std::vector<std::string>& arguments, const dist::Session& session) {
   if (list.parse(arguments)) return true;
-  if (session.is_leader()) fmt::print("{}", list.help());
+  if (session.is_leader()) core::write_output(list.help());
   return false;
 }
 

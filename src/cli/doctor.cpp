@@ -3,6 +3,7 @@
 
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "core/log.h"
 #include "doctor/exchange.h"
 #include "doctor/facts.h"
 #include "doctor/findings.h"
@@ -22,16 +23,16 @@ std::vector<doctor::RankFacts> gather_all(dist::Session& session, const doctor::
 int examine(dist::Session& session, const doctor::PathOptions& paths) {
   const std::vector<doctor::RankFacts> facts = gather_all(session, paths);
   const std::vector<doctor::Finding> findings = doctor::judge(facts);
-  if (session.is_leader()) fmt::print("{}\n{}", doctor::hosts_table(facts), doctor::findings_text(findings));
-  std::fflush(stdout);  // should the exchange hang, this is what helps
+  if (session.is_leader()) core::write_output(doctor::hosts_table(facts) + "\n" + doctor::findings_text(findings));
   if (doctor::has_errors(findings)) {
-    if (session.is_leader()) fmt::print("\nThis will not work before the errors above are fixed.\n");
+    if (session.is_leader()) core::write_output("\nThis will not work before the errors above are fixed.\n");
     return kExitUserError;
   }
   const doctor::Exchange exchange = doctor::try_exchange(session);
   if (session.is_leader()) {
-    fmt::print("{}\n{}\n", doctor::exchange_text(exchange, session.world_size()),
-               exchange.wrong.empty() ? "This can work." : "This will not work before the error above is fixed.");
+    core::write_output(
+        fmt::format("{}\n{}\n", doctor::exchange_text(exchange, session.world_size()),
+                    exchange.wrong.empty() ? "This can work." : "This will not work before the error above is fixed."));
   }
   return exchange.wrong.empty() ? kExitDone : kExitUserError;
 }

@@ -1,7 +1,5 @@
 #include "eval/evaluate.h"
 
-#include <fmt/core.h>
-
 #include <memory>
 
 #include "cli/bindings.h"
@@ -73,7 +71,7 @@ void evaluate(dist::Session& session, const Options& options) {
   session.together("write the evaluation", [&] {
     if (!session.is_leader()) return;
     eval::write_evaluation(options.output_dir, evaluation);
-    fmt::print("{}", eval::accuracy_table(evaluation.document));
+    core::write_output(eval::accuracy_table(evaluation.document));
     core::log_info("wrote {}/evaluation.json and predictions.jsonl", options.output_dir);
   });
 }

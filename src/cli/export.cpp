@@ -5,9 +5,11 @@
 
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "eval/evaluate.h"
 
 namespace allreco::cli {
@@ -15,11 +17,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::uint64_t kLargestOptionsFile = 1 << 20;
+
 /// The options of the run, which `train` keeps beside the adapter.
 std::string training_section(const fs::path& adapter) {
   const fs::path options = adapter / "config.cfg";
   if (!fs::exists(options)) return "No config.cfg lies beside the adapter: how it was trained is not known here.\n";
-  return "The options of the run (`allreco train --config`):\n\n```\n" + core::read_file(options) + "```\n";
+  return "The options of the run (`allreco train --config`):\n\n" +
+         core::markdown_code_block(core::read_file(options, kLargestOptionsFile));
 }
 
 /// What `evaluate` measured, if its evaluation.json lies beside the adapter.
@@ -30,22 +35,27 @@ std::string accuracy_section(const fs::path& adapter) {
            "again to "
            "have it here.\n";
   }
-  return "Of base and adapter, before merging:\n\n```\n" + eval::accuracy_table(core::read_json_file(evaluation)) +
-         "```\n";
+  const core::Json document = core::read_json_file(evaluation);
+  try {
+    return "Of base and adapter, before merging:\n\n" + core::markdown_code_block(eval::accuracy_table(document));
+  } catch (const core::Json::exception& e) {
+    core::user_error("{} is not what `allreco evaluate` writes: {}. Remove it, or evaluate again", evaluation.string(),
+                     e.what());
+  }
 }
 
 std::string model_card(const model::ExportReport& report) {
   const std::string base = fs::path(report.base_model).lexically_normal().filename().string();
   return fmt::format(
-      "---\nbase_model: {0}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
+      "---\nbase_model: {9}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
       "recommendation]\n---\n\n# {0} fine-tuned to recommend\n\nA LoRA adapter merged into its base{1} with `allreco "
       "export`, in {2}. Before you publish it, add the licences of the data and of the base model."
       "\n\n## Training\n\n{3}\n## Accuracy\n\n{4}\n"
       "## Merging\n\n{5} projections were merged in float32 and rounded once. Against base + adapter the logits of {6} "
       "tokens moved by {7:.2e} (rms; at most {8:.2e}), of an rms of {9:.2e}.\n",
-      base, report.base_was_quantized ? ", which was dequantised from NF4," : "", report.dtype,
+      core::markdown_escaped(base), report.base_was_quantized ? ", which was dequantised from NF4," : "", report.dtype,
       training_section(report.adapter), accuracy_section(report.adapter), report.num_merged, report.num_probe_tokens,
-      report.rms_written_difference, report.max_written_difference, report.rms_logit);
+      report.rms_written_difference, report.max_written_difference, report.rms_logit, core::yaml_quoted(base));
 }
 
 void say(const model::ExportReport& report) {

@@ -16,9 +16,9 @@ using namespace allreco;
 
 /// The error is the same on every rank: rank 0 says it, the others give it the time to. Shorter than the time that rank
 /// 0 leaves a rank to answer when waiting has gone on for too long (dist/watchdog.cpp): this rank does not, here.
-[[noreturn]] void end(dist::Session& session, int exit_code, const char* message) {
+[[noreturn]] void end(dist::Session& session, int exit_code, const std::string& message) {
   if (!session.is_leader()) std::this_thread::sleep_for(std::chrono::seconds(1));
-  core::log_error("{}", message);
+  core::write_log(core::LogLevel::error, message);
   session.abort(exit_code);
 }
 
@@ -34,7 +34,7 @@ int run(int argc, char** argv) {
   } catch (const core::UserError& e) {
     end(session, cli::kExitUserError, e.what());
   } catch (const std::exception& e) {
-    end(session, cli::kExitFault, e.what());
+    end(session, cli::kExitFault, core::failure_text(e));
   }
 }
 
@@ -48,11 +48,11 @@ int main(int argc, char** argv) {
     return run(argc, argv);
   } catch (const core::UserError& e) {  // the session itself could not start
     core::set_up_log(0, 1);
-    core::log_error("{}", e.what());
+    core::write_log(core::LogLevel::error, e.what());
     return cli::kExitUserError;
   } catch (const std::exception& e) {
     core::set_up_log(0, 1);
-    core::log_error("{}", e.what());
+    core::write_log(core::LogLevel::error, core::failure_text(e));
     return cli::kExitFault;
   }
 }

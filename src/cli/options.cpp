@@ -16,6 +16,8 @@ using core::user_error;
 
 namespace {
 
+constexpr std::uint64_t kLargestConfigFile = 1 << 20;
+
 size_t edit_distance(const std::string& a, const std::string& b) {  // Levenshtein
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -194,7 +196,7 @@ bool OptionList::parse(const std::vector<std::string>& arguments) {
   }
 
   if (!config_.empty()) {
-    std::istringstream file(core::read_file(config_));
+    std::istringstream file(core::read_file(config_, kLargestConfigFile));
     try {
       const auto parsed = po::parse_config_file(file, known, /*allow_unregistered=*/true);
       for (const auto& item : parsed.options)

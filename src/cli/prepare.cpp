@@ -1,9 +1,8 @@
 #include "data/prepare/prepare.h"
 
-#include <fmt/core.h>
-
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "core/log.h"
 
 namespace allreco::cli {
 
@@ -65,7 +64,7 @@ int prepare_command(dist::Session& session, const Arguments& arguments) {
   constexpr double any_time_s = 7 * 86400;
   session.set_timeout(any_time_s);  // the others wait for rank 0, which alone prepares
   session.together("prepare", [&] {
-    if (session.is_leader()) fmt::print("{}\n", data::prepare(config, list.as_config()));
+    if (session.is_leader()) core::write_output(data::prepare(config, list.as_config()) + "\n");
   });
   return kExitDone;
 }

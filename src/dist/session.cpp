@@ -13,6 +13,7 @@
 #include "core/check.h"
 #include "core/host.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "dist/control_plane.h"
 #include "dist/launcher.h"
 #include "dist/mpi_check.h"
@@ -106,7 +107,7 @@ Session::~Session() {
     state_->watchdog->close();
     check_mpi(MPI_Finalize(), "MPI_Finalize");
   } catch (const std::exception& e) {
-    core::log_error("{}; ending all ranks", e.what());
+    core::write_log(core::LogLevel::error, core::failure_text(e) + "; ending all ranks");
     abort(1);
   }
 }
@@ -182,7 +183,7 @@ Session::Outcome Session::run(const std::function<void()>& work, std::int64_t ag
   } catch (const core::UserError& e) {
     return {Outcome::user_error, e.what()};
   } catch (const std::exception& e) {
-    return {Outcome::fault, e.what()};
+    return {Outcome::fault, core::failure_text(e)};
   }
 }
 

@@ -86,6 +86,17 @@ void copy_state(const model::SafetensorsFile& file, const std::string& name, con
   target.copy_(saved);
 }
 
+std::int64_t num_updates_of(const model::SafetensorsFile& file) {
+  const core::Json& metadata = file.metadata();
+  const core::Json value = metadata.is_object() ? metadata.value("num_updates", core::Json()) : core::Json();
+  const std::string text = value.is_string() ? value.get<std::string>() : "";
+  std::int64_t number = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0)
+    core::user_error("{}: num_updates of its metadata is {}, expected a count", file.path().string(), value.dump());
+  return number;
+}
+
 }  // namespace
 
 std::string checkpoint_name(std::int64_t step) { return kPrefix + std::to_string(step); }
@@ -209,11 +220,7 @@ void load_checkpoint(const fs::path& checkpoint, model::LoraStore& store, Optimi
   const model::SafetensorsFile file(checkpoint / "optimizer.safetensors");
   for (const model::NamedTensor& part : optimizer.named_views(optimizer.state()))
     copy_state(file, part.name, part.tensor);
-  const core::Json& metadata = file.metadata();
-  if (!metadata.contains("num_updates") || !metadata["num_updates"].is_string()) {
-    core::user_error("{} does not say num_updates in its metadata", file.path().string());
-  }
-  optimizer.set_num_updates(std::stoll(metadata["num_updates"].get<std::string>()));
+  optimizer.set_num_updates(num_updates_of(file));
 }
 
 }  // namespace allreco::train

@@ -4,6 +4,7 @@ import pathlib
 import tempfile
 import unittest
 
+import boundary
 import format as clang_format  # the check of this folder
 import headers
 import layering
@@ -57,6 +58,25 @@ class LintTest(unittest.TestCase):
             "src/eval/a.cpp:1: includes ../train/x.h", "MPI stays", "HDF5 stays", "sentencepiece stays",
             "Boost.Program_options stays", "CUDA stays", "torch's C++ front end", "folder extra has no arrows",
             "tests/model/a.cpp:1: must not include ATen/ATen.h", "model must not link dist")
+
+    def test_boundary_finds_what_goes_round_the_places_for_it(self):
+        self.write("src/core/log.cpp", "std::fwrite(text.data(), 1, 2, stdout);\n")
+        self.write("src/core/input_file.cpp", "::open(path, O_RDONLY);\n")
+        self.write("src/data/good.cpp", "// std::cout\nsnprintf(b, 2, x); std::ofstream out(path); fwrite(a, 1, 2, spool);\n")
+        self.write("src/data/a.cpp", "\nfmt::print(x);\n")
+        self.write("src/data/b.cpp", "std::cerr << title;\n")
+        self.write("src/data/c.cpp", "std::fputs(title, stderr);\n")
+        self.write("src/data/d.cpp", "fprintf(stderr, title);\n")
+        self.write("src/data/e.cpp", "std::ifstream in(path);\n")
+        self.write("src/data/f.cpp", "int fd = ::open(path, 0);\n")
+        self.write("src/data/g.cpp", "void* p = ::mmap(0, 1);\n")
+        self.write("src/data/h.cpp", "std::fwrite(t, 1, 2, stderr);\n")
+        self.write("src/data/i.cpp", "FILE* f = std::fopen(path, mode);\n")
+        self.assert_problems(
+            boundary.check(self.root), "src/data/a.cpp:2: writes to the terminal", "src/data/b.cpp:1: writes",
+            "src/data/c.cpp:1: writes", "src/data/d.cpp:1: writes", "src/data/e.cpp:1: opens a file",
+            "src/data/f.cpp:1: opens a file", "src/data/g.cpp:1: maps memory", "src/data/h.cpp:1: writes",
+            "src/data/i.cpp:1: opens a file")
 
     def test_stands_alone_finds_machine_paths_links_and_hosts(self):
         host = "pypi" + ".org"

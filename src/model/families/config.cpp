@@ -16,6 +16,7 @@ namespace {
 
 // Far above any published model, and small enough that no product of two sizes overflows.
 constexpr std::int64_t kLargestSize = std::int64_t{1} << 30;
+constexpr std::int64_t kMostLayers = 10'000;  // each has names and weights of its own
 
 /// Typed access to one JSON object, with messages that name key, value and file.
 class Keys {
@@ -93,6 +94,8 @@ void read_sizes(const Keys& keys, ModelConfig& config) {
   config.hidden_size = keys.size("hidden_size");
   config.intermediate_size = keys.size("intermediate_size");
   config.num_hidden_layers = keys.size("num_hidden_layers");
+  if (config.num_hidden_layers > kMostLayers)
+    keys.refuse("num_hidden_layers", fmt::format("expected at most {}", kMostLayers));
   config.num_attention_heads = keys.size("num_attention_heads");
   // transformers: MistralConfig has 8 when the key is absent, and null means as many as attention heads for both.
   const bool mistral_default = mistral && !keys.has("num_key_value_heads");

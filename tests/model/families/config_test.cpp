@@ -110,6 +110,7 @@ TEST(Config, RefusesByNameWhatItWouldComputeDifferently) {
       {{{"intermediate_size", 1e18}}, "intermediate_size"},
       {{{"num_key_value_heads", 4}}, "num_key_value_heads"},
       {{{"head_dim", 5}}, "head_dim"},
+      {{{"num_hidden_layers", 10001}}, "at most 10000"},
       {{{"eos_token_id", 64}}, "eos_token_id"},
       {{{"eos_token_id", {1, "x"}}}, "eos_token_id"},
       {{{"tie_word_embeddings", "yes"}}, "tie_word_embeddings"},
