@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "core/check.h"
+#include "core/interrupt.h"
 
 namespace allreco::core {
 namespace fs = std::filesystem;
@@ -106,6 +107,7 @@ std::string sha256_of_file(const fs::path& path) {
   Sha256 hash;
   std::string buffer(1 << 20, '\0');
   while (stream) {
+    throw_if_interrupted();
     stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
     hash.update(buffer.data(), static_cast<size_t>(stream.gcount()));
   }
