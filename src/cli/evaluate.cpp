@@ -4,9 +4,9 @@
 
 #include "cli/bindings.h"
 #include "cli/commands.h"
-#include "core/files.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/run_lock.h"
 #include "dist/gpu_placement.h"
 #include "eval/base_model.h"
 #include "model/device.h"
@@ -51,25 +51,31 @@ void evaluate(dist::Session& session, const Options& options) {
   model::BaseModel base;
   std::unique_ptr<model::LoraStore> lora;
   std::unique_ptr<data::Dataset> dataset;
+  std::unique_ptr<core::LockedDirectory> directory;  // on rank 0
+  core::Json adapter_fingerprint;
   session.together("load", [&] {
+    if (session.is_leader()) directory = std::make_unique<core::LockedDirectory>(options.output_dir);
     const at::Device device = model::choose_device(options.model.device, session.local_rank());
     dist::check_gpu_placement(session, device, options.model.allow_gpu_sharing);
     base = eval::load_base_model(session, {options.model.model_name_or_path, options.model.dtype, device,
                                            options.model.model_loading, options.model.quantization});
     lora = load_lora(options.model, base);
     dataset = std::make_unique<data::Dataset>(options.dataset, options.config.split, session.local_rank() == 0);
-    if (session.is_leader()) core::make_directory(options.output_dir);
+    if (session.is_leader() && lora)
+      adapter_fingerprint = model::adapter_fingerprint(options.model.adapter_name_or_path);
   });
   core::keep_freed_memory();  // what comes and goes from here on comes again in every batch
   model::Decoder decoder(base.config, base.weights, lora.get());
   const core::Json description{{"model_name_or_path", options.model.model_name_or_path},
                                {"model_fingerprint", base.fingerprint},
                                {"adapter_name_or_path", options.model.adapter_name_or_path},
+                               {"adapter_fingerprint", adapter_fingerprint},
                                {"dtype", c10::toString(base.weights.dtype())},
                                {"storage", base.storage}};
   const auto evaluation = eval::evaluate(session, decoder, *dataset, options.config, description);
   session.together("write the evaluation", [&] {
     if (!session.is_leader()) return;
+    directory->require_in_place();
     eval::write_evaluation(options.output_dir, evaluation);
     core::write_output(eval::accuracy_table(evaluation.document));
     core::log_info("wrote {}/evaluation.json and predictions.jsonl", options.output_dir);

@@ -28,40 +28,80 @@ std::string training_section(const fs::path& adapter) {
 }
 
 /// What `evaluate` measured, if its evaluation.json lies beside the adapter.
-std::string accuracy_section(const fs::path& adapter) {
-  const fs::path evaluation = adapter / "evaluation.json";
-  if (!fs::exists(evaluation)) {
-    return "Not measured. `allreco evaluate --output_dir ADAPTER` writes evaluation.json beside the adapter; export "
-           "again to "
-           "have it here.\n";
+std::string accuracy_section(const model::ExportReport& report) {
+  const fs::path path = fs::path(report.adapter) / "evaluation.json";
+  const std::string how =
+      "`allreco evaluate --output_dir ADAPTER` writes evaluation.json beside the adapter; export again to have it "
+      "here.\n";
+  if (!fs::exists(path)) return "Not measured. " + how;
+  const core::Json evaluation = core::read_json_file(path);
+  const std::string why_not =
+      eval::why_not_of(evaluation, {report.base_fingerprint, report.base_storage, report.adapter_fingerprint});
+  if (!why_not.empty()) {
+    core::log_warning("{} is left out of the model card: {}. Evaluate base and adapter again, then export",
+                      path.string(), why_not);
+    return "Not measured as it is here. " + how;
   }
-  const core::Json document = core::read_json_file(evaluation);
   try {
-    return "Of base and adapter, before merging:\n\n" + core::markdown_code_block(eval::accuracy_table(document));
+    return fmt::format(
+        "Of base and adapter, before merging, computed in {}, on the split {} of the dataset with the fingerprint "
+        "{}:\n\n{}",
+        core::markdown_escaped(evaluation.at("model").at("dtype").get<std::string>()),
+        core::markdown_escaped(evaluation.at("dataset").at("split").get<std::string>()),
+        core::markdown_escaped(evaluation.at("dataset").at("fingerprint").get<std::string>()),
+        core::markdown_code_block(eval::accuracy_table(evaluation)));
   } catch (const core::Json::exception& e) {
-    core::user_error("{} is not what `allreco evaluate` writes: {}. Remove it, or evaluate again", evaluation.string(),
+    core::user_error("{} is not what `allreco evaluate` writes: {}. Remove it, or evaluate again", path.string(),
                      e.what());
   }
+}
+
+std::string origin_section(const model::ExportReport& report) {
+  return fmt::format("- base: fingerprint {}, kept as {}\n- adapter: fingerprint {}\n", report.base_fingerprint,
+                     report.base_storage, report.adapter_fingerprint);
 }
 
 std::string model_card(const model::ExportReport& report) {
   const std::string base = fs::path(report.base_model).lexically_normal().filename().string();
   return fmt::format(
-      "---\nbase_model: {9}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
+      "---\nbase_model: {10}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
       "recommendation]\n---\n\n# {0} fine-tuned to recommend\n\nA LoRA adapter merged into its base{1} with `allreco "
       "export`, in {2}. Before you publish it, add the licences of the data and of the base model."
-      "\n\n## Training\n\n{3}\n## Accuracy\n\n{4}\n"
+      "\n\n## Made from\n\n{11}\n## Training\n\n{3}\n## Accuracy\n\n{4}\n"
       "## Merging\n\n{5} projections were merged in float32 and rounded once. Against base + adapter the logits of {6} "
       "tokens moved by {7:.2e} (rms; at most {8:.2e}), of an rms of {9:.2e}.\n",
       core::markdown_escaped(base), report.base_was_quantized ? ", which was dequantised from NF4," : "", report.dtype,
-      training_section(report.adapter), accuracy_section(report.adapter), report.num_merged, report.num_probe_tokens,
-      report.rms_written_difference, report.max_written_difference, report.rms_logit, core::yaml_quoted(base));
+      training_section(report.adapter), accuracy_section(report), report.num_merged, report.num_probe_tokens,
+      report.rms_written_difference, report.max_written_difference, report.rms_logit, core::yaml_quoted(base),
+      origin_section(report));
+}
+
+/// Only how the base is kept can differ unseen: an adapter of another shape is refused.
+void warn_of_another_base(const model::ExportReport& report) {
+  if (report.adapter_storage.empty()) {
+    core::log_info(
+        "nothing in {} says how the base was kept in training; if it was in 4 bits, export with the same options, "
+        "since merging "
+        "into the dense weights gives another model",
+        report.adapter);
+    return;
+  }
+  const bool known_in_full = report.adapter_storage != "nf4";
+  if (known_in_full ? report.adapter_storage == report.base_storage : report.base_was_quantized) return;
+  core::log_warning(
+      "the adapter was trained over a base kept as {}, and was merged into one that is {}: that is another model than "
+      "the one that "
+      "was trained (docs/qlora.md has an example: loss 1.24 instead of 0.81). Export from the base, and with the 4-bit "
+      "options, of "
+      "training",
+      report.adapter_storage, report.base_storage);
 }
 
 void say(const model::ExportReport& report) {
   core::log_info("{}: {} projections merged, {:.3f} GB in {}; logits moved by {:.2e} (rms, at most {:.2e}) of {:.2e}",
                  report.output_dir, report.num_merged, 1e-9 * static_cast<double>(report.written_bytes), report.dtype,
                  report.rms_written_difference, report.max_written_difference, report.rms_logit);
+  warn_of_another_base(report);
   if (!report.base_was_quantized) return;
   core::log_warning(
       "the base is in 4 bits: what was written is its dequantised weights with the adapter, in {}; its logits differ "

@@ -41,9 +41,8 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  cli::shorten_spinning(argv);
+  cli::set_up_signals();
   core::return_freed_memory();
-  cli::set_up_signals(argc, argv);
   try {
     return run(argc, argv);
   } catch (const core::UserError& e) {  // the session itself could not start

@@ -9,13 +9,6 @@
 
 namespace allreco::cli {
 
-/// OpenMP's threads spin at the end of each parallel loop for so long that on a core shared with other processes a
-/// training step takes much longer. A spin of some microseconds costs about nothing on an idle machine and far less on
-/// a busy one (docs/architecture.md, Threads). libgomp reads its environment when it is loaded, so this runs the
-/// program again in the same process; it does nothing where GOMP_SPINCOUNT or OMP_WAIT_POLICY is set. Call it first in
-/// main.
-void shorten_spinning(char** argv);
-
 /// Where a rank may run.
 struct Placement {
   std::string machine;     // core::machine_identity: its kernel numbers the cores, in containers too
@@ -33,7 +26,7 @@ std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads);
 /// under mpirun.
 std::int64_t set_up_threads(std::int64_t threads, dist::Session& session);
 
-/// For `train`: stop signals wait until the run can take them. Before MPI starts.
-void set_up_signals(int argc, char** argv);
+/// A write beyond the limit on a file's size fails (EFBIG) and does not end the process. First in main.
+void set_up_signals();
 
 }  // namespace allreco::cli

@@ -12,6 +12,7 @@
 
 #include "core/check.h"
 #include "core/input_file.h"
+#include "core/interrupt.h"
 
 namespace allreco::core {
 namespace fs = std::filesystem;
@@ -124,6 +125,7 @@ std::string sha256_of_file(const fs::path& path) {
   Sha256 hash;
   std::string buffer(1 << 20, '\0');
   for (std::uint64_t done = 0; done < file.size();) {
+    throw_if_interrupted();
     const std::uint64_t count = std::min<std::uint64_t>(buffer.size(), file.size() - done);
     file.read(done, count, buffer.data());
     hash.update(buffer.data(), count);

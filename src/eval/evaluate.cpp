@@ -17,7 +17,8 @@ namespace {
 
 using core::Json;
 
-constexpr int kDocumentVersion = 1;
+// 2: model.adapter_fingerprint
+constexpr int kDocumentVersion = 2;
 
 /// What every rank knows before and while it measures.
 struct Measured {
@@ -157,6 +158,21 @@ std::optional<data::Tokenizer> tokenizer_of(const data::DatasetInfo& info) {
   return data::Tokenizer(info.directory);
 }
 
+/// Every rank finds the same.
+void require_finite(const LossResult& loss, model::Decoder& decoder, const data::Dataset& dataset,
+                    const std::string& split) {
+  if (!loss.first_not_finite) return;
+  const Chunk& chunk = *loss.first_not_finite;
+  std::int64_t example = chunk.begin;
+  const auto is_finite = [&](std::int64_t i) { return std::isfinite(chunk_nll(decoder, dataset, {i, i + 1, 0})); };
+  while (example + 1 < chunk.end && is_finite(example)) ++example;
+  core::fault(
+      "the loss of example {} of the split {} is not finite, so nothing is written: weights of the model or of the "
+      "adapter are "
+      "unusable, or overflow in this dtype (try dtype = float32)",
+      example, split);
+}
+
 }  // namespace
 
 void validate(const EvaluateConfig& config) {
@@ -175,6 +191,7 @@ Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data:
   const std::vector<std::int64_t> eos = end_tokens(dataset.info(), decoder.config().eos_token_ids);
   Measured measured = read_all(session, decoder.config(), dataset, config, eos);
   measured.loss = evaluate_loss(session, decoder, dataset, config.max_tokens_per_batch, config.max_eval_samples);
+  require_finite(measured.loss, decoder, dataset, config.split);
   if (any_candidates(measured.subjects) && !measured.catalogue.empty())
     measured.scores =
         score_candidates(session, decoder, dataset, measured.subjects, measured.catalogue, config.max_tokens_per_batch);

@@ -42,12 +42,22 @@ struct Evaluation {
 
 /// Collective. Loss and perplexity always; ranking where the split has candidates with a catalogue; greedy answers with
 /// config.generate. `model_description` goes into the document as it is (names, fingerprint, adapter, dtype). No number
-/// depends on the world size. UserError before any work when the dataset's vocabulary is larger than the model's.
+/// depends on the world size. UserError before any work when the dataset's vocabulary is larger than the model's. Fault
+/// naming the first example whose loss, or score of a candidate, is not finite.
 Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                     const EvaluateConfig& config, const core::Json& model_description);
 
 /// Writes evaluation.json and predictions.jsonl into `output_dir`, each atomically. Rank 0 only.
 void write_evaluation(const std::filesystem::path& output_dir, const Evaluation& evaluation);
+
+/// What a reader of an evaluation is about to say it of.
+struct EvaluatedModel {
+  std::string base_fingerprint;     // BaseModel::fingerprint
+  std::string base_storage;         // BaseModel::storage
+  std::string adapter_fingerprint;  // model::adapter_fingerprint; empty: the bare base
+};
+/// Why evaluation.json is not of `model`; empty: it is. Nothing quotes an evaluation without having asked.
+std::string why_not_of(const core::Json& document, const EvaluatedModel& model);
 
 /// What rank 0 prints: every accuracy with its intervals, and the baselines beside it.
 std::string accuracy_table(const core::Json& document);

@@ -12,6 +12,7 @@
 
 #include "core/check.h"
 #include "core/input_file.h"
+#include "core/interrupt.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -48,6 +49,7 @@ struct LineReader::State {
 
   /// Fills `unread`; false at the end of the file.
   bool refill() {
+    core::throw_if_interrupted();
     if (at_end) return false;
     const int num_read = gzread(file, buffer.data(), kBufferBytes);
     int code = Z_OK;

@@ -71,6 +71,9 @@ class Exporter {
     report_.adapter = job.adapter_name_or_path;
     report_.output_dir = staging_.target().string();
     report_.dtype = dtype_name(dtype_);
+    report_.base_storage = source_.storage();
+    report_.adapter_fingerprint = adapter_fingerprint(job.adapter_name_or_path);
+    report_.adapter_storage = base_storage_of_adapter(job.adapter_name_or_path);
     report_.num_probe_tokens = std::ssize(probe_tokens(config_));
   }
 
@@ -82,6 +85,7 @@ class Exporter {
     compare(models_.unmerged.logits(norm.exact, head.exact), models_.merged.logits(norm.exact, head.exact),
             models_.written.logits(norm.written, head.written));
     writer_.finish();
+    report_.base_fingerprint = source_.fingerprint();
     core::Json config = with_dtype(source_.base().json, dtype_);
     config.erase("quantization_config");
     core::write_json_file(staging_.path() / "config.json", config);

@@ -12,6 +12,8 @@ struct ExportReport {
   std::string base_model, adapter, output_dir;
   std::string dtype;  // of what was written
   bool base_was_quantized = false;
+  std::string base_fingerprint, base_storage, adapter_fingerprint;
+  std::string adapter_storage;  // how the base was kept in training, see base_storage_of_adapter
   std::int64_t num_merged = 0;  // projections
   std::int64_t written_bytes = 0;
   std::int64_t num_probe_tokens = 0;

@@ -3,12 +3,15 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/isfinite.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/json.h"
 #include "model/checkpoint/safetensors.h"
 
 namespace allreco::model {
@@ -19,6 +22,7 @@ namespace {
 
 constexpr const char* kConfigName = "adapter_config.json";
 constexpr const char* kWeightsName = "adapter_model.safetensors";
+constexpr const char* kStorageKey = "base_model_storage";
 
 std::vector<std::int64_t> written_shape(const LoraStore& store, const LoraEntry& entry) {
   std::vector<std::int64_t> shape = entry.shape;
@@ -59,6 +63,9 @@ void load_adapter(const fs::path& directory, LoraStore& store) {
       user_error("{}: {} is {} [{}], expected floating-point values [{}]", file.path().string(), entry.name,
                  c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", "));
     }
+    if (!at::isfinite(tensor).all().item<bool>())
+      user_error("{}: {} holds NaN or infinity: the training that wrote it had diverged, or the file is damaged",
+                 file.path().string(), entry.name);
   }
   for (const std::string& name : file.names()) {
     if (!known.contains(name)) user_error("{}: unexpected tensor {}", file.path().string(), name);
@@ -71,21 +78,54 @@ void load_adapter(const fs::path& directory, LoraStore& store) {
   store.refresh_compute_copy();
 }
 
-void save_adapter(const fs::path& directory, const LoraStore& store, const std::string& base_model_name_or_path) {
-  save_adapter(directory, store, store.parameters(), store.frozen_pair(), base_model_name_or_path);
+void save_adapter(const fs::path& directory, const LoraStore& store, const AdapterOrigin& origin) {
+  save_adapter(directory, store, store.parameters(), store.frozen_pair(), origin);
 }
 
 void save_adapter(const fs::path& directory, const LoraStore& store, const at::Tensor& parameters,
-                  const at::Tensor& frozen_pair, const std::string& base_model_name_or_path) {
+                  const at::Tensor& frozen_pair, const AdapterOrigin& origin) {
   core::make_directory(directory);
   std::vector<NamedTensor> tensors;
   for (const LoraEntry& entry : store.entries()) {
     tensors.push_back({entry.name, to_written(parameters, frozen_pair, entry)});
   }
-  write_safetensors(directory / kWeightsName, std::move(tensors));
+  std::map<std::string, std::string> metadata;
+  if (!origin.base_model_storage.empty()) metadata[kStorageKey] = origin.base_model_storage;
+  write_safetensors(directory / kWeightsName, std::move(tensors), metadata);
   // PEFT writes no final newline.
   core::write_file_atomically(directory / kConfigName,
-                              adapter_config_text({as_plain_lora(store.config()), base_model_name_or_path}));
+                              adapter_config_text({as_plain_lora(store.config()), origin.base_model_name_or_path}));
+}
+
+std::string adapter_fingerprint(const fs::path& directory) {
+  const SafetensorsFile file(directory / kWeightsName);
+  std::vector<std::string> names = file.names();
+  std::sort(names.begin(), names.end());
+  std::string text = adapter_config_text({read_adapter_config(directory).lora, /*base_model_name_or_path=*/""});
+  for (const std::string& name : names) {
+    const at::Tensor tensor = file.tensor(name).contiguous();
+    const std::string_view bytes(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
+    text += fmt::format("\n{} {} [{}] {}", name, c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ","),
+                        core::sha256_of_bytes(bytes));
+  }
+  return core::sha256_of_bytes(text);
+}
+
+std::string base_storage_of_adapter(const fs::path& directory) {
+  const SafetensorsFile file(directory / kWeightsName);
+  const core::Json& metadata = file.metadata();
+  if (metadata.contains(kStorageKey) && metadata[kStorageKey].is_string()) return metadata[kStorageKey];
+  const core::Json::json_pointer in_state("/identity/base_model_storage");
+  for (const fs::path& path : {directory / "trainer_state.json", directory / "last" / "trainer_state.json"}) {
+    std::error_code error;
+    if (!fs::exists(path, error)) continue;
+    const core::Json state = core::read_json_file(path);
+    if (state.contains(in_state) && state[in_state].is_string()) return state[in_state];
+  }
+  const fs::path base = fs::path(read_adapter_config(directory).base_model_name_or_path) / "config.json";
+  std::error_code error;
+  const bool holds_nf4 = fs::exists(base, error) && core::read_json_file(base).contains("quantization_config");
+  return holds_nf4 ? "nf4" : "";
 }
 
 }  // namespace allreco::model

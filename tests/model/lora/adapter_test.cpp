@@ -67,7 +67,7 @@ TEST(Adapter, WritesPeftsBytes) {
                                   testing::fixture("lora-forms/regex"), testing::fixture("lora-forms/dora"),
                                   testing::fixture("lora-forms/dora-rslora"), testing::fixture("peft-roundtrip")}) {
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {  // float32 masters lose nothing
-      save_adapter(directory.path(), load(adapter, dtype), "llama-tiny");
+      save_adapter(directory.path(), load(adapter, dtype), {"llama-tiny"});
       EXPECT_TRUE(core::read_file(directory / "adapter_model.safetensors") ==
                   core::read_file(adapter / "adapter_model.safetensors"))
           << adapter;
