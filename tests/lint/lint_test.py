@@ -1,11 +1,13 @@
 """The checks of this folder, each against a small tree that breaks its rules: a check that cannot fail is no check."""
 import json
 import pathlib
+import subprocess
 import tempfile
 import unittest
 
 import boundary
 import format as clang_format  # the check of this folder
+import hardening
 import headers
 import layering
 import shell
@@ -88,6 +90,18 @@ class LintTest(unittest.TestCase):
         (self.root / "link").symlink_to("/etc/passwd")
         self.assert_problems(stands_alone.check(self.root), "b.json:1: names an absolute", "c.sh:2: names a folder",
                              "d.txt:1: names the host", "link: links to /etc/passwd")
+
+    def test_hardening_tells_a_program_with_all_flags_from_one_without(self):
+        source = self.write("a.cpp", "#include <cstring>\n#include <vector>\nint main(int c, char** v) {\n"
+                            "  char name[9];\n  std::strcpy(name, v[0]);\n  return std::vector<int>(9)[c] + name[0];\n}\n")
+        hard = ["-fPIE", "-pie", "-Wl,-z,relro,-z,now,-z,noexecstack", "-fstack-protector-strong", "-U_FORTIFY_SOURCE",
+                "-D_FORTIFY_SOURCE=2", "-D_GLIBCXX_ASSERTIONS"]
+        soft = ["-fno-pie", "-no-pie", "-Wl,-z,norelro,-z,lazy,-z,execstack", "-fno-stack-protector", "-U_FORTIFY_SOURCE"]
+        for name, flags in (("hard", hard), ("soft", soft)):
+            subprocess.run(["g++", "-O2", *flags, source, "-o", self.root / name], check=True)
+        self.assert_problems(hardening.check(self.root / "hard"))
+        self.assert_problems(hardening.check(self.root / "soft"), "-pie", "-z now", "-z relro", "noexecstack",
+                             "stack protectors", "fortified", "assertions")
 
     def test_shell_finds_scripts_by_ending_and_by_first_line(self):
         self.write("launch/good.sh", '#!/bin/bash\necho "$1"\n')

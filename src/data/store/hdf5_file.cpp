@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "data/store/superblock.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -251,6 +252,7 @@ void Hdf5Writer::close() {
 }
 
 Hdf5Reader::Hdf5Reader(const fs::path& path) : bytes_(path), path_(path) {
+  check_superblock(path);
   prepare_library();
   Handle access = access_without_locks();
   file_ = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());

@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "data/tokenizer/charsmap_check.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -71,6 +72,7 @@ Tokenizer::Tokenizer(const fs::path& path) : state_(std::make_unique<State>()) {
   state_->path = find_tokenizer_model(path);
   const std::string bytes = core::read_file(state_->path);
   state_->sha256 = core::sha256_of_bytes(bytes);
+  check_charsmaps(bytes, state_->path.string());
   auto& processor = state_->processor;
   const auto status = processor.LoadFromSerializedProto(bytes);
   if (!status.ok() || processor.GetPieceSize() == 0)
