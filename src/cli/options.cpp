@@ -41,8 +41,8 @@ void for_each(const core::OptionGroups& groups, const Visit& visit) {
 
 std::string help_of(const Option& option, const std::string& default_text) {
   const std::string allowed = option.allowed_text();
-  return fmt::format("  --{}{}\n      {}{}\n", option.name(), allowed.empty() ? "" : "  (" + allowed + ")", option.help(),
-                     default_text.empty() ? "" : " Default: " + default_text + ".");
+  return fmt::format("  --{}{}\n      {}{}\n", option.name(), allowed.empty() ? "" : "  (" + allowed + ")",
+                     option.help(), default_text.empty() ? "" : " Default: " + default_text + ".");
 }
 
 }  // namespace

@@ -69,8 +69,9 @@ std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads) 
   std::int64_t threads = 0;
   const auto [end, error] = std::from_chars(first.data(), first.data() + first.size(), threads);
   if (error != std::errc() || end != first.data() + first.size() || threads < 1 || threads > kMostThreads) {
-    core::user_error("OMP_NUM_THREADS = '{}' in the environment: a whole number from 1 to {} expected; or give --threads",
-                     text, kMostThreads);
+    core::user_error(
+        "OMP_NUM_THREADS = '{}' in the environment: a whole number from 1 to {} expected; or give --threads", text,
+        kMostThreads);
   }
   return threads;
 }

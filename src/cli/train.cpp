@@ -26,10 +26,9 @@ void say_how_to_resume(const dist::Session& session, const train::TrainResult& r
 int train_command(dist::Session& session, const Arguments& arguments) {
   train::TrainJob job;
   RuntimeOptions runtime;
-  OptionList list("allreco train",
-                  "Fine-tunes a model with LoRA on the training split of a dataset; run it under mpirun.",
-                  {job.base.options(), job.config.options(), adapter_options(job), job.lora.options(),
-                   runtime.options()});
+  OptionList list(
+      "allreco train", "Fine-tunes a model with LoRA on the training split of a dataset; run it under mpirun.",
+      {job.base.options(), job.config.options(), adapter_options(job), job.lora.options(), runtime.options()});
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   apply(runtime, session);
   require_option("model_name_or_path", job.base.model_name_or_path);

@@ -47,24 +47,24 @@ constexpr const char* kind_of() {
 }
 
 template <class Number>
-[[noreturn]] void refuse_number(const Named& option, std::string_view found) {
-  user_error("{} = {}: expected {}, {}", option.name, found.empty() ? "\"\"" : found, kind_of<Number>(),
-             range_text(option.range));
+[[noreturn]] void refuse_number(const Named& option, const std::string& key, std::string_view found) {
+  user_error("{}{}{} = {}: expected {}, {}", option.name, key.empty() ? "" : ": ", key, found.empty() ? "\"\"" : found,
+             kind_of<Number>(), range_text(option.range));
 }
 
 template <class Number>
-void check_number(const Named& option, const std::string& prefix, Number number) {
+void check_number(const Named& option, const std::string& key, Number number) {
   // Bounds are far below 2^53, where doubles are exact; what is beyond rounds to something beyond.
   if (!contains(option.range, static_cast<double>(number)))
-    refuse_number<Number>(option, fmt::format("{}{}", prefix, number));
+    refuse_number<Number>(option, key, fmt::format("{}", number));
 }
 
 template <class Number>
-Number number_of(const Named& option, std::string_view text) {
+Number number_of(const Named& option, std::string_view text, const std::string& key = "") {
   Number number{};
   const char* end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || stopped != end) refuse_number<Number>(option, text);
+  if (error != std::errc() || stopped != end) refuse_number<Number>(option, key, text);
   return number;
 }
 
@@ -88,7 +88,7 @@ void check_value(const Named& option, const std::vector<std::int64_t>& values) {
 
 template <class Number>
 void check_value(const Named& option, const KeyedNumbers<Number>& values) {
-  for (const auto& [key, number] : values) check_number(option, key + " = ", number);
+  for (const auto& [key, number] : values) check_number(option, key, number);
 }
 
 // ---- parse: text into a value ----
@@ -124,8 +124,8 @@ void parse(const Named& option, const std::string& text, KeyedNumbers<Number>& v
     key += (key.empty() ? "" : ",") + piece;
     const size_t equals = piece.rfind('=');
     if (equals == std::string::npos) continue;
-    const size_t end = key.size() - (piece.size() - equals);
-    value.emplace_back(key.substr(0, end), number_of<Number>(option, std::string_view(piece).substr(equals + 1)));
+    key.resize(key.size() - (piece.size() - equals));
+    value.emplace_back(key, number_of<Number>(option, std::string_view(piece).substr(equals + 1), key));
     key.clear();
   }
   if (!key.empty()) user_error("{} = {}: {} has no =value", option.name, text, key);
@@ -175,10 +175,7 @@ Option::Option(std::string name, bool& field, std::string help)
 Option::Option(std::string name, std::int64_t& field, const Range& range, std::string help)
     : name_(std::move(name)), field_(&field), range_(range), help_(std::move(help)) {}
 Option::Option(std::string name, std::uint64_t& field, std::string help)
-    : name_(std::move(name)),
-      field_(&field),
-      range_(from_below(0, 0x1p64)),
-      help_(std::move(help)) {}
+    : name_(std::move(name)), field_(&field), range_(from_below(0, 0x1p64)), help_(std::move(help)) {}
 Option::Option(std::string name, double& field, const Range& range, std::string help)
     : name_(std::move(name)), field_(&field), range_(range), help_(std::move(help)) {}
 Option::Option(std::string name, std::string& field, std::string help)

@@ -64,9 +64,8 @@ class Option {
   }
 
  private:
-  using Field =
-      std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::string>*,
-                   std::vector<std::int64_t>*, KeyedNumbers<std::int64_t>*, KeyedNumbers<double>*>;
+  using Field = std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::string>*,
+                             std::vector<std::int64_t>*, KeyedNumbers<std::int64_t>*, KeyedNumbers<double>*>;
   std::string name_;
   Field field_;
   Range range_;      // of numbers

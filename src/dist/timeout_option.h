@@ -5,7 +5,8 @@
 namespace allreco::dist {
 
 inline core::Option timeout_option(double& seconds) {
-  return {"ddp_timeout", seconds, core::between(0.1, 1e9), "Seconds that a rank waits for another before the run ends."};
+  return {"ddp_timeout", seconds, core::between(0.1, 1e9),
+          "Seconds that a rank waits for another before the run ends."};
 }
 
 }  // namespace allreco::dist

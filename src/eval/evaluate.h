@@ -30,20 +30,19 @@ struct EvaluateConfig {
 
   core::OptionGroups options() {
     using core::between;
-    return {{"Evaluation",
-             {{"split", split, "The split to evaluate on."},
-              {"max_tokens_per_batch", max_tokens_per_batch, between(1, 1e8),
-               "Tokens of one forward pass: memory and speed only."},
-              {"per_device_eval_batch_size", per_device_eval_batch_size, between(1, 1e6),
-               "Prompts that are continued together in generation."},
-              {"max_eval_samples", max_eval_samples, between(0, 1e12),
-               "The first so many examples of the split; 0: all."},
-              {"generate", generate, "Also generate greedy answers and count exact matches."},
-              {"max_new_tokens", max_new_tokens, between(0, 1e6),
-               "Of a generated answer; 0: from the longest right answer."},
-              {"bootstrap_samples", bootstrap_samples, between(1000, 1e6),
-               "Resamples of shoppers behind each interval."},
-              {"seed", seed, "Seed of the bootstrap."}}}};
+    return {
+        {"Evaluation",
+         {{"split", split, "The split to evaluate on."},
+          {"max_tokens_per_batch", max_tokens_per_batch, between(1, 1e8),
+           "Tokens of one forward pass: memory and speed only."},
+          {"per_device_eval_batch_size", per_device_eval_batch_size, between(1, 1e6),
+           "Prompts that are continued together in generation."},
+          {"max_eval_samples", max_eval_samples, between(0, 1e12), "The first so many examples of the split; 0: all."},
+          {"generate", generate, "Also generate greedy answers and count exact matches."},
+          {"max_new_tokens", max_new_tokens, between(0, 1e6),
+           "Of a generated answer; 0: from the longest right answer."},
+          {"bootstrap_samples", bootstrap_samples, between(1000, 1e6), "Resamples of shoppers behind each interval."},
+          {"seed", seed, "Seed of the bootstrap."}}}};
   }
 };
 

@@ -48,8 +48,8 @@ std::int64_t steps_of_epochs(const TrainConfig& config, const RunPlan& plan) {
 void check_countable(const RunPlan& plan) {
   const double epochs = static_cast<double>(plan.num_steps) / static_cast<double>(plan.steps_per_epoch) + 2;
   if (epochs * static_cast<double>(plan.num_samples) > 0x1p62) {
-    core::user_error("{} steps over {} examples are more than can be counted: give a smaller max_steps",
-                     plan.num_steps, plan.num_samples);
+    core::user_error("{} steps over {} examples are more than can be counted: give a smaller max_steps", plan.num_steps,
+                     plan.num_samples);
   }
 }
 

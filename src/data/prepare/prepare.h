@@ -66,7 +66,9 @@ struct PrepareConfig {
           {"verified_only", verified_only, "Keep only verified purchases."},
           {"max_title_length", max_title_length, between(8, 1e6), "Characters; longer titles are cut at a word."}}},
         {"Splits and candidates",
-         {{"split", split, {"auto", "time", "random", "rows"},
+         {{"split",
+           split,
+           {"auto", "time", "random", "rows"},
            "time: by the target's time, globally; random: by example, labelled as such; rows: by the rows' split "
            "fields (rows without one train); auto: time for reviews, rows where a row has the field, else random for "
            "prompts and all in train for tokens."},
@@ -74,7 +76,9 @@ struct PrepareConfig {
           {"test_share", test_share, from_below(0, 1), "Share of examples for test."},
           {"num_candidates", num_candidates, special_or(0, between(2, 254)),
            "The target and sampled negatives; 0: no candidates."},
-          {"negatives", negatives, {"uniform", "popularity"},
+          {"negatives",
+           negatives,
+           {"uniform", "popularity"},
            "How negatives are drawn, among items the shopper never bought; popularity: of the train period."}}},
         {"Examples",
          {{"template", prompt_template,

@@ -36,7 +36,9 @@ struct ExportJob {
               {"output_dir", output_dir, "A directory that does not exist yet, or is empty."},
               {"dtype", dtype, compute_dtype_choices(),
                "The dtype in which the base was trained on; auto: the checkpoint's."},
-              {"export_dtype", export_dtype, {"auto", "float32", "bfloat16", "float16"},
+              {"export_dtype",
+               export_dtype,
+               {"auto", "float32", "bfloat16", "float16"},
                "The dtype to write; auto: that of the base."},
               {"max_shard_size", max_shard_size, "The largest file, such as 5GB or 500MB."}}},
             quantization.options()};

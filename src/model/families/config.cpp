@@ -35,8 +35,7 @@ class Keys {
   std::int64_t size(const std::string& key, std::int64_t largest = kLargestSize) const {
     if (!present(key)) user_error("{}: {}{} is missing", file_, prefix_, key);
     const Json& value = object_[key];
-    if (!value.is_number_integer() || value.get<double>() < 1 ||
-        value.get<double>() > static_cast<double>(largest)) {
+    if (!value.is_number_integer() || value.get<double>() < 1 || value.get<double>() > static_cast<double>(largest)) {
       refuse(key, fmt::format("expected a whole number from 1 to {}", largest));
     }
     return value.get<std::int64_t>();

@@ -137,7 +137,8 @@ void LoraStore::check_memory(std::int64_t bytes_per_parameter) const {
   core::user_error(
       "lora_r = {} gives {} LoRA parameters, which take {:.1f} GB with their gradients and copies; {:.1f} GB of memory "
       "are available: give a smaller lora_r, or fewer target_modules",
-      config_.r, num_parameters_, 1e-9 * static_cast<double>(num_parameters_) * static_cast<double>(bytes_per_parameter),
+      config_.r, num_parameters_,
+      1e-9 * static_cast<double>(num_parameters_) * static_cast<double>(bytes_per_parameter),
       1e-9 * static_cast<double>(available));
 }
 

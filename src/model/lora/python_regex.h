@@ -1,5 +1,5 @@
-// PythonRegex: the regular expressions of PEFT's options, by PCRE2 (core/regex.h) where it means what Python's re means.
-// What is written otherwise there, or means something else, is a UserError, never another meaning.
+// PythonRegex: the regular expressions of PEFT's options, by PCRE2 (core/regex.h) where it means what Python's re
+// means. What is written otherwise there, or means something else, is a UserError, never another meaning.
 #pragma once
 #include <optional>
 #include <string>
