@@ -4,6 +4,7 @@
 #include "cli/bindings.h"
 #include "cli/commands.h"
 #include "core/log.h"
+#include "dist/timeout_option.h"
 #include "doctor/exchange.h"
 #include "doctor/facts.h"
 #include "doctor/findings.h"
@@ -42,14 +43,14 @@ int examine(dist::Session& session, const doctor::PathOptions& paths) {
 int doctor_command(dist::Session& session, const Arguments& arguments) {
   std::string model, dataset, output_dir;
   double ddp_timeout = 60;
-  OptionList list(
-      "allreco doctor",
-      "Checks machine, MPI, GPUs, NCCL and file system, alone or on every host of a job (start it as the "
-      "training will be started), and says what to fix. Exit code 0: can work; 2: something must be fixed.");
-  list.add("model_name_or_path", model, "Also check this model directory on every host.");
-  list.add("dataset", dataset, "Also check this dataset directory on every host.");
-  list.add("output_dir", output_dir, "Also check that rank 0 can write there.");
-  list.add("ddp_timeout", ddp_timeout, "Seconds that a rank waits for another.", at_least(0.1));
+  OptionList list("allreco doctor",
+                  "Checks machine, MPI, GPUs, NCCL and file system, alone or on every host of a job (start it as the "
+                  "training will be started), and says what to fix. Exit code 0: can work; 2: something must be fixed.",
+                  {{{"Checks",
+                     {{"model_name_or_path", model, "Also check this model directory on every host."},
+                      {"dataset", dataset, "Also check this dataset directory on every host."},
+                      {"output_dir", output_dir, "Also check that rank 0 can write there."},
+                      dist::timeout_option(ddp_timeout)}}}});
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   session.set_timeout(ddp_timeout);
   return examine(session, {{"model_name_or_path", model}, {"dataset", dataset}, {"output_dir", output_dir}});

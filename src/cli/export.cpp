@@ -119,17 +119,8 @@ int export_command(dist::Session& session, const Arguments& arguments) {
   OptionList list(
       "allreco export",
       "Merges an adapter into its base and writes a Hugging Face model. One process; needs memory for a few "
-      "layers.");
-  list.add("model_name_or_path", job.model_name_or_path, "The base that the adapter was trained on: a directory.");
-  list.add("adapter_name_or_path", job.adapter_name_or_path, "A PEFT adapter directory.");
-  list.add("output_dir", job.output_dir, "A directory that does not exist yet, or is empty.");
-  list.add("dtype", job.dtype, "The dtype in which the base was trained on; auto: the checkpoint's.",
-           one_of({"auto", "float32", "bfloat16"}));
-  list.add("export_dtype", job.export_dtype, "The dtype to write; auto: that of the base.",
-           one_of({"auto", "float32", "bfloat16", "float16"}));
-  bind(list, job.quantization);
-  list.add("max_shard_size", job.max_shard_size, "The largest file, such as 5GB or 500MB.");
-  bind(list, runtime);
+      "layers.",
+      {job.options(), runtime.options()});
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   apply(runtime, session);
   require_option("model_name_or_path", job.model_name_or_path);

@@ -104,8 +104,8 @@ core::Json summary_of(const fs::path& path) {
 
 int inspect_command(dist::Session& session, const Arguments& arguments) {
   std::string path;
-  OptionList list("allreco inspect", "Shows what is in a dataset, model, adapter or checkpoint directory, as JSON.");
-  list.add("path", path, "The directory; `allreco inspect DIR` is short for it.");
+  OptionList list("allreco inspect", "Shows what is in a dataset, model, adapter or checkpoint directory, as JSON.",
+                  {{{"Input", {{"path", path, "The directory; `allreco inspect DIR` is short for it."}}}}});
   Arguments given = arguments;
   if (!given.empty() && !given[0].starts_with("--")) given.insert(given.begin(), "--path");
   if (!parse_or_help(list, given, session)) return kExitDone;

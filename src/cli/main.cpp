@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/users_mistake.h"
 #include "dist/session.h"
 
 namespace {
@@ -31,9 +32,8 @@ int run(int argc, char** argv) {
     session.together(arguments.empty() ? "start" : arguments[0],
                      [&] { exit_code = cli::run_command(session, arguments); });
     return exit_code;
-  } catch (const core::UserError& e) {
-    end(session, cli::kExitUserError, e.what());
   } catch (const std::exception& e) {
+    if (const auto mistake = core::users_mistake(e)) end(session, cli::kExitUserError, mistake->c_str());
     end(session, cli::kExitFault, core::failure_text(e));
   }
 }

@@ -61,9 +61,10 @@ std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads) 
   const std::string first = text.substr(0, text.find(','));  // one number for each level of nesting
   std::int64_t threads = 0;
   const auto [end, error] = std::from_chars(first.data(), first.data() + first.size(), threads);
-  if (error != std::errc() || end != first.data() + first.size() || threads < 1) {
-    core::user_error("OMP_NUM_THREADS = '{}' in the environment: a positive whole number expected; or give --threads",
-                     text);
+  if (error != std::errc() || end != first.data() + first.size() || threads < 1 || threads > kMostThreads) {
+    core::user_error(
+        "OMP_NUM_THREADS = '{}' in the environment: a whole number from 1 to {} expected; or give --threads", text,
+        kMostThreads);
   }
   return threads;
 }

@@ -19,7 +19,10 @@ struct Placement {
 /// least 1. So ranks that a launcher bound to cores of their own use all of those, and unbound ranks share the machine.
 std::int64_t fair_threads(const std::vector<Placement>& ranks, std::size_t rank);
 
-/// The first number of OMP_NUM_THREADS; none: not set (null) or empty. UserError when it is no positive number.
+/// More are a mistake: each takes a stack, and no machine has so many cores.
+inline constexpr int kMostThreads = 1024;
+
+/// The first number of OMP_NUM_THREADS; none: not set (null) or empty. UserError unless it is 1 to kMostThreads.
 std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads);
 
 /// Collective. `threads` 0: OMP_NUM_THREADS, or else fair_threads. Returns the number set. libtorch alone would pick 1

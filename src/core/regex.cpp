@@ -46,6 +46,7 @@ Regex::Regex(std::string where, std::string_view pattern) : where_(std::move(whe
   }
   const Owned<pcre2_compile_context> context(pcre2_compile_context_create(nullptr));
   pcre2_set_parens_nest_limit(context.get(), kMaxNesting);
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);  // whatever the library was built for
   int error = 0;
   PCRE2_SIZE offset = 0;
   // NEVER_BACKSLASH_C: it would match half a character.
@@ -69,8 +70,12 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 
 std::optional<Regex::Groups> Regex::run(std::string_view subject, size_t begin, unsigned options) const {
   const Owned<pcre2_match_data> data(pcre2_match_data_create_from_pattern(code_->code.get(), nullptr));
-  const int count = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), begin,
-                                options, data.get(), code_->limits.get());
+  const auto match = [&](std::uint32_t how) {
+    return pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), begin,
+                       options | how, data.get(), code_->limits.get());
+  };
+  int count = match(0);
+  if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = match(PCRE2_NO_JIT);  // that keeps its stack on the heap
   if (count == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (count < 0) {
     user_error("{}: matching this regular expression against a text of {} bytes was given up: {}", where_,

@@ -14,6 +14,7 @@
 #include "core/host.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/users_mistake.h"
 #include "dist/control_plane.h"
 #include "dist/launcher.h"
 #include "dist/mpi_check.h"
@@ -180,9 +181,8 @@ Session::Outcome Session::run(const std::function<void()>& work, std::int64_t ag
     throw;  // nothing can be agreed with a rank that is missing
   } catch (const PeerFailed&) {
     return {Outcome::interrupted, ""};
-  } catch (const core::UserError& e) {
-    return {Outcome::user_error, e.what()};
   } catch (const std::exception& e) {
+    if (const auto mistake = core::users_mistake(e)) return {Outcome::user_error, *mistake};
     return {Outcome::fault, core::failure_text(e)};
   }
 }

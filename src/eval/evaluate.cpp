@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/options_json.h"
 #include "eval/candidate_report.h"
 #include "eval/generation.h"
 #include "eval/generation_report.h"
@@ -54,7 +55,7 @@ Measured read_all(dist::Session& session, const model::ModelConfig& model, const
                   const EvaluateConfig& config, const std::vector<std::int64_t>& eos) {
   Measured measured;
   session.together("reading the examples", [&] {
-    validate(config);
+    core::check_options(config);
     check_fit(model, dataset.info());
     measured.catalogue = data::read_catalogue(dataset.info());
     measured.subjects = read_subjects(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
@@ -93,16 +94,6 @@ Json dataset_json(const data::Dataset& dataset, const EvaluateConfig& config, co
   return json;
 }
 
-Json config_json(const EvaluateConfig& config) {
-  return {{"max_tokens_per_batch", config.max_tokens_per_batch},
-          {"per_device_eval_batch_size", config.per_device_eval_batch_size},
-          {"max_eval_samples", config.max_eval_samples},
-          {"generate", config.generate},
-          {"max_new_tokens", config.max_new_tokens},
-          {"bootstrap_samples", config.bootstrap_samples},
-          {"seed", config.seed}};
-}
-
 void warn_of_dataset(const Json& dataset, std::vector<std::string>& warnings) {
   if (const auto count = dataset["num_examples_beyond_context"].get<std::int64_t>(); count > 0)
     warnings.push_back(fmt::format("{} examples are longer than the model's context (max_position_embeddings)", count));
@@ -134,7 +125,7 @@ Json document_of(const data::Dataset& dataset, const Measured& measured, const E
   Json document = {{"format", "allreco-evaluation"}, {"format_version", kDocumentVersion}};
   document["model"] = model_description;
   document["dataset"] = dataset_json(dataset, config, measured);
-  document["options"] = config_json(config);
+  document["options"] = core::options_json(config);
   document["intervals"] = fmt::format(
       "wilson_95: of a share, examples taken as independent; bootstrap_95: percentiles of {} resamples of users (of "
       "examples where users are unknown)",
@@ -174,17 +165,6 @@ void require_finite(const LossResult& loss, model::Decoder& decoder, const data:
 }
 
 }  // namespace
-
-void validate(const EvaluateConfig& config) {
-  const auto at_least = [](const char* key, std::int64_t value, std::int64_t least) {
-    if (value < least) core::user_error("{} = {}: must be at least {}", key, value, least);
-  };
-  at_least("max_tokens_per_batch", config.max_tokens_per_batch, 1);
-  at_least("per_device_eval_batch_size", config.per_device_eval_batch_size, 1);
-  at_least("max_eval_samples", config.max_eval_samples, 0);
-  at_least("max_new_tokens", config.max_new_tokens, 0);
-  at_least("bootstrap_samples", config.bootstrap_samples, 1000);
-}
 
 Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                     const EvaluateConfig& config, const core::Json& model_description) {

@@ -52,13 +52,14 @@ class LintTest(unittest.TestCase):
         self.write("src/cli/a.cpp", "#include <boost/program_options/parsers.hpp>\n")
         self.write("src/model/a.cpp", "#include <cuda_runtime.h>\n")
         self.write("src/model/b.cpp", "#include <torch/types.h>\n")
+        self.write("src/model/c.cpp", "#include <regex>\n")
         self.write("src/extra/a.cpp", "#include <vector>\n")
         self.write("tests/model/a.cpp", "#include <ATen/ATen.h>\n")
         self.write("src/model/CMakeLists.txt", "allreco_library(model DEPENDS allreco_core allreco_dist)\n")
         self.assert_problems(
             layering.check(self.root), "src/core/a.h:1: core must not include dist", "data must not include model",
             "src/eval/a.cpp:1: includes ../train/x.h", "MPI stays", "HDF5 stays", "sentencepiece stays",
-            "Boost.Program_options stays", "CUDA stays", "torch's C++ front end", "folder extra has no arrows",
+            "Boost.Program_options stays", "CUDA stays", "torch's C++ front end", "use core/regex.h", "folder extra has no arrows",
             "tests/model/a.cpp:1: must not include ATen/ATen.h", "model must not link dist")
 
     def test_boundary_finds_what_goes_round_the_places_for_it(self):

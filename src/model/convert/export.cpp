@@ -52,13 +52,19 @@ struct Models {
   StreamedForward unmerged, merged, written;
 };
 
+LoraConfig checked_lora(const std::string& adapter, const ModelConfig& model) {
+  LoraConfig lora = read_adapter_config(adapter).lora;
+  check_adapter(adapter, model, lora);
+  return lora;
+}
+
 class Exporter {
  public:
   explicit Exporter(const ExportJob& job)
       : job_(job),
         source_(job.model_name_or_path, job.dtype, job.quantization, FileAccess::read),
         config_(source_.base().config),
-        store_(config_, read_adapter_config(job.adapter_name_or_path).lora, at::kFloat, /*seed=*/0),
+        store_(config_, checked_lora(job.adapter_name_or_path, config_), at::kFloat, /*seed=*/0),
         dtype_(choose_export_dtype(job, source_)),
         staging_(job.output_dir),
         writer_(staging_.path(), staging_.target().string(), heads(),

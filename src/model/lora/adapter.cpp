@@ -24,10 +24,38 @@ constexpr const char* kConfigName = "adapter_config.json";
 constexpr const char* kWeightsName = "adapter_model.safetensors";
 constexpr const char* kStorageKey = "base_model_storage";
 
-std::vector<std::int64_t> written_shape(const LoraStore& store, const LoraEntry& entry) {
+std::vector<std::int64_t> written_shape(const LoraEntry& entry, bool has_frozen_pair) {
   std::vector<std::int64_t> shape = entry.shape;
-  if (store.frozen_pair().defined()) shape[static_cast<size_t>(entry.rank_dim())] *= 2;
+  if (has_frozen_pair) shape[static_cast<size_t>(entry.rank_dim())] *= 2;
   return shape;
+}
+
+/// Names, shapes and dtypes, from the file's header.
+void check_tensors(const SafetensorsFile& file, const std::vector<LoraEntry>& entries, bool has_frozen_pair) {
+  std::set<std::string> known;
+  for (const LoraEntry& entry : entries) {
+    known.insert(entry.name);
+    if (!file.contains(entry.name)) user_error("{} lacks {}", file.path().string(), entry.name);
+    const std::vector<std::int64_t>& found = file.shape_of(entry.name);
+    const at::ScalarType dtype = file.dtype_of(entry.name);
+    const std::vector<std::int64_t> shape = written_shape(entry, has_frozen_pair);
+    if (found != shape || !c10::isFloatingType(dtype)) {
+      user_error("{}: {} is {} [{}], expected floating-point values [{}]", file.path().string(), entry.name,
+                 c10::toString(dtype), fmt::join(found, ", "), fmt::join(shape, ", "));
+    }
+  }
+  for (const std::string& name : file.names()) {
+    if (!known.contains(name)) user_error("{}: unexpected tensor {}", file.path().string(), name);
+  }
+}
+
+void check_finite(const SafetensorsFile& file) {
+  for (const std::string& name : file.names()) {
+    if (!at::isfinite(file.tensor(name)).all().item<bool>()) {
+      user_error("{}: {} holds NaN or infinity: the training that wrote it had diverged, or the file is damaged",
+                 file.path().string(), name);
+    }
+  }
 }
 
 /// As PEFT converts a factor (LoraModel.subtract_mutated_init): [A; A0] or [B, -B0].
@@ -51,25 +79,15 @@ void from_written(const at::Tensor& written, const LoraEntry& entry, LoraStore& 
 
 }  // namespace
 
+void check_adapter(const fs::path& directory, const ModelConfig& model, const LoraConfig& config) {
+  check_tensors(SafetensorsFile(directory / kWeightsName), LoraStore::entries_of(model, config),
+                /*has_frozen_pair=*/false);
+}
+
 void load_adapter(const fs::path& directory, LoraStore& store) {
   const SafetensorsFile file(directory / kWeightsName);
-  std::set<std::string> known;
-  for (const LoraEntry& entry : store.entries()) {  // all is checked before anything changes
-    known.insert(entry.name);
-    if (!file.contains(entry.name)) user_error("{} lacks {}", file.path().string(), entry.name);
-    const at::Tensor tensor = file.tensor(entry.name);
-    const std::vector<std::int64_t> shape = written_shape(store, entry);
-    if (tensor.sizes() != at::IntArrayRef(shape) || !tensor.is_floating_point()) {
-      user_error("{}: {} is {} [{}], expected floating-point values [{}]", file.path().string(), entry.name,
-                 c10::toString(tensor.scalar_type()), fmt::join(tensor.sizes(), ", "), fmt::join(shape, ", "));
-    }
-    if (!at::isfinite(tensor).all().item<bool>())
-      user_error("{}: {} holds NaN or infinity: the training that wrote it had diverged, or the file is damaged",
-                 file.path().string(), entry.name);
-  }
-  for (const std::string& name : file.names()) {
-    if (!known.contains(name)) user_error("{}: unexpected tensor {}", file.path().string(), name);
-  }
+  check_tensors(file, store.entries(), store.frozen_pair().defined());  // before anything changes
+  check_finite(file);
   const at::NoGradGuard no_grad;
   for (const LoraEntry& entry : store.entries()) {
     from_written(file.tensor(entry.name), entry, store);

@@ -8,6 +8,10 @@
 
 namespace allreco::model {
 
+/// Whether the directory's tensors are those of `config`, from the file's header: call it before a LoraStore is
+/// allocated for a config that someone else wrote. load_adapter's errors.
+void check_adapter(const std::filesystem::path& directory, const ModelConfig& model, const LoraConfig& config);
+
 /// Copies adapter_model.safetensors into the store's parameters (any float dtype) and refreshes its compute copy.
 /// UserError naming the tensor when one is missing, unexpected, of another shape, or holds NaN or infinity. A store
 /// with a frozen pair takes both pairs from a file that save_adapter wrote of such a store.

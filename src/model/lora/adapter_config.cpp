@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "core/check.h"
@@ -83,8 +84,9 @@ std::string initialization(const Json& value) {
 
 std::int64_t whole_number(const Json& value, const std::string& key, const fs::path& file) {
   const double number = value.is_number() ? value.get<double>() : 0.5;
-  const auto whole = static_cast<std::int64_t>(number);
-  if (static_cast<double>(whole) != number) {
+  const bool fits = std::abs(number) < 0x1p53;
+  const auto whole = static_cast<std::int64_t>(fits ? number : 0);
+  if (!fits || static_cast<double>(whole) != number) {
     user_error("{}: {} = {}, expected a whole number", file.string(), key, value.dump());
   }
   return whole;
