@@ -39,19 +39,20 @@ struct Regex::Code {
   Owned<pcre2_match_context> limits;
 };
 
-Regex::Regex(std::string where, std::string_view pattern)
-    : where_(std::move(where)), code_(std::make_unique<Code>()) {
+Regex::Regex(std::string where, std::string_view pattern) : where_(std::move(where)), code_(std::make_unique<Code>()) {
   if (pattern.size() > kMaxPatternBytes) {
-    user_error("{}: a regular expression of {} bytes; at most {} are allowed", where_, pattern.size(), kMaxPatternBytes);
+    user_error("{}: a regular expression of {} bytes; at most {} are allowed", where_, pattern.size(),
+               kMaxPatternBytes);
   }
   const Owned<pcre2_compile_context> context(pcre2_compile_context_create(nullptr));
   pcre2_set_parens_nest_limit(context.get(), kMaxNesting);
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);  // whatever the library was built for
   int error = 0;
   PCRE2_SIZE offset = 0;
   // NEVER_BACKSLASH_C: it would match half a character.
   constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C;
-  code_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions, &error, &offset,
-                                  context.get()));
+  code_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), kOptions, &error,
+                                  &offset, context.get()));
   if (!code_->code) {
     user_error("{}: not a regular expression that is supported here: {} at byte {}", where_, message_of(error), offset);
   }
@@ -69,12 +70,16 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 
 std::optional<Regex::Groups> Regex::run(std::string_view subject, size_t begin, unsigned options) const {
   const Owned<pcre2_match_data> data(pcre2_match_data_create_from_pattern(code_->code.get(), nullptr));
-  const int count = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), begin,
-                                options, data.get(), code_->limits.get());
+  const auto match = [&](std::uint32_t how) {
+    return pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), begin,
+                       options | how, data.get(), code_->limits.get());
+  };
+  int count = match(0);
+  if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = match(PCRE2_NO_JIT);  // that keeps its stack on the heap
   if (count == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (count < 0) {
-    user_error("{}: matching this regular expression against a text of {} bytes was given up: {}", where_, subject.size(),
-               message_of(count));
+    user_error("{}: matching this regular expression against a text of {} bytes was given up: {}", where_,
+               subject.size(), message_of(count));
   }
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data.get());
   Groups groups(pcre2_get_ovector_count(data.get()));

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import unittest
 
+import boundary
 import format as clang_format  # the check of this folder
 import hardening
 import headers
@@ -51,14 +52,34 @@ class LintTest(unittest.TestCase):
         self.write("src/cli/a.cpp", "#include <boost/program_options/parsers.hpp>\n")
         self.write("src/model/a.cpp", "#include <cuda_runtime.h>\n")
         self.write("src/model/b.cpp", "#include <torch/types.h>\n")
+        self.write("src/model/c.cpp", "#include <regex>\n")
         self.write("src/extra/a.cpp", "#include <vector>\n")
         self.write("tests/model/a.cpp", "#include <ATen/ATen.h>\n")
         self.write("src/model/CMakeLists.txt", "allreco_library(model DEPENDS allreco_core allreco_dist)\n")
         self.assert_problems(
             layering.check(self.root), "src/core/a.h:1: core must not include dist", "data must not include model",
             "src/eval/a.cpp:1: includes ../train/x.h", "MPI stays", "HDF5 stays", "sentencepiece stays",
-            "Boost.Program_options stays", "CUDA stays", "torch's C++ front end", "folder extra has no arrows",
+            "Boost.Program_options stays", "CUDA stays", "torch's C++ front end", "use core/regex.h", "folder extra has no arrows",
             "tests/model/a.cpp:1: must not include ATen/ATen.h", "model must not link dist")
+
+    def test_boundary_finds_what_goes_round_the_places_for_it(self):
+        self.write("src/core/log.cpp", "std::fwrite(text.data(), 1, 2, stdout);\n")
+        self.write("src/core/input_file.cpp", "::open(path, O_RDONLY);\n")
+        self.write("src/data/good.cpp", "// std::cout\nsnprintf(b, 2, x); std::ofstream out(path); fwrite(a, 1, 2, spool);\n")
+        self.write("src/data/a.cpp", "\nfmt::print(x);\n")
+        self.write("src/data/b.cpp", "std::cerr << title;\n")
+        self.write("src/data/c.cpp", "std::fputs(title, stderr);\n")
+        self.write("src/data/d.cpp", "fprintf(stderr, title);\n")
+        self.write("src/data/e.cpp", "std::ifstream in(path);\n")
+        self.write("src/data/f.cpp", "int fd = ::open(path, 0);\n")
+        self.write("src/data/g.cpp", "void* p = ::mmap(0, 1);\n")
+        self.write("src/data/h.cpp", "std::fwrite(t, 1, 2, stderr);\n")
+        self.write("src/data/i.cpp", "FILE* f = std::fopen(path, mode);\n")
+        self.assert_problems(
+            boundary.check(self.root), "src/data/a.cpp:2: writes to the terminal", "src/data/b.cpp:1: writes",
+            "src/data/c.cpp:1: writes", "src/data/d.cpp:1: writes", "src/data/e.cpp:1: opens a file",
+            "src/data/f.cpp:1: opens a file", "src/data/g.cpp:1: maps memory", "src/data/h.cpp:1: writes",
+            "src/data/i.cpp:1: opens a file")
 
     def test_stands_alone_finds_machine_paths_links_and_hosts(self):
         host = "pypi" + ".org"
