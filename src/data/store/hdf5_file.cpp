@@ -252,7 +252,7 @@ void Hdf5Writer::close() {
 }
 
 Hdf5Reader::Hdf5Reader(const fs::path& path) : bytes_(path), path_(path) {
-  check_superblock(path);
+  check_superblock(bytes_);
   prepare_library();
   Handle access = access_without_locks();
   file_ = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());

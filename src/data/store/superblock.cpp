@@ -1,7 +1,6 @@
 #include "data/store/superblock.h"
 
 #include <array>
-#include <fstream>
 
 #include "core/check.h"
 
@@ -14,15 +13,14 @@ constexpr std::array<char, 15> kOldest{'\x89', 'H', 'D', 'F', '\r', '\n', '\x1a'
 
 }  // namespace
 
-void check_superblock(const std::filesystem::path& path) {
+void check_superblock(const core::InputFile& file) {
   std::array<char, kOldest.size()> found{};
-  std::ifstream stream(path, std::ios::binary);
-  stream.read(found.data(), found.size());
-  if (stream && found == kOldest) return;
+  if (file.size() >= found.size()) file.read(0, found.size(), found.data());
+  if (found == kOldest) return;
   core::user_error(
       "cannot open {} as HDF5: it does not begin as a file in HDF5's oldest format does. Prepare the dataset again or "
       "copy it again",
-      path.string());
+      file.path().string());
 }
 
 }  // namespace allreco::data

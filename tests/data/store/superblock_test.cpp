@@ -39,7 +39,7 @@ TEST(SuperblockTest, WhatIsShorterThanASuperblockIsRefused) {
   const ScratchDirectory scratch;
   const fs::path path = scratch.path() / "a.h5";
   std::ofstream(path) << "\x89HDF\r\n\x1a\n";
-  EXPECT_THROW(check_superblock(path), core::UserError);
+  EXPECT_THROW(check_superblock(core::InputFile(path)), core::UserError);
 }
 
 }  // namespace allreco::data
