@@ -184,7 +184,7 @@ RunLock::~RunLock() {
 bool RunLock::is_held() const { return is_same_file(descriptor_, file_); }
 
 void RunLock::require_free(const fs::path& file, const std::string& shown) {
-  const OpenFile other(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  const OpenFile other(::open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (other.get() < 0) return;
   struct flock lock = whole_file();
   if (::fcntl(other.get(), F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return;
@@ -228,7 +228,7 @@ bool RunLock::appear() const {
 /// Waits until the owner shows that it lives (UserError), has gone (false: try again) or is dead (true: taken over).
 bool RunLock::take_over() {
   for (Watch watch(file_, shown_, times_);; std::this_thread::sleep_for(kBetweenLooks)) {
-    const OpenFile other(::open(file_.c_str(), O_RDWR | O_CLOEXEC));
+    const OpenFile other(::open(file_.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
     if (other.get() < 0 && errno != ENOENT)
       user_error("cannot open {}, the lock of {}: {}", file_.string(), shown_, std::strerror(errno));
     const Watch::Finding finding = watch.look(other.get());
