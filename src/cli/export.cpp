@@ -46,6 +46,8 @@ std::string accuracy_section(const fs::path& adapter) {
 
 std::string model_card(const model::ExportReport& report) {
   const std::string base = fs::path(report.base_model).lexically_normal().filename().string();
+  const std::string training = training_section(report.adapter);
+  const std::string accuracy = accuracy_section(report.adapter);
   return fmt::format(
       "---\nbase_model: {9}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
       "recommendation]\n---\n\n# {0} fine-tuned to recommend\n\nA LoRA adapter merged into its base{1} with `allreco "
@@ -54,8 +56,8 @@ std::string model_card(const model::ExportReport& report) {
       "## Merging\n\n{5} projections were merged in float32 and rounded once. Against base + adapter the logits of {6} "
       "tokens moved by {7:.2e} (rms; at most {8:.2e}), of an rms of {9:.2e}.\n",
       core::markdown_escaped(base), report.base_was_quantized ? ", which was dequantised from NF4," : "", report.dtype,
-      training_section(report.adapter), accuracy_section(report.adapter), report.num_merged, report.num_probe_tokens,
-      report.rms_written_difference, report.max_written_difference, report.rms_logit, core::yaml_quoted(base));
+      training, accuracy, report.num_merged, report.num_probe_tokens, report.rms_written_difference,
+      report.max_written_difference, report.rms_logit, core::yaml_quoted(base));
 }
 
 void say(const model::ExportReport& report) {
