@@ -49,7 +49,7 @@ std::string model_card(const model::ExportReport& report) {
   const std::string training = training_section(report.adapter);
   const std::string accuracy = accuracy_section(report.adapter);
   return fmt::format(
-      "---\nbase_model: {9}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
+      "---\nbase_model: {10}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
       "recommendation]\n---\n\n# {0} fine-tuned to recommend\n\nA LoRA adapter merged into its base{1} with `allreco "
       "export`, in {2}. Before you publish it, add the licences of the data and of the base model."
       "\n\n## Training\n\n{3}\n## Accuracy\n\n{4}\n"
