@@ -83,7 +83,7 @@ TEST_F(BadInput, AdaptersThatClaimHugeRanks) {
 TEST_F(BadInput, NamesThatNoFileSystemTakes) {
   const std::string long_name(5000, 'x');
   for (const int ranks : {0, 2}) {
-    expect_refused(program(ranks, train(scratch_ / long_name, model_)), {"too long"}, scratch_ / "OUT");
+    expect_refused(program(ranks, train(scratch_ / long_name, model_)), {long_name}, scratch_ / "OUT");
     expect_refused(program(ranks, train(scratch_ / "DS", scratch_ / long_name)), {"too long"}, scratch_ / "OUT");
   }
   expect_refused(program(0, "inspect " + (scratch_ / long_name)), {"too long"}, "");
@@ -93,7 +93,7 @@ TEST_F(BadInput, NamesThatNoFileSystemTakes) {
 
 // A run's config.cfg as the next run's --config, with names that once came back as others.
 TEST_F(BadInput, OutputDirectoriesOfAnyNameResume) {
-  for (const std::string name : {"a #b", " lead", "back\\slash", "quo\"te", "\"both\" # ", "trail "}) {
+  for (const std::string name : {"a #b", " \"both\" \\ "}) {
     const std::string output = scratch_ / name;
     const std::string command = fmt::format(
         "train --model_name_or_path {} --dataset {} --max_steps 2 --save_steps 1 --threads 1", model_, scratch_ / "DS");
@@ -101,7 +101,7 @@ TEST_F(BadInput, OutputDirectoriesOfAnyNameResume) {
     ASSERT_EQ(first.exit_code, 0) << first.output;
     const auto again = run_program(0, "train --config '" + output + "/config.cfg' --resume_from_checkpoint auto");
     EXPECT_EQ(again.exit_code, 0) << again.output;
-    EXPECT_NE(again.output.find("checkpoint-2"), std::string::npos) << "not resumed: " << again.output;
+    EXPECT_NE(again.output.find("resuming after 2 of 2 steps"), std::string::npos) << "not resumed: " << again.output;
   }
 }
 
