@@ -58,8 +58,7 @@ TEST(PythonRegex, RefusesWhatWouldMeanSomethingElse) {
     EXPECT_NE(message.find("option = "), std::string::npos) << pattern << ": " << message;
     EXPECT_NE(message.find("is not supported in a regular expression here"), std::string::npos) << message;
   }
-  EXPECT_EQ(user_error_of([] { PythonRegex("option", "[(?R)(*a]\\(\\?"); }), "")
-      << "in a class, or escaped, all are plain";
+  EXPECT_NO_THROW(PythonRegex("option", "[(?R)(*a]\\(\\?")) << "in a class, or escaped, all are plain";
 }
 
 TEST(PythonRegex, HostilePatternsEndInAnError) {
