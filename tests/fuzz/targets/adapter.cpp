@@ -26,6 +26,7 @@ void adapter(Input input) {
   directory.write("adapter_model.safetensors", as_safetensors(pieces[1]));
   const model::AdapterConfig config = model::read_adapter_config(directory.path());
   model::adapter_config_text(config);
+  model::check_adapter(directory.path(), tiny_model(), config.lora);
   model::LoraStore store(tiny_model(), config.lora, at::kFloat, /*seed=*/0);
   model::load_adapter(directory.path(), store);
 }

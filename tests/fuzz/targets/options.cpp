@@ -1,11 +1,13 @@
-// Arguments, one a line, and the file of --config. What is taken must come out of as_config and be taken again.
+// Arguments, one a line, and the file of --config. What is taken comes out of as_config, and gives the same when it is
+// read again.
 #include "cli/options.h"
 
 #include <algorithm>
 
-#include "cli/bindings.h"
 #include "core/check.h"
 #include "fuzz/target.h"
+#include "model/checkpoint/quantization.h"
+#include "model/lora/lora_config.h"
 
 namespace allreco::fuzz {
 
@@ -17,17 +19,11 @@ struct Bound {
   std::uint64_t seed = 0;
   model::LoraConfig lora;
   model::Quantization quantization;
-  cli::RuntimeOptions runtime;
-  cli::OptionList list{"allreco fuzz", "Every kind of option."};
-
-  Bound() {
-    list.add("text", text, "A text.");
-    list.add("flag", flag, "A flag.");
-    list.add("seed", seed, "A seed.");
-    cli::bind(list, lora);
-    cli::bind(list, quantization);
-    cli::bind(list, runtime);
-  }
+  cli::OptionList list{"allreco fuzz",
+                       "Every kind of option.",
+                       {{{"Texts", {{"text", text, "A text."}, {"flag", flag, "A flag."}, {"seed", seed, "A seed."}}}},
+                        lora.options(),
+                        {quantization.options()}}};
 };
 
 }  // namespace
@@ -48,10 +44,11 @@ void options(Input input) {
   }
   Bound bound;
   if (!bound.list.parse(arguments)) return;
-  validate(bound.lora);
-  validate(bound.quantization);
   bound.list.help();
-  bound.list.as_config();
+  const std::string config = bound.list.as_config();
+  Bound again;
+  core::require(again.list.parse({"--config", directory.write("again.cfg", config)}), "a config asks for no help");
+  core::require(again.list.as_config() == config, "a config that is read again is the same");
 }
 
 }  // namespace allreco::fuzz

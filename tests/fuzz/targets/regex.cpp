@@ -1,9 +1,7 @@
-// A pattern from a config, and what it is matched against: core::Regex itself, then as PEFT's and transformers' lists.
+// A pattern from a config, and what it is matched against.
 #include "core/regex.h"
 
 #include "fuzz/target.h"
-#include "model/checkpoint/quantization.h"
-#include "model/lora/adapter_targets.h"
 
 namespace allreco::fuzz {
 
