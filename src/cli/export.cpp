@@ -63,6 +63,8 @@ std::string origin_section(const model::ExportReport& report) {
 
 std::string model_card(const model::ExportReport& report) {
   const std::string base = fs::path(report.base_model).lexically_normal().filename().string();
+  const std::string training = training_section(report.adapter);
+  const std::string accuracy = accuracy_section(report);
   return fmt::format(
       "---\nbase_model: {10}\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [allreco, lora, "
       "recommendation]\n---\n\n# {0} fine-tuned to recommend\n\nA LoRA adapter merged into its base{1} with `allreco "
@@ -71,9 +73,8 @@ std::string model_card(const model::ExportReport& report) {
       "## Merging\n\n{5} projections were merged in float32 and rounded once. Against base + adapter the logits of {6} "
       "tokens moved by {7:.2e} (rms; at most {8:.2e}), of an rms of {9:.2e}.\n",
       core::markdown_escaped(base), report.base_was_quantized ? ", which was dequantised from NF4," : "", report.dtype,
-      training_section(report.adapter), accuracy_section(report), report.num_merged, report.num_probe_tokens,
-      report.rms_written_difference, report.max_written_difference, report.rms_logit, core::yaml_quoted(base),
-      origin_section(report));
+      training, accuracy, report.num_merged, report.num_probe_tokens, report.rms_written_difference,
+      report.max_written_difference, report.rms_logit, core::yaml_quoted(base), origin_section(report));
 }
 
 /// Only how the base is kept can differ unseen: an adapter of another shape is refused.

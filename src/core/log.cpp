@@ -3,7 +3,11 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+
+#include "core/check.h"
 
 namespace allreco::core {
 
@@ -26,8 +30,8 @@ void write_log(LogLevel level, const std::string& lines) {
 
 void write_output(std::string_view lines) {
   const std::string text = printable_lines(lines);
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    fault("cannot write to standard output: {}", std::strerror(errno));
 }
 
 }  // namespace allreco::core

@@ -65,6 +65,10 @@ Number number_of(const Named& option, std::string_view text, const std::string& 
   const char* end = text.data() + text.size();
   const auto [stopped, error] = std::from_chars(text.data(), end, number);
   if (error != std::errc() || stopped != end) refuse_number<Number>(option, key, text);
+  if constexpr (!std::is_same_v<Number, std::uint64_t>) {
+    if (!contains(option.range, static_cast<double>(number)))
+      refuse_number<Number>(option, key, text);  // as it was written
+  }
   return number;
 }
 

@@ -43,7 +43,7 @@ fs::path nearest_existing(fs::path path) {
 
 std::string map_error_of(const fs::path& file) {
   try {
-    core::MappedFile(core::InputFile(file));
+    const core::MappedFile mapped{core::InputFile(file)};
     return "";
   } catch (const std::exception& e) {
     return e.what();

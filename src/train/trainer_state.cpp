@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <stdexcept>
 
 #include "core/check.h"
 #include "core/files.h"
@@ -15,21 +16,24 @@ namespace {
 
 constexpr int kFormatVersion = 1;
 
-/// nlohmann's own errors name no file.
+/// nlohmann's own errors, and those of `count`, name no file.
 template <class Read>
 auto reading(const fs::path& path, const Read& read) {
   try {
     return read();
   } catch (const Json::exception& e) {
     core::user_error("{} is not a trainer_state.json of this program: {}", path.string(), e.what());
+  } catch (const std::invalid_argument& e) {
+    core::user_error("{} is not a trainer_state.json of this program: {}", path.string(), e.what());
   }
 }
 
-/// A count: a whole number of at least 0. In `reading`.
+/// A whole number of at least 0; std::invalid_argument.
 std::int64_t count(const Json& json, const char* key) {
   const Json& value = json.at(key);
   const auto number = core::whole_number<std::int64_t>(value);
-  if (!number || *number < 0) core::user_error("trainer_state.json: {} = {}, expected a count", key, value.dump());
+  if (!number || *number < 0)
+    throw std::invalid_argument(core::message("{} = {}, expected a count", key, value.dump()));
   return *number;
 }
 

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <chrono>
 
 #include "cli/program.h"
@@ -162,13 +161,14 @@ TEST_F(HostileInput, NamesStayTextInMessages) {
   EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
   EXPECT_NE(outcome.output.find(R"(a\x1b[31m\n12:00:00 error b\x9b<script>: No such file)"), std::string::npos)
       << outcome.output;
-  EXPECT_EQ(std::count(outcome.output.begin(), outcome.output.end(), '\n'), 1) << outcome.output;
+  EXPECT_EQ(outcome.output.find("\n12:00:00"), std::string::npos) << outcome.output;
+  EXPECT_EQ(outcome.output.find('\x1b'), std::string::npos) << outcome.output;
 }
 
 TEST_F(HostileInput, NamesStayTextInModelCards) {
   succeed(prepare_tokens("DS"));
   succeed(train("OUT", "--save_strategy no"));
-  const std::string name = "x\": y\n# <script>alert(1)</script>\n---";
+  const std::string name = "x\": y\n# <script>alert(1)\n---";
   fs::rename(scratch_ / "M", scratch_ / name);
   write("OUT/config.cfg", "a = 1\n```\n<script>\n");
   succeed(fmt::format("export --model_name_or_path '{0}/{1}' --adapter_name_or_path {0}/OUT --output_dir {0}/NEW",
@@ -180,8 +180,7 @@ TEST_F(HostileInput, NamesStayTextInModelCards) {
   ASSERT_NE(end, std::string::npos);
   // A JSON string is a YAML string.
   EXPECT_EQ(core::Json::parse(card.substr(key.size(), end - key.size())).get<std::string>(), name);
-  EXPECT_NE(card.find("\n# x\": y\\\\n\\# \\<script\\>alert(1)\\</script\\>\\\\n--- fine-tuned"), std::string::npos)
-      << card;
+  EXPECT_NE(card.find("\n# x\": y\\\\n\\# \\<script\\>alert(1)\\\\n--- fine-tuned"), std::string::npos) << card;
   EXPECT_NE(card.find("````\na = 1\n```\n<script>\n````\n"), std::string::npos) << card;
 }
 

@@ -78,7 +78,7 @@ TEST_F(Options, EveryTypeTakesTextAndGivesItBack) {
       {"names", "q_proj,l[a-z]{5,6}"},
       {"layers", "0,5"},
       {"ranks", "q{1,2}=4,v=8"},
-      {"alphas", "a=0.1,b=1e-9"},
+      {"alphas", "a=0.1,b=1e-09"},
       {"names", ""},
   };
   for (const auto& [name, text] : values) {

@@ -130,10 +130,10 @@ void LoraStore::add_entry(std::int64_t layer, Projection projection, LoraFactor 
     core::user_error("lora_r = {}: the LoRA parameters of this model cannot be counted; give a smaller one", config_.r);
 }
 
-/// On a GPU, too: the values are drawn in the host's memory.
+/// `bytes_per_parameter`: in the host's memory.
 void LoraStore::check_memory(std::int64_t bytes_per_parameter) const {
   const std::int64_t available = core::available_memory_bytes();
-  if (num_parameters_ <= available / bytes_per_parameter) return;
+  if (bytes_per_parameter == 0 || num_parameters_ <= available / bytes_per_parameter) return;
   core::user_error(
       "lora_r = {} gives {} LoRA parameters, which take {:.1f} GB with their gradients and copies; {:.1f} GB of memory "
       "are available: give a smaller lora_r, or fewer target_modules",
@@ -145,16 +145,18 @@ void LoraStore::check_memory(std::int64_t bytes_per_parameter) const {
 void LoraStore::allocate(at::ScalarType compute_dtype, at::Device device) {
   const at::ScalarType master_dtype = compute_dtype == at::kDouble ? at::kDouble : at::kFloat;
   const auto master = at::TensorOptions().dtype(master_dtype).device(device);
+  const bool has_pair = config_.starts_from_weight(), has_copy = has_pair || compute_dtype != master_dtype;
   const auto size = static_cast<std::int64_t>(c10::elementSize(master_dtype));
-  const auto copies = static_cast<std::int64_t>(c10::elementSize(compute_dtype));
-  check_memory(config_.starts_from_weight() ? 3 * size + 2 * copies : 3 * size + copies);  // one of them: the draw
+  const auto copy_size = static_cast<std::int64_t>(has_copy ? c10::elementSize(compute_dtype) : 0);
+  const std::int64_t kept = has_pair ? 3 * size + 2 * copy_size : 2 * size + copy_size, drawn = has_pair ? 0 : size;
+  check_memory((device.is_cpu() ? kept : 0) + drawn);
   parameters_ = at::zeros({num_parameters_}, master);
   gradients_ = at::zeros({num_parameters_}, master);
-  if (config_.starts_from_weight()) {
+  if (has_pair) {
     frozen_pair_ = at::zeros({num_parameters_}, master);
     compute_ = at::empty({2 * num_parameters_}, master.dtype(compute_dtype));
   } else {
-    compute_ = compute_dtype == master_dtype ? parameters_ : at::empty({num_parameters_}, master.dtype(compute_dtype));
+    compute_ = has_copy ? at::empty({num_parameters_}, master.dtype(compute_dtype)) : parameters_;
   }
 }
 

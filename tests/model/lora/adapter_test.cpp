@@ -145,7 +145,7 @@ TEST(Adapter, RanksAreComparedWithTheFileBeforeAnythingIsAllocated) {
   const ModelConfig model = read_model_config(golden("llama-tiny"));
   const fs::path directory = golden("lora-grad/qv/adapter");
   LoraConfig config = read_adapter_config(directory).lora;
-  EXPECT_EQ(user_error_of([&] { check_adapter(directory, model, config); }), "");
+  EXPECT_NO_THROW(check_adapter(directory, model, config));
   config.r = 65536;
   const std::string message = user_error_of([&] { check_adapter(directory, model, config); });
   EXPECT_NE(message.find("expected floating-point values [65536, "), std::string::npos) << message;

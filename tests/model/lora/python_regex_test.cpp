@@ -58,8 +58,7 @@ TEST(PythonRegex, RefusesWhatWouldMeanSomethingElse) {
     EXPECT_NE(message.find("option = "), std::string::npos) << pattern << ": " << message;
     EXPECT_NE(message.find("is not supported in a regular expression here"), std::string::npos) << message;
   }
-  EXPECT_EQ(user_error_of([] { PythonRegex("option", "[(?R)(*a]\\(\\?"); }), "")
-      << "in a class, or escaped, all are plain";
+  EXPECT_NO_THROW(PythonRegex("option", "[(?R)(*a]\\(\\?")) << "in a class, or escaped, all are plain";
 }
 
 TEST(PythonRegex, HostilePatternsEndInAnError) {
@@ -68,7 +67,7 @@ TEST(PythonRegex, HostilePatternsEndInAnError) {
   EXPECT_LT(user_error_of([&] { PythonRegex("option", deep); }).size(), 500u);
   const PythonRegex slow("option", "(.|.)*q_proj");
   EXPECT_TRUE(slow.fullmatch("q_proj"));
-  const std::string message = user_error_of([&] { slow.fullmatch(std::string(60, 'a') + "q_pro"); });
+  const std::string message = user_error_of([&] { slow.fullmatch(std::string(60, 'a') + "q_projx"); });
   EXPECT_NE(message.find("option = (.|.)*q_proj"), std::string::npos) << message;
 }
 
