@@ -11,7 +11,8 @@ void trainer_state(Input input) {
   const core::Json document = core::read_json_file(path);
   train::batch_from_json(document, path);
   const train::TrainerState state = train::state_from_json(document, path);
-  train::to_json(state, {}, {}, train::identity_from_json(document, path), 1).dump();
+  state.log_history.dump();
+  state.spikes.to_json().dump();
   const core::Json now{{"lora_r", 8}, {"learning_rate", 1e-4}, {"target_modules", {"q_proj"}}, {"num_steps", 3}};
   train::require_same_identity(train::identity_from_json(document, path), now, path, {"learning_rate"});
 }
