@@ -63,6 +63,12 @@ function(allreco_test folder)
     TEST_FILTER "-Mpi*" PROPERTIES TIMEOUT 300)
 endfunction()
 
+# allreco_false_alarms(<file>...): g++ 12 sees overlaps and overruns inside std::string's operator+ and assignment where there are none
+# (GCC bug 105651); which files, depends on what it inlines.
+function(allreco_false_alarms)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-Wno-restrict;-Wno-array-bounds")
+endfunction()
+
 # allreco_mpi_test(<folder> <ranks> <filter>): runs the tests of test_<folder> that match <filter> on that many ranks.
 function(allreco_mpi_test folder ranks filter)
   string(MAKE_C_IDENTIFIER "${filter}" id)
