@@ -18,7 +18,7 @@ void bind(OptionList& list, data::PrepareConfig& c) {
   list.add("tokens", c.tokens,
            "Instead: token ids, JSON lines {input_ids, labels}, -100 = not supervised; optionally split.");
   list.add("output_dir", c.output_dir, "The dataset directory to write; must be new or empty.");
-  list.add("tokenizer", c.tokenizer, "A SentencePiece tokenizer.model, or a directory that holds one.");
+  list.add("tokenizer", c.tokenizer, "A tokenizer.json or SentencePiece tokenizer.model, or a model directory that holds one.");
   list.add("vocab_size", c.vocab_size, "With --tokens: ids lie below it.", at_least(0));
   list.add("max_bad_line_share", c.max_bad_line_share,
            "Malformed lines are counted and skipped; a larger share of them ends the run.", between(0, 1));
@@ -44,8 +44,8 @@ void bind(OptionList& list, data::PrepareConfig& c) {
       "max_length", c.max_length,
       "Tokens; longer prompts lose their oldest history, never options or answer. 0: 512, and no limit for --tokens.",
       at_least(0));
-  list.add("add_bos", c.add_bos, "Begin each example with the tokenizer's BOS.");
-  list.add("add_eos", c.add_eos, "End each answer with the tokenizer's EOS.");
+  list.add("add_bos", c.add_bos, "Begin each example with the tokenizer's BOS, if it has one.");
+  list.add("add_eos", c.add_eos, "End each answer with the tokenizer's EOS, or the template's end of turn.");
   list.add("seed", c.seed, "Seed of negatives, option order and random splits.");
   list.add("examples_per_shard", c.examples_per_shard, "Examples in one HDF5 file.", at_least(1));
 }

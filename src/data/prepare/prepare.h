@@ -19,7 +19,7 @@ struct PrepareConfig {
   // kept as they are, in the file's order.
   std::string tokens;
   std::string output_dir;  // a new or empty directory
-  std::string tokenizer;   // tokenizer.model, or a directory with one; tokens need none
+  std::string tokenizer;   // tokenizer.json or .model, or a directory with one; tokens need none
   // Ids must lie below it. 0: the tokenizer's; needed with tokens without tokenizer. May exceed the tokenizer's (a
   // padded embedding).
   std::int64_t vocab_size = 0;
@@ -40,7 +40,8 @@ struct PrepareConfig {
   std::int64_t num_candidates = 4;  // reviews: target + sampled negatives; 0: no candidates
   std::string negatives =
       "uniform";  // uniform | popularity: over items of the train period, never one that the shopper has bought
-  // --template: a shipped name, or a file. Empty: amazon-next-item for reviews, alpaca for prompts.
+  // --template: a shipped name, a file, or auto: the chat template that fits the tokenizer. Empty: amazon-next-item for
+  // reviews, alpaca for prompts.
   std::string prompt_template;
   std::int64_t max_length =
       0;  // tokens; 0: 512 for reviews and prompts, no limit for tokens (whose longer rows are dropped)
