@@ -70,7 +70,7 @@ def stand_ins():
         if name in ("Cn", "Co", "Cs") or name == unicodedata.category(chr(c)):
             continue
         known = [k for k, p in peer.items() if len(p.pre_tokenize_str("\u0001" + chr(c) + "\u0001")) > 1]
-        if name not in known and name[0] not in known:
+        if (name if name[0] == "L" else name[0]) not in known:
             continue                                                     # newer than the peer's Unicode, too
         out.append((c, stand_in(len(chr(c).encode()), name, bool(HAN.match(chr(c))))))
     return sorted(out)

@@ -117,7 +117,8 @@ void AddedTokens::add(AddedToken token, const Bpe& model, const std::string& whe
 }
 
 void AddedTokens::build_finders(const Normalizer* normalizer, const std::string& where) {
-  for (const bool special : {true, false}) {  // of equal normalized texts the library takes the special one
+  // Of tokens that the normalizer makes equal the library takes any, from run to run; here it is the first special one.
+  for (const bool special : {true, false}) {
     for (size_t i = 0; i < tokens_.size(); ++i) {
       if (tokens_[i].special != special) continue;
       std::string text = tokens_[i].content;
@@ -130,7 +131,7 @@ void AddedTokens::build_finders(const Normalizer* normalizer, const std::string&
 
 void AddedTokens::cut(std::string_view text, Pass pass, bool special_as_text, std::vector<Segment>& segments) const {
   segments.clear();
-  size_t start = 0;
+  size_t start = 0, space_end = 0;  // a run of white space is walked through once
   const TextFinder& texts = finder(pass);
   for (auto match = texts.find(text, 0); match.index != TextFinder::npos; match = texts.find(text, match.end)) {
     const AddedToken& token = tokens_[match.index];
@@ -138,7 +139,7 @@ void AddedTokens::cut(std::string_view text, Pass pass, bool special_as_text, st
     if (token.single_word && !stands_alone(text, match.begin, match.end)) continue;
     size_t begin = match.begin, end = match.end;
     if (token.lstrip) begin = skip_space_before(text, begin, start);
-    if (token.rstrip) end = skip_space_after(text, end);
+    if (token.rstrip) end = space_end = skip_space_after(text, std::max(end, space_end));
     if (begin > start) segments.push_back({start, begin, -1});
     segments.push_back({begin, end, token.id});
     start = end;

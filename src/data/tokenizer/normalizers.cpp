@@ -52,6 +52,7 @@ class Replace : public Normalizer {
     std::vector<Pattern::Span> matches;
     pattern_.find(text, matches);
     if (matches.empty()) return false;
+    const bool loses_front = begins_later(text, matches.front());
     std::string result;
     result.reserve(text.size() + matches.size() * content_.size());
     size_t end = 0;
@@ -62,10 +63,16 @@ class Replace : public Normalizer {
     }
     result.append(text, end);
     text = std::move(result);
-    return content_.empty() && matches.front().begin == 0 && matches.front().end > 0;
+    return loses_front;
   }
 
  private:
+  /// What replaces a match counts, in the library, as standing where the match's last character stood.
+  bool begins_later(std::string_view text, const Pattern::Span& match) const {
+    if (match.begin > 0 || match.end == 0) return false;
+    return content_.empty() || match.end > character_at(text, 0).size();
+  }
+
   Pattern pattern_;
   std::string content_;
 };

@@ -11,7 +11,7 @@ namespace allreco::data {
 class Normalizer {
  public:
   virtual ~Normalizer() = default;
-  /// Changes `text` (valid UTF-8). True when characters in front of it were removed.
+  /// Changes `text` (valid UTF-8). True when it now begins behind the place where it began.
   virtual bool apply(std::string& text) const = 0;
 };
 

@@ -197,7 +197,7 @@ TEST(JsonTokenizer, KnowsTheLibrarysClassesOfCharacters) {
       ranges.push_back({static_cast<std::uint32_t>(code_point_of(character_at(text, 0))),
                         static_cast<std::uint32_t>(code_point_of(character_before(text, text.size())))});
     }
-    EXPECT_EQ(ranges, classes.at(name)) << name;
+    EXPECT_TRUE(ranges == classes.at(name)) << name;  // not EXPECT_EQ, which would print thousands of them
   }
   size_t num_digits = 0, num_expected = 0;
   for (char32_t c = 0; c < 0x110000; ++c) num_digits += is_numeric(c) ? 1 : 0;
