@@ -55,7 +55,7 @@ def ranks_of(program, parent):
     """The processes that run `program` below `parent`, itself included."""
     found = []
     for pid in [parent, *map(int, pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split())]:
-        if os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(program):
+        if os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(program) + "-program":
             found.append(pid)
     return found
 

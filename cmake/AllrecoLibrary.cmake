@@ -16,16 +16,49 @@ function(allreco_library folder)
   target_link_libraries(allreco_${folder} PUBLIC ${ARG_DEPENDS} PRIVATE allreco_warnings)
 endfunction()
 
-# allreco_test(<folder> DEPENDS ...): one GoogleTest program from all .cpp files in tests/<folder>; ctest runs each of its tests alone.
-# Tests whose suite name starts with "Mpi" run under mpirun instead, see allreco_mpi_test.
+# What nearly every test includes, compiled once. Only for tests: in src/ it would hide what a file forgot to include.
+# Tests are compiled with -O1: they wait for the program and for libraries, not for their own loops.
+function(allreco_test_headers target)
+  cmake_parse_arguments(ARG "TORCH" "" "" ${ARGN})
+  set(headers <gtest/gtest.h> <fmt/format.h> <nlohmann/json.hpp> <filesystem> <string> <vector>)
+  set(owner allreco_test_pch)
+  if(ARG_TORCH)
+    list(APPEND headers <ATen/core/Tensor.h>)
+    set(owner allreco_torch_test_pch)
+  endif()
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  if(NOT TARGET ${owner})
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${owner}.cpp CONTENT "")
+    add_library(${owner} OBJECT ${PROJECT_BINARY_DIR}/${owner}.cpp)
+    target_link_libraries(${owner} PRIVATE allreco_warnings GTest::gtest nlohmann_json::nlohmann_json fmt::fmt)
+    if(ARG_TORCH)
+      target_link_libraries(${owner} PRIVATE torch_wheel)
+    endif()
+    target_compile_options(${owner} PRIVATE $<$<CONFIG:Release>:-O1>)
+    target_precompile_headers(${owner} PRIVATE ${headers})
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${owner})
+endfunction()
+
+# allreco_test(<folder> DEPENDS ... [PROGRAM]): one GoogleTest program from all .cpp files in tests/<folder>; ctest runs each of its
+# tests alone. PROGRAM: they run the program, which is built first. Tests whose suite name starts with "Mpi" run under mpirun instead,
+# see allreco_mpi_test.
 function(allreco_test folder)
-  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "PROGRAM" "" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_executable(test_${folder} ${sources})
   target_include_directories(test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-  target_compile_definitions(test_${folder} PRIVATE
-    ALLRECO_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ALLRECO_BINARY="$<TARGET_FILE:allreco>")
+  target_compile_definitions(test_${folder} PRIVATE ALLRECO_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  if(ARG_PROGRAM)
+    target_compile_definitions(test_${folder} PRIVATE ALLRECO_BINARY="$<TARGET_FILE:allreco>")
+    add_dependencies(test_${folder} allreco)
+  endif()
   target_link_libraries(test_${folder} PRIVATE ${ARG_DEPENDS} allreco_warnings GTest::gtest_main)
+  if(folder MATCHES "^(core|data)$")
+    allreco_test_headers(test_${folder})
+  else()
+    allreco_test_headers(test_${folder} TORCH)
+  endif()
   gtest_discover_tests(test_${folder} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST TEST_PREFIX "${folder}."
     TEST_FILTER "-Mpi*" PROPERTIES TIMEOUT 300)
 endfunction()

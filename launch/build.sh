@@ -8,6 +8,7 @@
 #   tsan      with the thread sanitizer; libraries are not instrumented, so only what our own threads share is checked
 #   cuda      with CUDA and NCCL; needs launch/setup.sh --cuda, no GPU
 #
+# ALLRECO_WERROR=ON makes warnings errors, as in continuous integration.
 # Jobs: as many as there are cores and memory for (1.5 GB each); JOBS sets another number.
 set -euo pipefail
 # shellcheck source=launch/common.sh
@@ -31,7 +32,7 @@ shift || true
 [[ -x "$ROOT/.venv/bin/python" ]] || die 2 "$ROOT/.venv is missing: run launch/setup.sh first"
 cd "$ROOT"
 jobs="${JOBS:-$(num_jobs)}"
-cmake --preset "$preset" || die 2 "cmake could not configure preset '$preset' (there are: release, debug, tsan, cuda)"
+cmake --preset "$preset" "-DALLRECO_WERROR=${ALLRECO_WERROR:-OFF}" || die 2 "cmake could not configure preset '$preset' (there are: release, debug, tsan, cuda)"
 say "building preset $preset with $jobs jobs"
 cmake --build --preset "$preset" --parallel "$jobs" "$@"
 say "built build/$preset in $SECONDS s"

@@ -64,7 +64,7 @@ evaluate() {
 
 empty_output
 phase "set up" "$ROOT/launch/setup.sh"
-phase "build" "$ROOT/launch/build.sh" release
+phase "build" "$ROOT/launch/build.sh" release --target allreco
 phase "prepare: reviews to a dataset" prepare
 phase "evaluate before training" evaluate before
 phase "train: LoRA on $ranks ranks" train

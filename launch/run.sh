@@ -15,7 +15,8 @@
 # is that of the first rank that failed. OMP_WAIT_POLICY and OMPI_MCA_* of the environment are respected.
 #
 # Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 to this script stop a training after its current step: it is saved and the exit code
-# is 85. So does the end of this script by SIGKILL.
+# is 85. So does the end of this script by SIGKILL. Shared memory that the ranks of a killed mpirun left on this host is cleared before
+# a start and after an end; on other hosts a start there does it.
 #
 #   launch/run.sh -n 2 --max-restarts 3 -- train --config configs/quickstart.cfg --output_dir out
 set -euo pipefail
@@ -88,6 +89,19 @@ add_mpirun_flags() {
     mpirun_arguments+=(-x OMP_NUM_THREADS)
     if [[ -n "${OMP_WAIT_POLICY:-}" ]]; then mpirun_arguments+=(-x OMP_WAIT_POLICY); fi
   fi
+}
+
+# What the ranks of a killed mpirun leave in /dev/shm, on this host: memory that nobody uses, and that no end of a process frees. Only
+# this user's, and only what no process has open or mapped. Open files are looked at first: who has closed one has mapped it by then.
+clear_dead_segments() {
+  local directory="${OMPI_MCA_btl_vader_backing_directory:-/dev/shm}" segment cleared=0
+  for segment in "$directory/vader_segment.$(uname -n)".* "$directory/vader_segment.$(uname -n | cut -d . -f 1)".*; do
+    [[ -f "$segment" && -O "$segment" ]] || continue
+    if [[ -n "$(find /proc/[0-9]*/fd -lname "$segment" -print -quit 2> /dev/null)" ]]; then continue; fi
+    if grep -qsF -- "$segment" /proc/[0-9]*/maps; then continue; fi
+    rm -f -- "$segment" && cleared=$((cleared + 1))
+  done
+  if ((cleared > 0)); then say "cleared $cleared segment(s) of shared memory that killed ranks had left in $directory" >&2; fi
 }
 
 # Before the first attempt: the output directory, and what an older run may have left in it.
@@ -192,6 +206,7 @@ supervise_training() {
     start_child "${command[@]}" "${attempt_arguments[@]}"
     wait_for_child
     settle_exit_code
+    clear_dead_segments
     wants_restart || break
     choose_restart "$@"
     pause_before_restart
@@ -221,6 +236,7 @@ choose_threads
 add_mpirun_flags
 command=(mpirun -n "$ranks" "${mpirun_arguments[@]}" "$program")
 say "OMP_NUM_THREADS=$OMP_NUM_THREADS${OMP_WAIT_POLICY:+ OMP_WAIT_POLICY=$OMP_WAIT_POLICY}$(printf ' %q' "${command[@]}" "$@")" >&2
+clear_dead_segments
 if [[ "${1:-}" == train ]]; then supervise_training "$@"; fi
 if ((max_restarts > 0)); then die 2 "--max-restarts is for train: '${1:-}' has no checkpoints to go on from"; fi
 exec "${command[@]}" "$@"

@@ -26,16 +26,37 @@ argument_value() {
   printf '%s' "$value"
 }
 
-# The same from a file of `key = value` lines; comments begin with #.
+# The same from a config file (docs/formats.md).
 config_value() {
-  awk -v key="$1" '{
-    sub(/#.*/, "")
-    at = index($0, "=")
-    if (at == 0) next
-    name = substr($0, 1, at - 1); value = substr($0, at + 1)
-    gsub(/^[ \t]+|[ \t\r]+$/, "", name); gsub(/^[ \t]+|[ \t\r]+$/, "", value)
-    if (name == key) found = value
-  } END { printf "%s", found }' "$2"
+  LC_ALL=C awk -v key="$1" '
+    function unquoted(text,    value, c, i, digits) {
+      digits = "0123456789abcdef"
+      for (i = 2; i <= length(text) && (c = substr(text, i, 1)) != "\""; i++) {
+        if (c == "\\") {
+          c = substr(text, ++i, 1)
+          if (c == "n") c = "\n"
+          else if (c == "r") c = "\r"
+          else if (c == "t") c = "\t"
+          else if (c == "x") {
+            c = sprintf("%c", 16 * (index(digits, substr(text, i + 1, 1)) - 1) + index(digits, substr(text, i + 2, 1)) - 1)
+            i += 2
+          }
+        }
+        value = value c
+      }
+      return value
+    }
+    NR == 1 { sub(/^\357\273\277/, "") }
+    {
+      at = index($0, "=")
+      if (at == 0) next
+      name = substr($0, 1, at - 1); value = substr($0, at + 1)
+      gsub(/^[ \t]+|[ \t\r]+$/, "", name); gsub(/^[ \t]+|[ \t\r]+$/, "", value)
+      if (name != key) next
+      if (value ~ /^"/) { found = unquoted(value); next }
+      sub(/#.*/, "", value); gsub(/[ \t\r]+$/, "", value)
+      found = value
+    } END { printf "%s", found }' "$2"
 }
 
 # What the program will see: the command line wins over the file of --config.

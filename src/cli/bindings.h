@@ -1,11 +1,11 @@
-// Bindings that several subcommands share: which option fills which field, with its help.
+// What several subcommands share: options of the process, and checks of what was given.
 #pragma once
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cli/options.h"
 #include "dist/session.h"
-#include "model/checkpoint/quantization.h"
-#include "model/lora/lora.h"
 
 namespace allreco::cli {
 
@@ -13,27 +13,11 @@ namespace allreco::cli {
 struct RuntimeOptions {
   std::int64_t threads = 0;
   std::string log_level = "info";
+
+  core::OptionGroups options();
 };
-void bind(OptionList& list, RuntimeOptions& options);
 /// Collective. Sets threads and log level; logs what was set.
 void apply(const RuntimeOptions& options, dist::Session& session);
-
-/// Which model, in which dtype, with which adapter.
-struct ModelOptions {
-  std::string model_name_or_path;
-  std::string adapter_name_or_path;
-  std::string dtype = "auto";
-  std::string device = "auto";
-  bool allow_gpu_sharing = false;
-  std::string model_loading = "mmap";
-  model::Quantization quantization;
-};
-void bind(OptionList& list, ModelOptions& options);
-
-void bind(OptionList& list, model::Quantization& quantization);
-/// All but load_in_4bit.
-void bind_quantized_form(OptionList& list, model::Quantization& quantization);
-void bind(OptionList& list, model::LoraConfig& config);
 
 /// Parses; where --help is asked for, prints it on rank 0 and returns false.
 bool parse_or_help(OptionList& list, const std::vector<std::string>& arguments, const dist::Session& session);

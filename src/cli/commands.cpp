@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "core/check.h"
+#include "core/log.h"
 
 namespace allreco::cli {
 
@@ -27,18 +28,23 @@ std::string overview() {
       "...]\n\n"
       "Commands:\n";
   for (const Command& command : commands()) text += fmt::format("  {:<10} {}\n", command.name, command.summary);
-  return text + "\n`allreco <command> --help` lists every option with its default.\n";
+  return text +
+         "\n`allreco <command> --help` lists every option with its default; `allreco --version` says which this is.\n";
 }
 
 int run_command(dist::Session& session, const Arguments& arguments) {
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
-    if (session.is_leader()) fmt::print("{}", overview());
+    if (session.is_leader()) core::write_output(overview());
     return arguments.empty() ? kExitUserError : kExitDone;
+  }
+  if (arguments[0] == "--version") {
+    if (session.is_leader()) core::write_output(fmt::format("allreco {}\n", ALLRECO_VERSION));
+    return kExitDone;
   }
   for (const Command& command : commands()) {
     if (arguments[0] == command.name) return command.run(session, {arguments.begin() + 1, arguments.end()});
   }
-  core::user_error("unknown command {}\n\n{}", arguments[0], overview());
+  throw core::UserError(core::message("unknown command {}\n\n", arguments[0]) + overview());
 }
 
 }  // namespace allreco::cli

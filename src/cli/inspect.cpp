@@ -1,6 +1,5 @@
 // inspect: what is in a dataset, model, adapter or checkpoint directory, read from its files alone.
 #include <c10/util/accumulate.h>
-#include <fmt/core.h>
 
 #include <filesystem>
 
@@ -8,6 +7,7 @@
 #include "cli/commands.h"
 #include "core/check.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "data/store/dataset.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/decoder/weights.h"
@@ -83,6 +83,11 @@ core::Json model_summary(const fs::path& path) {
           {"bytes", bytes}};
 }
 
+/// In ASCII: what names and titles hold is escaped as JSON does it, and the output stays JSON.
+std::string json_text(const core::Json& json) {
+  return json.dump(2, ' ', /*ensure_ascii=*/true, core::Json::error_handler_t::replace) + "\n";
+}
+
 core::Json summary_of(const fs::path& path) {
   if (!fs::is_directory(path))
     core::user_error("{} is not a directory; give a dataset, model, adapter or checkpoint directory", path.string());
@@ -99,13 +104,13 @@ core::Json summary_of(const fs::path& path) {
 
 int inspect_command(dist::Session& session, const Arguments& arguments) {
   std::string path;
-  OptionList list("allreco inspect", "Shows what is in a dataset, model, adapter or checkpoint directory, as JSON.");
-  list.add("path", path, "The directory; `allreco inspect DIR` is short for it.");
+  OptionList list("allreco inspect", "Shows what is in a dataset, model, adapter or checkpoint directory, as JSON.",
+                  {{{"Input", {{"path", path, "The directory; `allreco inspect DIR` is short for it."}}}}});
   Arguments given = arguments;
   if (!given.empty() && !given[0].starts_with("--")) given.insert(given.begin(), "--path");
   if (!parse_or_help(list, given, session)) return kExitDone;
   require_option("path", path);
-  if (session.is_leader()) fmt::print("{}\n", summary_of(path).dump(2));
+  if (session.is_leader()) core::write_output(json_text(summary_of(path)));
   return kExitDone;
 }
 

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/users_mistake.h"
 #include "dist/session.h"
 
 namespace {
@@ -16,9 +17,9 @@ using namespace allreco;
 
 /// The error is the same on every rank: rank 0 says it, the others give it the time to. Shorter than the time that rank
 /// 0 leaves a rank to answer when waiting has gone on for too long (dist/watchdog.cpp): this rank does not, here.
-[[noreturn]] void end(dist::Session& session, int exit_code, const char* message) {
+[[noreturn]] void end(dist::Session& session, int exit_code, const std::string& message) {
   if (!session.is_leader()) std::this_thread::sleep_for(std::chrono::seconds(1));
-  core::log_error("{}", message);
+  core::write_log(core::LogLevel::error, message);
   session.abort(exit_code);
 }
 
@@ -31,28 +32,26 @@ int run(int argc, char** argv) {
     session.together(arguments.empty() ? "start" : arguments[0],
                      [&] { exit_code = cli::run_command(session, arguments); });
     return exit_code;
-  } catch (const core::UserError& e) {
-    end(session, cli::kExitUserError, e.what());
   } catch (const std::exception& e) {
-    end(session, cli::kExitFault, e.what());
+    if (const auto mistake = core::users_mistake(e)) end(session, cli::kExitUserError, mistake->c_str());
+    end(session, cli::kExitFault, core::failure_text(e));
   }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  cli::shorten_spinning(argv);
+  cli::set_up_signals();
   core::return_freed_memory();
-  cli::set_up_signals(argc, argv);
   try {
     return run(argc, argv);
   } catch (const core::UserError& e) {  // the session itself could not start
     core::set_up_log(0, 1);
-    core::log_error("{}", e.what());
+    core::write_log(core::LogLevel::error, e.what());
     return cli::kExitUserError;
   } catch (const std::exception& e) {
     core::set_up_log(0, 1);
-    core::log_error("{}", e.what());
+    core::write_log(core::LogLevel::error, core::failure_text(e));
     return cli::kExitFault;
   }
 }

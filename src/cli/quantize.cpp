@@ -15,14 +15,8 @@ int quantize_command(dist::Session& session, const Arguments& arguments) {
   OptionList list(
       "allreco quantize",
       "Writes a dense Hugging Face model again with its projections in NF4, as transformers with bitsandbytes "
-      "saves and loads it. One process; needs memory for one tensor.");
-  list.add("model_name_or_path", job.model_name_or_path, "A dense Hugging Face model directory.");
-  list.add("output_dir", job.output_dir, "A directory that does not exist yet, or is empty.");
-  list.add("dtype", job.dtype, "What is quantised, and of what stays dense; auto: the checkpoint's.",
-           one_of({"auto", "float32", "bfloat16"}));
-  bind_quantized_form(list, job.quantization);
-  list.add("max_shard_size", job.max_shard_size, "The largest file, such as 5GB or 500MB.");
-  bind(list, runtime);
+      "saves and loads it. One process; needs memory for one tensor.",
+      {job.options(), runtime.options()});
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   apply(runtime, session);
   require_option("model_name_or_path", job.model_name_or_path);

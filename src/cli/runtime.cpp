@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,12 +10,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
-#include <string_view>
 
 #include "core/check.h"
 #include "core/host.h"
 #include "core/json.h"
-#include "train/stop_signals.h"
 
 namespace allreco::cli {
 
@@ -44,12 +43,6 @@ std::vector<Placement> gather_placements(dist::Session& session) {
 
 }  // namespace
 
-void shorten_spinning(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
-  if (::setenv("GOMP_SPINCOUNT", "1000", 1) == 0) ::execv("/proc/self/exe", argv);
-  // Where exec is not possible the program is only slower: go on.
-}
-
 std::int64_t fair_threads(const std::vector<Placement>& ranks, std::size_t rank) {
   std::map<int, int> ranks_on_core;
   for (const Placement& other : ranks) {
@@ -68,9 +61,10 @@ std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads) 
   const std::string first = text.substr(0, text.find(','));  // one number for each level of nesting
   std::int64_t threads = 0;
   const auto [end, error] = std::from_chars(first.data(), first.data() + first.size(), threads);
-  if (error != std::errc() || end != first.data() + first.size() || threads < 1) {
-    core::user_error("OMP_NUM_THREADS = '{}' in the environment: a positive whole number expected; or give --threads",
-                     text);
+  if (error != std::errc() || end != first.data() + first.size() || threads < 1 || threads > kMostThreads) {
+    core::user_error(
+        "OMP_NUM_THREADS = '{}' in the environment: a whole number from 1 to {} expected; or give --threads", text,
+        kMostThreads);
   }
   return threads;
 }
@@ -86,8 +80,6 @@ std::int64_t set_up_threads(std::int64_t threads, dist::Session& session) {
   return threads;
 }
 
-void set_up_signals(int argc, char** argv) {
-  if (argc > 1 && std::string_view(argv[1]) == "train") train::hold_stop_signals();
-}
+void set_up_signals() { ::signal(SIGXFSZ, SIG_IGN); }
 
 }  // namespace allreco::cli

@@ -9,13 +9,6 @@
 
 namespace allreco::cli {
 
-/// OpenMP's threads spin at the end of each parallel loop for so long that on a core shared with other processes a
-/// training step takes much longer. A spin of some microseconds costs about nothing on an idle machine and far less on
-/// a busy one (docs/architecture.md, Threads). libgomp reads its environment when it is loaded, so this runs the
-/// program again in the same process; it does nothing where GOMP_SPINCOUNT or OMP_WAIT_POLICY is set. Call it first in
-/// main.
-void shorten_spinning(char** argv);
-
 /// Where a rank may run.
 struct Placement {
   std::string machine;     // core::machine_identity: its kernel numbers the cores, in containers too
@@ -26,14 +19,17 @@ struct Placement {
 /// least 1. So ranks that a launcher bound to cores of their own use all of those, and unbound ranks share the machine.
 std::int64_t fair_threads(const std::vector<Placement>& ranks, std::size_t rank);
 
-/// The first number of OMP_NUM_THREADS; none: not set (null) or empty. UserError when it is no positive number.
+/// More are a mistake: each takes a stack, and no machine has so many cores.
+inline constexpr int kMostThreads = 1024;
+
+/// The first number of OMP_NUM_THREADS; none: not set (null) or empty. UserError unless it is 1 to kMostThreads.
 std::optional<std::int64_t> threads_of_environment(const char* omp_num_threads);
 
 /// Collective. `threads` 0: OMP_NUM_THREADS, or else fair_threads. Returns the number set. libtorch alone would pick 1
 /// under mpirun.
 std::int64_t set_up_threads(std::int64_t threads, dist::Session& session);
 
-/// For `train`: stop signals wait until the run can take them. Before MPI starts.
-void set_up_signals(int argc, char** argv);
+/// A write beyond the limit on a file's size fails (EFBIG) and does not end the process. First in main.
+void set_up_signals();
 
 }  // namespace allreco::cli

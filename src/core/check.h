@@ -1,10 +1,13 @@
 // Errors: one idiom, two types. Throw; only main catches for good and turns the type into the exit code.
+// Texts among a message's arguments are escaped (core/text.h): whatever a file is called, a message stays one.
 #pragma once
 #include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>
 #include <utility>
+
+#include "core/text.h"
 
 namespace allreco::core {
 
@@ -23,12 +26,12 @@ class Fault : public std::runtime_error {
 
 template <class... Args>
 [[noreturn]] void user_error(fmt::format_string<Args...> format, Args&&... args) {
-  throw UserError(fmt::format(format, std::forward<Args>(args)...));
+  throw UserError(message<Args...>(format, std::forward<Args>(args)...));
 }
 
 template <class... Args>
 [[noreturn]] void fault(fmt::format_string<Args...> format, Args&&... args) {
-  throw Fault(fmt::format(format, std::forward<Args>(args)...));
+  throw Fault(message<Args...>(format, std::forward<Args>(args)...));
 }
 
 /// Throws a Fault naming file and line unless `condition` holds. For what the program itself must guarantee.

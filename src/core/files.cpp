@@ -4,13 +4,15 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <memory>
 
 #include "core/check.h"
+#include "core/input_file.h"
+#include "core/interrupt.h"
 
 namespace allreco::core {
 namespace fs = std::filesystem;
@@ -53,14 +55,32 @@ class Sha256 {
 
 }  // namespace
 
-std::string read_file(const fs::path& path) {
-  std::error_code error;
-  if (fs::is_directory(path, error)) user_error("cannot read {}: it is a directory", path.string());
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) user_error("cannot read {}: {}", path.string(), std::strerror(errno));
-  std::string bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
-  if (stream.bad()) user_error("cannot read {}: {}", path.string(), std::strerror(errno));
+std::string read_file(const fs::path& path, std::uint64_t max_bytes) {
+  const InputFile file(path);
+  if (file.size() > max_bytes) {
+    user_error("cannot read {}: it has {} bytes, and at most {} are read of such a file", path.string(), file.size(),
+               max_bytes);
+  }
+  std::string bytes(file.size(), '\0');
+  file.read(0, bytes.size(), bytes.data());
   return bytes;
+}
+
+void require_plain_name(const std::string& name, const std::string& where) {
+  const bool leaves = name.find('/') != std::string::npos || name.find('\0') != std::string::npos;
+  if (!name.empty() && name != "." && name != ".." && !leaves) return;
+  user_error("{} names the file \"{}\": expected the name of a file in the same directory", where, name);
+}
+
+void copy_file(const fs::path& from, const fs::path& to, const std::string& shown_target) {
+  const InputFile checked(from);
+  std::error_code error;
+  fs::copy_file(from, to, error);
+  if (error) {
+    user_error("cannot copy {} into {}: {}. Free some space or choose another directory", from.string(), shown_target,
+               error.message());
+  }
+  sync_path(to);
 }
 
 void sync_path(const fs::path& path) {
@@ -101,15 +121,16 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 }
 
 std::string sha256_of_file(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) user_error("cannot read {}: {}", path.string(), std::strerror(errno));
+  const InputFile file(path);
   Sha256 hash;
   std::string buffer(1 << 20, '\0');
-  while (stream) {
-    stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    hash.update(buffer.data(), static_cast<size_t>(stream.gcount()));
+  for (std::uint64_t done = 0; done < file.size();) {
+    throw_if_interrupted();
+    const std::uint64_t count = std::min<std::uint64_t>(buffer.size(), file.size() - done);
+    file.read(done, count, buffer.data());
+    hash.update(buffer.data(), count);
+    done += count;
   }
-  if (stream.bad()) user_error("cannot read {}: {}", path.string(), std::strerror(errno));
   return hash.hex();
 }
 

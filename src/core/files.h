@@ -9,8 +9,18 @@
 
 namespace allreco::core {
 
-/// The whole file. UserError naming it (and why) when it cannot be read.
-std::string read_file(const std::filesystem::path& path);
+inline constexpr std::uint64_t kLargestWholeFile = std::uint64_t{1} << 30;
+
+/// The whole file. UserError naming it (and why) when it cannot be read, is no regular file (core/input_file.h) or has
+/// more bytes than `max_bytes`.
+std::string read_file(const std::filesystem::path& path, std::uint64_t max_bytes = kLargestWholeFile);
+
+/// A name that a file gives for another one beside it. UserError unless it is one: not empty, no separator, not "..".
+/// `where`: who names it.
+void require_plain_name(const std::string& name, const std::string& where);
+
+/// Copies a regular file of any size, synced; UserError when that fails. `shown`: the target for messages.
+void copy_file(const std::filesystem::path& from, const std::filesystem::path& to, const std::string& shown);
 
 /// Calls `write(temporary_path)`, then fsync(file), rename to `path`, fsync(directory). On any failure the temporary
 /// file is removed, `path` stays as it was and the error is thrown (a full disk is a UserError that names the path).

@@ -3,6 +3,12 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "core/check.h"
+
 namespace allreco::core {
 
 void set_up_log(int rank, int world_size, const std::string& level) {
@@ -16,10 +22,16 @@ void set_up_log(int rank, int world_size, const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-void write_log(LogLevel level, const std::string& message) {
+void write_log(LogLevel level, const std::string& lines) {
   constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,
                                                   spdlog::level::err};
-  spdlog::default_logger_raw()->log(levels[static_cast<int>(level)], message);
+  spdlog::default_logger_raw()->log(levels[static_cast<int>(level)], printable_lines(lines));
+}
+
+void write_output(std::string_view lines) {
+  const std::string text = printable_lines(lines);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    fault("cannot write to standard output: {}", std::strerror(errno));
 }
 
 }  // namespace allreco::core

@@ -1,5 +1,6 @@
 #include "core/memory.h"
 
+#include <fmt/core.h>
 #include <malloc.h>
 
 #include <algorithm>
@@ -8,7 +9,10 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <new>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace allreco::core {
 namespace fs = std::filesystem;
@@ -80,6 +84,25 @@ std::int64_t available_memory_bytes(const fs::path& root) {
     if (group.limit > 0) available = std::min(available, std::max<std::int64_t>(0, group.limit - group.used));
   });
   return available;
+}
+
+std::string failure_text(const std::exception& error) {
+  const std::string_view text = error.what();
+  const auto says = [&](std::string_view part) { return text.find(part) != std::string_view::npos; };
+  const bool of_host = dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+                       dynamic_cast<const std::length_error*>(&error) != nullptr || says("DefaultCPUAllocator: ");
+  if (!of_host && !says("CUDA out of memory")) return std::string(text);
+  constexpr std::string_view kAsked = "ried to allocate ";  // both say "[Tt]ried to allocate SIZE UNIT."
+  const size_t found = text.find(kAsked);
+  std::string asked;
+  if (found != std::string_view::npos) {
+    const std::string_view size = text.substr(found + kAsked.size());
+    asked = fmt::format(" (asked for: {})", size.substr(0, size.find_first_of(".\n", size.find(' '))));
+  }
+  return fmt::format("{} ran out{}. Use a smaller per_device_train_batch_size or load_in_4bit, or {}",
+                     of_host ? "memory" : "the GPU's memory", asked,
+                     of_host ? "fewer ranks on this host, or give the process more (ulimit -v, the job's limit)"
+                             : "leave the GPU to this process alone");
 }
 
 void return_freed_memory() {

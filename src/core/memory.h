@@ -1,7 +1,9 @@
 // How much memory this process may use, and what becomes of what it frees.
 #pragma once
 #include <cstdint>
+#include <exception>
 #include <filesystem>
+#include <string>
 
 namespace allreco::core {
 
@@ -12,6 +14,10 @@ std::int64_t memory_limit_bytes(const std::filesystem::path& root = "/");
 /// What can be taken without swapping or a kill: MemAvailable of /proc/meminfo, at most what is left of the
 /// limits above; the page cache that a group would give back counts as left.
 std::int64_t available_memory_bytes(const std::filesystem::path& root = "/");
+
+/// What an exception says; one that means that memory ran out (of the allocator, of libtorch on CPU or GPU, of a
+/// container) becomes a sentence of how much was asked for, where that is known, and of what to reduce.
+std::string failure_text(const std::exception& error);
 
 /// From now on freed tensors go back to the system. By itself the allocator soon stops doing so, and large tensors that
 /// come and go one by one (a model that is read) leave gaps among small ones that stay.

@@ -28,7 +28,6 @@ struct Free {
   void operator()(pcre2_compile_context* p) const { pcre2_compile_context_free(p); }
   void operator()(pcre2_match_context* p) const { pcre2_match_context_free(p); }
   void operator()(pcre2_match_data* p) const { pcre2_match_data_free(p); }
-  void operator()(pcre2_jit_stack* p) const { pcre2_jit_stack_free(p); }
 };
 template <typename T>
 using Owned = std::unique_ptr<T, Free>;
@@ -48,6 +47,7 @@ Regex::Regex(std::string where, std::string_view pattern, bool multiline)
   }
   const Owned<pcre2_compile_context> context(pcre2_compile_context_create(nullptr));
   pcre2_set_parens_nest_limit(context.get(), kMaxNesting);
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);  // whatever the library was built for
   int error = 0;
   PCRE2_SIZE offset = 0;
   // NEVER_BACKSLASH_C: it would match half a character.
@@ -71,20 +71,16 @@ Regex& Regex::operator=(Regex&&) noexcept = default;
 
 namespace {
 
-/// Matching one subject again and again: one allocation of match data, and a bigger stack only when it is needed.
+/// Matching one subject again and again: one allocation of match data.
 class Search {
  public:
   Search(const pcre2_code* code, pcre2_match_context* limits, std::string_view subject)
       : code_(code), limits_(limits), subject_(subject), data_(pcre2_match_data_create_from_pattern(code, nullptr)) {}
 
   int match(size_t begin, std::uint32_t options) {
-    int count = match_once(begin, options, limits_);
-    if (count == PCRE2_ERROR_JIT_STACKLIMIT && !stack_) {
-      stack_.reset(pcre2_jit_stack_create(kJitStackStart, kJitStackMax, nullptr));
-      roomy_.reset(pcre2_match_context_copy(limits_));
-      pcre2_jit_stack_assign(roomy_.get(), nullptr, stack_.get());
-    }
-    if (count == PCRE2_ERROR_JIT_STACKLIMIT) count = match_once(begin, options, roomy_.get());
+    int count = match_once(begin, options);
+    if (count == PCRE2_ERROR_JIT_STACKLIMIT)
+      count = match_once(begin, options | PCRE2_NO_JIT);  // its stack is the heap
     return count;
   }
 
@@ -92,18 +88,15 @@ class Search {
   size_t num_groups() const { return pcre2_get_ovector_count(data_.get()); }
 
  private:
-  int match_once(size_t begin, std::uint32_t options, pcre2_match_context* context) {
+  int match_once(size_t begin, std::uint32_t options) {
     return pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(subject_.data()), subject_.size(), begin, options,
-                       data_.get(), context);
+                       data_.get(), limits_);
   }
 
-  static constexpr size_t kJitStackStart = 64 * 1024, kJitStackMax = 16 * 1024 * 1024;
   const pcre2_code* code_;
   pcre2_match_context* limits_;
   std::string_view subject_;
   Owned<pcre2_match_data> data_;
-  Owned<pcre2_jit_stack> stack_;
-  Owned<pcre2_match_context> roomy_;
 };
 
 size_t next_character(std::string_view text, size_t at) {

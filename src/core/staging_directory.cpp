@@ -3,8 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "core/check.h"
 #include "core/files.h"
 
@@ -28,9 +26,13 @@ bool is_mount_point(const fs::path& directory) {
          (own.st_dev != parent.st_dev || own.st_ino == parent.st_ino);
 }
 
+/// Of the names under which directories are built; a process's number follows.
+std::string prefix_of(const fs::path& target) { return fmt::format(".{}.tmp-", target.filename().string()); }
+
 void check_target(const fs::path& target) {
   std::error_code error;
   if (!fs::exists(target, error)) return;
+  RunLock::require_free(RunLock::inside(target), fmt::format("output directory {}", target.string()));
   if (!fs::is_directory(target, error)) user_error("output directory {} is a file; give another name", target.string());
   const bool empty = fs::is_empty(target, error);
   if (error) user_error("cannot look into output directory {}: {}", target.string(), error.message());
@@ -46,40 +48,31 @@ void check_target(const fs::path& target) {
 
 StagingDirectory::StagingDirectory(const fs::path& target) : target_(resolved(target)) {
   check_target(target_);
-  staging_ = target_.parent_path() / fmt::format(".{}.tmp-{}", target_.filename().string(), ::getpid());
-  try {
-    make_parents();
-    std::error_code error;
-    if (!fs::create_directory(staging_, error))
-      user_error("cannot create {}: {}. Give a directory that can be written", staging_.string(),
-                 error ? error.message() : "it exists already; remove it");
-  } catch (...) {
-    staging_.clear();  // not ours
-    remove_what_was_made();
-    throw;
-  }
+  parents_.emplace(target_.parent_path());
+  lock_.emplace(RunLock::beside(target_), fmt::format("output directory {}", target_.string()));
+  check_target(target_);  // somebody may have published it up to now
+  remove_dead_ones();
+  staging_ = target_.parent_path() / (prefix_of(target_) + std::to_string(::getpid()));
+  std::error_code error;
+  fs::create_directory(staging_, error);
+  if (error)
+    user_error("cannot create {}: {}. Give a directory that can be written", staging_.string(), error.message());
 }
 
 StagingDirectory::~StagingDirectory() {
-  if (!published_) remove_what_was_made();
-}
-
-void StagingDirectory::make_parents() {
-  std::vector<fs::path> missing;
-  std::error_code error;
-  for (fs::path p = target_.parent_path(); !fs::exists(p, error) && p.has_relative_path(); p = p.parent_path())
-    missing.push_back(p);
-  std::reverse(missing.begin(), missing.end());
-  for (const fs::path& p : missing) {
-    make_directory(p);
-    made_parents_.push_back(p);
-  }
-}
-
-void StagingDirectory::remove_what_was_made() noexcept {
   std::error_code ignored;  // the error that led here is the one to report
-  if (!staging_.empty()) fs::remove_all(staging_, ignored);
-  for (auto p = made_parents_.rbegin(); p != made_parents_.rend(); ++p) fs::remove(*p, ignored);  // only if empty
+  if (!published_) fs::remove_all(staging_, ignored);
+}
+
+/// What killed processes left: the lock says that none of them lives.
+void StagingDirectory::remove_dead_ones() const {
+  const std::string prefix = prefix_of(target_);
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(target_.parent_path(), error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(prefix) && name.find_first_not_of("0123456789", prefix.size()) == std::string::npos)
+      fs::remove_all(entry.path());
+  }
 }
 
 void StagingDirectory::publish() {

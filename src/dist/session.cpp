@@ -13,6 +13,8 @@
 #include "core/check.h"
 #include "core/host.h"
 #include "core/log.h"
+#include "core/memory.h"
+#include "core/users_mistake.h"
 #include "dist/control_plane.h"
 #include "dist/launcher.h"
 #include "dist/mpi_check.h"
@@ -106,7 +108,7 @@ Session::~Session() {
     state_->watchdog->close();
     check_mpi(MPI_Finalize(), "MPI_Finalize");
   } catch (const std::exception& e) {
-    core::log_error("{}; ending all ranks", e.what());
+    core::write_log(core::LogLevel::error, core::failure_text(e) + "; ending all ranks");
     abort(1);
   }
 }
@@ -179,10 +181,9 @@ Session::Outcome Session::run(const std::function<void()>& work, std::int64_t ag
     throw;  // nothing can be agreed with a rank that is missing
   } catch (const PeerFailed&) {
     return {Outcome::interrupted, ""};
-  } catch (const core::UserError& e) {
-    return {Outcome::user_error, e.what()};
   } catch (const std::exception& e) {
-    return {Outcome::fault, e.what()};
+    if (const auto mistake = core::users_mistake(e)) return {Outcome::user_error, *mistake};
+    return {Outcome::fault, core::failure_text(e)};
   }
 }
 

@@ -1,8 +1,6 @@
 // The model, the dataset and the output directory as this host sees them.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/mapped_file.h"
 #include "data/store/dataset.h"
 #include "doctor/facts.h"
 #include "model/families/config.h"
@@ -43,13 +42,12 @@ fs::path nearest_existing(fs::path path) {
 }
 
 std::string map_error_of(const fs::path& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fmt::format("cannot open {}: {}", file.string(), std::strerror(errno));
-  void* const address = ::mmap(nullptr, 1, PROT_READ, MAP_SHARED, fd, 0);
-  const std::string error = address == MAP_FAILED ? std::strerror(errno) : "";
-  if (address != MAP_FAILED) ::munmap(address, 1);
-  ::close(fd);
-  return error.empty() ? "" : fmt::format("cannot map {}: {}", file.string(), error);
+  try {
+    const core::MappedFile mapped{core::InputFile(file)};
+    return "";
+  } catch (const std::exception& e) {
+    return e.what();
+  }
 }
 
 /// Files of the directory with their sizes: cheap, and different for a copy that is not finished.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include "core/text.h"
+
 namespace allreco::doctor {
 
 namespace {
@@ -47,8 +49,8 @@ std::string hosts_table(std::vector<RankFacts> facts) {
   rows.insert(rows.begin(), Row{{"ranks", "cores", "memory", "/dev/shm", "GPUs", "driver"}, "host"});
   std::string text;
   for (const Row& row : rows) {
-    for (const std::string& cell : row.cells) text += fmt::format("{:>10}", cell);
-    text += "  " + row.hosts + "\n";
+    for (const std::string& cell : row.cells) text += core::message("{:>10}", cell);
+    text += core::message("  {}\n", row.hosts);
   }
   return text;
 }
@@ -56,18 +58,20 @@ std::string hosts_table(std::vector<RankFacts> facts) {
 std::string findings_text(const std::vector<Finding>& findings) {
   std::string text;
   for (const Finding& finding : findings) {
-    text += fmt::format("{:<8} {}{}: {}\n", name_of(finding.level), finding.subject,
-                        finding.where.empty() ? "" : " (" + finding.where + ")", finding.found);
-    if (!finding.what_to_do.empty()) text += fmt::format("{:<8} -> {}\n", "", finding.what_to_do);
+    text += core::message("{:<8} {}{}: {}\n", name_of(finding.level), finding.subject,
+                          finding.where.empty() ? "" : " (" + finding.where + ")", finding.found);
+    if (!finding.what_to_do.empty()) text += core::message("{:<8} -> {}\n", "", finding.what_to_do);
   }
   return text;
 }
 
 std::string exchange_text(const Exchange& exchange, int world_size) {
   if (!exchange.wrong.empty())
-    return fmt::format("ERROR    sum over {} ranks by {}: {}\n{:<8} -> {}\n", world_size, exchange.plane,
-                       exchange.wrong, "", "the transport damages data: another MPI, NCCL or network driver is needed");
-  std::string text = fmt::format("ok       sum over {} rank(s) by {}: every element exact", world_size, exchange.plane);
+    return core::message("ERROR    sum over {} ranks by {}: {}\n{:<8} -> {}\n", world_size, exchange.plane,
+                         exchange.wrong, "",
+                         "the transport damages data: another MPI, NCCL or network driver is needed");
+  std::string text =
+      core::message("ok       sum over {} rank(s) by {}: every element exact", world_size, exchange.plane);
   if (world_size > 1)
     text += fmt::format("; 4 bytes in {:.1f} us, 16 MiB in {:.2f} ms ({:.2f} GB/s on the bus)", exchange.small_us,
                         exchange.large_ms, exchange.bus_gb_per_s);

@@ -4,8 +4,10 @@
 
 #include "core/check.h"
 #include "core/json.h"
+#include "dist/gpu_placement.h"
 #include "model/checkpoint/stored_weights.h"
 #include "model/checkpoint/weight_source.h"
+#include "model/device.h"
 
 namespace allreco::eval {
 namespace {
@@ -54,30 +56,36 @@ void check_same_base(dist::Session& session, const dist::NodeGroups& nodes, cons
   });
 }
 
+at::Device device_of(const dist::Session& session, const BaseModelOptions& options) {
+  return model::choose_device(options.device, session.local_rank());
+}
+
 }  // namespace
 
-model::BaseModel load_base_model(dist::Session& session, const BaseModelRequest& request) {
-  const bool is_random = model::is_random_base(request.model_name_or_path);
-  if (request.model_loading == "broadcast" && !is_random)
-    return share_base_model(session, dist::NodeGroups(session), request, BaseReaders::rank_zero);
+model::BaseModel load_base_model(dist::Session& session, const BaseModelOptions& options) {
+  dist::check_gpu_placement(session, device_of(session, options), options.allow_gpu_sharing);
+  const bool is_random = model::is_random_base(options.model_name_or_path);
+  if (options.model_loading == "broadcast" && !is_random)
+    return share_base_model(session, dist::NodeGroups(session), options, BaseReaders::rank_zero);
   const auto holds_nf4 = [&] {
-    return model::read_base_config(request.model_name_or_path).config.quantization.has_value();
+    return model::read_base_config(options.model_name_or_path).config.quantization.has_value();
   };
-  if (request.quantization.load_in_4bit && !holds_nf4())
-    return share_base_model(session, dist::NodeGroups(session), request, BaseReaders::node_leaders);
-  return model::load_base_model(request.model_name_or_path, request.dtype, request.device, request.quantization);
+  if (options.quantization.load_in_4bit && !holds_nf4())
+    return share_base_model(session, dist::NodeGroups(session), options, BaseReaders::node_leaders);
+  return model::load_base_model(options.model_name_or_path, options.dtype, device_of(session, options),
+                                options.quantization);
 }
 
 model::BaseModel share_base_model(dist::Session& session, const dist::NodeGroups& nodes,
-                                  const BaseModelRequest& request, BaseReaders readers) {
+                                  const BaseModelOptions& options, BaseReaders readers) {
   const bool travels = readers == BaseReaders::rank_zero;
   std::optional<model::WeightSource> source;  // rank 0 leads its node, too
   session.together("opening the model", [&] {
     if (travels ? session.is_leader() : nodes.is_leader()) {
-      source.emplace(request.model_name_or_path, request.dtype, request.quantization, model::FileAccess::read);
+      source.emplace(options.model_name_or_path, options.dtype, options.quantization, model::FileAccess::read);
     }
   });
-  const Announcement base = announce(session, source, request.model_name_or_path);
+  const Announcement base = announce(session, source, options.model_name_or_path);
   dist::NodeShared shared(session, nodes, base.layout.num_bytes());
   std::vector<model::WeightParts> weights = views_of(shared, base.layout);
   std::string fingerprint;
@@ -92,13 +100,14 @@ model::BaseModel share_base_model(dist::Session& session, const dist::NodeGroups
     if (source) fingerprint = source->fingerprint();
   });
   shared.publish();
+  const at::Device device = device_of(session, options);
   for (model::WeightParts& parts : weights) {
-    for (at::Tensor& part : parts) part = part.to(request.device);
+    for (at::Tensor& part : parts) part = part.to(device);
   }
   const std::string of_rank_zero = session.broadcast(fingerprint);
-  if (!travels) check_same_base(session, nodes, fingerprint, of_rank_zero, request.model_name_or_path);
+  if (!travels) check_same_base(session, nodes, fingerprint, of_rank_zero, options.model_name_or_path);
   return {base.config, model::assemble(base.config, base.layout.weights(), weights, base.compute_dtype),
-          request.model_name_or_path, of_rank_zero, base.storage};
+          options.model_name_or_path, of_rank_zero, base.storage};
 }
 
 }  // namespace allreco::eval

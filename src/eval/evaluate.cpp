@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/options_json.h"
 #include "eval/candidate_report.h"
 #include "eval/generation.h"
 #include "eval/generation_report.h"
@@ -17,7 +18,8 @@ namespace {
 
 using core::Json;
 
-constexpr int kDocumentVersion = 1;
+// 2: model.adapter_fingerprint
+constexpr int kDocumentVersion = 2;
 
 /// What every rank knows before and while it measures.
 struct Measured {
@@ -53,7 +55,7 @@ Measured read_all(dist::Session& session, const model::ModelConfig& model, const
                   const EvaluateConfig& config, const std::vector<std::int64_t>& eos) {
   Measured measured;
   session.together("reading the examples", [&] {
-    validate(config);
+    core::check_options(config);
     check_fit(model, dataset.info());
     measured.catalogue = data::read_catalogue(dataset.info());
     measured.subjects = read_subjects(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
@@ -92,16 +94,6 @@ Json dataset_json(const data::Dataset& dataset, const EvaluateConfig& config, co
   return json;
 }
 
-Json config_json(const EvaluateConfig& config) {
-  return {{"max_tokens_per_batch", config.max_tokens_per_batch},
-          {"per_device_eval_batch_size", config.per_device_eval_batch_size},
-          {"max_eval_samples", config.max_eval_samples},
-          {"generate", config.generate},
-          {"max_new_tokens", config.max_new_tokens},
-          {"bootstrap_samples", config.bootstrap_samples},
-          {"seed", config.seed}};
-}
-
 void warn_of_dataset(const Json& dataset, std::vector<std::string>& warnings) {
   if (const auto count = dataset["num_examples_beyond_context"].get<std::int64_t>(); count > 0)
     warnings.push_back(fmt::format("{} examples are longer than the model's context (max_position_embeddings)", count));
@@ -133,7 +125,7 @@ Json document_of(const data::Dataset& dataset, const Measured& measured, const E
   Json document = {{"format", "allreco-evaluation"}, {"format_version", kDocumentVersion}};
   document["model"] = model_description;
   document["dataset"] = dataset_json(dataset, config, measured);
-  document["options"] = config_json(config);
+  document["options"] = core::options_json(config);
   document["intervals"] = fmt::format(
       "wilson_95: of a share, examples taken as independent; bootstrap_95: percentiles of {} resamples of users (of "
       "examples where users are unknown)",
@@ -157,24 +149,29 @@ std::optional<data::Tokenizer> tokenizer_of(const data::DatasetInfo& info) {
   return data::Tokenizer(info.directory);
 }
 
-}  // namespace
-
-void validate(const EvaluateConfig& config) {
-  const auto at_least = [](const char* key, std::int64_t value, std::int64_t least) {
-    if (value < least) core::user_error("{} = {}: must be at least {}", key, value, least);
-  };
-  at_least("max_tokens_per_batch", config.max_tokens_per_batch, 1);
-  at_least("per_device_eval_batch_size", config.per_device_eval_batch_size, 1);
-  at_least("max_eval_samples", config.max_eval_samples, 0);
-  at_least("max_new_tokens", config.max_new_tokens, 0);
-  at_least("bootstrap_samples", config.bootstrap_samples, 1000);
+/// Every rank finds the same.
+void require_finite(const LossResult& loss, model::Decoder& decoder, const data::Dataset& dataset,
+                    const std::string& split) {
+  if (!loss.first_not_finite) return;
+  const Chunk& chunk = *loss.first_not_finite;
+  std::int64_t example = chunk.begin;
+  const auto is_finite = [&](std::int64_t i) { return std::isfinite(chunk_nll(decoder, dataset, {i, i + 1, 0})); };
+  while (example + 1 < chunk.end && is_finite(example)) ++example;
+  core::fault(
+      "the loss of example {} of the split {} is not finite, so nothing is written: weights of the model or of the "
+      "adapter are "
+      "unusable, or overflow in this dtype (try dtype = float32)",
+      example, split);
 }
+
+}  // namespace
 
 Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                     const EvaluateConfig& config, const core::Json& model_description) {
   const std::vector<std::int64_t> eos = end_tokens(dataset.info(), decoder.config().eos_token_ids);
   Measured measured = read_all(session, decoder.config(), dataset, config, eos);
   measured.loss = evaluate_loss(session, decoder, dataset, config.max_tokens_per_batch, config.max_eval_samples);
+  require_finite(measured.loss, decoder, dataset, config.split);
   if (any_candidates(measured.subjects) && !measured.catalogue.empty())
     measured.scores =
         score_candidates(session, decoder, dataset, measured.subjects, measured.catalogue, config.max_tokens_per_batch);

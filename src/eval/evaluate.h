@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "core/options.h"
 #include "data/store/dataset.h"
 #include "data/tokenizer/tokenizer.h"
 #include "dist/session.h"
@@ -18,18 +19,32 @@
 namespace allreco::eval {
 
 struct EvaluateConfig {
-  std::string split = "test";                   // train, validation or test
-  std::int64_t max_tokens_per_batch = 4096;     // tokens of one forward pass: memory and speed, no number
-  std::int64_t per_device_eval_batch_size = 8;  // prompts that are continued together in generation
-  std::int64_t max_eval_samples = 0;            // the first so many examples of the split; 0: all
-  bool generate = true;                         // greedy answers and their exact match
-  std::int64_t max_new_tokens = 0;              // of a generated answer; 0: from the longest right answer
-  std::int64_t bootstrap_samples = 2000;        // resamples of users behind each interval
-  std::uint64_t seed = 42;                      // of the bootstrap
-};
+  std::string split = "test";
+  std::int64_t max_tokens_per_batch = 4096;
+  std::int64_t per_device_eval_batch_size = 8;
+  std::int64_t max_eval_samples = 0;
+  bool generate = true;
+  std::int64_t max_new_tokens = 0;
+  std::int64_t bootstrap_samples = 2000;
+  std::uint64_t seed = 42;
 
-/// UserError naming key, value and allowed range.
-void validate(const EvaluateConfig& config);
+  core::OptionGroups options() {
+    using core::between;
+    return {
+        {"Evaluation",
+         {{"split", split, "The split to evaluate on."},
+          {"max_tokens_per_batch", max_tokens_per_batch, between(1, 1e8),
+           "Tokens of one forward pass: memory and speed only."},
+          {"per_device_eval_batch_size", per_device_eval_batch_size, between(1, 1e6),
+           "Prompts that are continued together in generation."},
+          {"max_eval_samples", max_eval_samples, between(0, 1e12), "The first so many examples of the split; 0: all."},
+          {"generate", generate, "Also generate greedy answers and count exact matches."},
+          {"max_new_tokens", max_new_tokens, between(0, 1e6),
+           "Of a generated answer; 0: from the longest right answer."},
+          {"bootstrap_samples", bootstrap_samples, between(1000, 1e6), "Resamples of shoppers behind each interval."},
+          {"seed", seed, "Seed of the bootstrap."}}}};
+  }
+};
 
 /// What was found. On rank 0; empty on the other ranks.
 struct Evaluation {
@@ -42,12 +57,22 @@ struct Evaluation {
 
 /// Collective. Loss and perplexity always; ranking where the split has candidates with a catalogue; greedy answers with
 /// config.generate. `model_description` goes into the document as it is (names, fingerprint, adapter, dtype). No number
-/// depends on the world size. UserError before any work when the dataset's vocabulary is larger than the model's.
+/// depends on the world size. UserError before any work when the dataset's vocabulary is larger than the model's. Fault
+/// naming the first example whose loss, or score of a candidate, is not finite.
 Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                     const EvaluateConfig& config, const core::Json& model_description);
 
 /// Writes evaluation.json and predictions.jsonl into `output_dir`, each atomically. Rank 0 only.
 void write_evaluation(const std::filesystem::path& output_dir, const Evaluation& evaluation);
+
+/// What a reader of an evaluation is about to say it of.
+struct EvaluatedModel {
+  std::string base_fingerprint;     // BaseModel::fingerprint
+  std::string base_storage;         // BaseModel::storage
+  std::string adapter_fingerprint;  // model::adapter_fingerprint; empty: the bare base
+};
+/// Why evaluation.json is not of `model`; empty: it is. Nothing quotes an evaluation without having asked.
+std::string why_not_of(const core::Json& document, const EvaluatedModel& model);
 
 /// What rank 0 prints: every accuracy with its intervals, and the baselines beside it.
 std::string accuracy_table(const core::Json& document);

@@ -45,7 +45,10 @@ LossResult evaluate_loss(dist::Session& session, model::Decoder& decoder, const 
   for_each_chunk(session, chunks, "loss",
                  [&](std::size_t c, const Chunk& chunk) { nll[c] = chunk_nll(decoder, dataset, chunk); });
   session.all_sum(nll);  // exact: all ranks but one add zero
-  for (double part : nll) result.sum_nll += part;
+  for (std::size_t c = 0; c < chunks.size(); ++c) {
+    result.sum_nll += nll[c];
+    if (!std::isfinite(nll[c]) && !result.first_not_finite) result.first_not_finite = chunks[c];
+  }
   return result;
 }
 

@@ -1,6 +1,7 @@
 // Loss and perplexity of the supervised tokens of a split.
 #pragma once
 #include <cstdint>
+#include <optional>
 
 #include "data/store/dataset.h"
 #include "dist/session.h"
@@ -13,8 +14,9 @@ struct LossResult {
   double sum_nll = 0;  // nats
   std::int64_t supervised_tokens = 0;
   std::int64_t num_examples = 0;
-  double mean_nll() const;    // per supervised token; REQUIRES one
-  double perplexity() const;  // exp(mean_nll)
+  std::optional<Chunk> first_not_finite = std::nullopt;  // whose NLL is NaN or infinite
+  double mean_nll() const;                               // per supervised token; REQUIRES one
+  double perplexity() const;                             // exp(mean_nll)
 };
 
 /// Collective; the same result on every rank and for every world size. `max_tokens_per_batch` bounds the tokens of a

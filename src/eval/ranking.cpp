@@ -109,7 +109,7 @@ CandidateScores scores_of(const Subject& subject, std::span<const double> values
   CandidateScores scores;
   for (std::size_t j = 0; j < values.size(); ++j) {
     if (!std::isfinite(values[j]))
-      core::user_error(
+      core::fault(
           "the model gives candidate {} of example {} the log-likelihood {}: its weights or its dtype are unusable", j,
           subject.index, values[j]);
     scores.log_likelihood.push_back(values[j]);

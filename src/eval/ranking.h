@@ -25,7 +25,7 @@ struct CandidateScores {
 /// every world size. Each candidate is scored by the tokens of its catalogue title, the right one too, followed by the
 /// EOS that ends the example's answer (if one does). No forward pass holds more than `max_tokens_per_batch` tokens
 /// unless one prompt with one candidate does. UserError for a candidate that is missing from the catalogue, for titles
-/// without tokens, for an empty prompt, and for a model whose log-probabilities are not finite.
+/// without tokens and for an empty prompt. Fault for a model whose log-probabilities are not finite.
 std::vector<CandidateScores> score_candidates(dist::Session& session, model::Decoder& decoder,
                                               const data::Dataset& dataset, std::span<const Subject> subjects,
                                               const std::vector<data::Item>& catalogue,

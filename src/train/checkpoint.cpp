@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/lora/adapter.h"
+#include "train/clip.h"
 
 namespace allreco::train {
 namespace fs = std::filesystem;
@@ -42,8 +43,10 @@ void rename_directory(const fs::path& from, const fs::path& to) {
 }
 
 void write_files(const fs::path& directory, const CheckpointParts& parts, const core::Json& state) {
-  core::make_directory(directory);
-  model::save_adapter(directory, parts.store, parts.parameters, parts.frozen_pair, parts.base_model_name_or_path);
+  std::error_code error;
+  fs::create_directory(directory, error);  // never its parent: an output_dir that is gone stays gone
+  if (error) core::user_error("cannot create the directory {}: {}", directory.string(), error.message());
+  model::save_adapter(directory, parts.store, parts.parameters, parts.frozen_pair, parts.origin);
   model::write_safetensors(directory / "optimizer.safetensors", parts.optimizer_state,
                            {{"num_updates", std::to_string(parts.num_updates)}});
   core::write_json_file(directory / "trainer_state.json", state);
@@ -83,7 +86,20 @@ void copy_state(const model::SafetensorsFile& file, const std::string& name, con
     core::user_error("{}: the tensor {} has another shape or dtype than this run's LoRA factor and optimiser ask for",
                      file.path().string(), name);
   }
+  if (!all_finite(saved.contiguous()))
+    core::user_error("{}: {} holds NaN or infinity; resume from an older checkpoint", file.path().string(), name);
   target.copy_(saved);
+}
+
+std::int64_t num_updates_of(const model::SafetensorsFile& file) {
+  const core::Json& metadata = file.metadata();
+  const core::Json value = metadata.is_object() ? metadata.value("num_updates", core::Json()) : core::Json();
+  const std::string text = value.is_string() ? value.get<std::string>() : "";
+  std::int64_t number = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0)
+    core::user_error("{}: num_updates of its metadata is {}, expected a count", file.path().string(), value.dump());
+  return number;
 }
 
 }  // namespace
@@ -99,8 +115,7 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name) {
   return step;
 }
 
-CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& optimizer,
-                            std::string base_model_name_or_path) {
+CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& optimizer, model::AdapterOrigin origin) {
   const auto copy = [](const at::Tensor& tensor) { return tensor.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true); };
   std::vector<at::Tensor> state;
   for (const at::Tensor& buffer : optimizer.state()) state.push_back(copy(buffer));
@@ -110,7 +125,7 @@ CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& opti
           pair.defined() ? pair.to(at::kCPU) : pair,
           optimizer.named_views(state),
           optimizer.num_updates(),
-          std::move(base_model_name_or_path)};
+          std::move(origin)};
 }
 
 void save_checkpoint(const fs::path& output_dir, std::int64_t step, const CheckpointParts& parts,
@@ -209,11 +224,7 @@ void load_checkpoint(const fs::path& checkpoint, model::LoraStore& store, Optimi
   const model::SafetensorsFile file(checkpoint / "optimizer.safetensors");
   for (const model::NamedTensor& part : optimizer.named_views(optimizer.state()))
     copy_state(file, part.name, part.tensor);
-  const core::Json& metadata = file.metadata();
-  if (!metadata.contains("num_updates") || !metadata["num_updates"].is_string()) {
-    core::user_error("{} does not say num_updates in its metadata", file.path().string());
-  }
-  optimizer.set_num_updates(std::stoll(metadata["num_updates"].get<std::string>()));
+  optimizer.set_num_updates(num_updates_of(file));
 }
 
 }  // namespace allreco::train

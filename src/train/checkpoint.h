@@ -15,6 +15,7 @@
 
 #include "core/json.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/lora/adapter.h"
 #include "model/lora/lora.h"
 #include "train/optimizer.h"
 
@@ -31,12 +32,11 @@ struct CheckpointParts {
   at::Tensor parameters, frozen_pair;
   std::vector<model::NamedTensor> optimizer_state;
   std::int64_t num_updates = 0;
-  std::string base_model_name_or_path;
+  model::AdapterOrigin origin;
 };
 
 /// A copy in host memory, so that training may go on while it is written. `store` must outlive it.
-CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& optimizer,
-                            std::string base_model_name_or_path);
+CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& optimizer, model::AdapterOrigin origin);
 
 /// Writes OUTPUT_DIR/checkpoint-N.tmp, syncs it and renames it; one of that name is replaced. Then OUTPUT_DIR/last
 /// points to it. UserError (a full disk, ...) leaves no trace.

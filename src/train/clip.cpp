@@ -39,6 +39,11 @@ double global_norm(const at::Tensor& flat) {
   return std::sqrt(sum_of_squares(flat.const_data_ptr<float>(), flat.numel()));
 }
 
+bool all_finite(const at::Tensor& flat) {
+  // A sum of float32 squares in double does not overflow.
+  return !flat.is_floating_point() || flat.numel() == 0 || std::isfinite(global_norm(flat));
+}
+
 double clip_factor(double norm, double max_norm) {
   if (max_norm <= 0) return 1.0;
   return std::min(1.0, max_norm / (norm + 1e-6));

@@ -1,11 +1,13 @@
 // TrainConfig: what a training run is asked to do, in the names of Hugging Face's TrainingArguments where they have
-// one.
+// one. options() says what each field means and may hold.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "model/checkpoint/quantization.h"
+#include "core/options.h"
+#include "dist/timeout_option.h"
+#include "eval/base_model.h"
 #include "model/lora/lora.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
@@ -13,65 +15,147 @@
 
 namespace allreco::train {
 
+inline constexpr double kMostSteps = 1e9;  // of a run: far above any, and no product with it overflows
+
 struct TrainConfig {
-  // data and place
-  std::string dataset;                    // a directory that `prepare` wrote
-  std::string train_split = "train";      // the split to learn from
-  std::string eval_split = "validation";  // the split for eval_loss
-  std::string output_dir;                 // where the run writes; a new directory, or an empty one, unless it resumes
-  bool overwrite_output_dir = false;      // delete what an earlier run left in output_dir
-  std::string resume_from_checkpoint;     // empty: start anew; auto: the newest whole checkpoint if any; last; or a
-                                          // checkpoint directory
-  std::vector<std::string> resume_with_changed;  // what may differ from the run resumed: keys that the refusal names
-  // batch and length
-  std::int64_t per_device_train_batch_size = 8;  // most examples a rank computes at once (a micro-batch)
-  std::int64_t gradient_accumulation_steps = 1;  // micro-batches a rank and optimiser step
-  std::int64_t global_batch_size = 0;  // examples an optimiser step; 0: the two above times the number of ranks
-  double num_train_epochs = 3;         // passes over the training split; fractions allowed
-  std::int64_t max_steps = -1;         // optimiser steps; -1: from num_train_epochs
-  bool shuffle_dataset = true;         // a new order each epoch; false: the order of the file
-  std::uint64_t seed = 42;             // of the order, the LoRA start and dropout
-  std::int64_t dataloader_num_workers =
-      -1;  // 1: a thread reads and packs the coming micro-batches; 0: the step does; -1: 1 on a GPU, else 0
-  bool dataloader_pin_memory = true;  // on a GPU: from page-locked memory, so that copies run beside the work
-  // optimiser
-  double learning_rate = 2e-4;               // the peak
-  std::string lr_scheduler_type = "linear";  // linear, cosine, constant, constant_with_warmup, cosine_with_min_lr
-  std::int64_t warmup_steps = 0;             // steps during which the rate climbs from 0
-  double warmup_ratio = 0;            // the same as a share of all steps, rounded up; used when warmup_steps is 0
-  double min_lr = -1;                 // cosine_with_min_lr: the lowest rate; -1: not given
-  double min_lr_rate = -1;            // cosine_with_min_lr: the lowest rate as a share of learning_rate; -1: not given
-  std::string optim = "adamw_torch";  // the optimiser: adamw_torch, or adamw_8bit (also called adamw_bnb_8bit)
-  double loraplus_lr_ratio = 0;       // LoRA+: the B factors learn with this times the learning rate; 0: off
-  double weight_decay = 0;            // AdamW's decoupled decay, on all LoRA factors
-  double adam_beta1 = 0.9;            // decay of the gradient's mean
-  double adam_beta2 = 0.999;          // decay of the squared gradient's mean
-  double adam_epsilon = 1e-8;         // added to the root of the latter
-  double max_grad_norm = 1.0;         // gradients longer than this are scaled down to it; 0: never
-  bool gradient_checkpointing =
-      false;  // keep only the blocks' inputs and compute the rest again in backward: less memory, more time
-  std::int64_t max_skipped_steps =
-      10;  // so many skipped steps in a row end the run; skipped: loss or gradient not finite
-  double skip_update_lossz =
-      0;  // also skip a step whose loss lies more standard deviations above the last 128; 0: never
-  double skip_update_gradz = 0;  // the same for the gradient's norm
-  // logging, evaluation, saving
-  std::int64_t logging_steps = 10;              // steps between two lines of metrics.jsonl
-  bool logging_first_step = false;              // a line for step 1 too
-  std::string eval_strategy = "no";             // no, steps or epoch: when eval_loss is measured
-  std::int64_t eval_steps = 0;                  // with eval_strategy steps; 0: as logging_steps
+  std::string dataset;
+  std::string train_split = "train";
+  std::string eval_split = "validation";
+  std::string output_dir;
+  bool overwrite_output_dir = false;
+  std::string resume_from_checkpoint;
+  std::vector<std::string> resume_with_changed;
+
+  std::int64_t per_device_train_batch_size = 8;
+  std::int64_t gradient_accumulation_steps = 1;
+  std::int64_t global_batch_size = 0;
+  double num_train_epochs = 3;
+  std::int64_t max_steps = -1;
+  bool shuffle_dataset = true;
+  std::uint64_t seed = 42;
+  std::int64_t dataloader_num_workers = -1;
+  bool dataloader_pin_memory = true;
+
+  double learning_rate = 2e-4;
+  std::string lr_scheduler_type = "linear";
+  std::int64_t warmup_steps = 0;
+  double warmup_ratio = 0;  // rounded up to steps
+  double min_lr = -1;
+  double min_lr_rate = -1;
+  std::string optim = "adamw_torch";
+  double loraplus_lr_ratio = 0;
+  double weight_decay = 0;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.999;
+  double adam_epsilon = 1e-8;
+  double max_grad_norm = 1.0;
+  bool gradient_checkpointing = false;
+  std::int64_t max_skipped_steps = 10;
+  double skip_update_lossz = 0;
+  double skip_update_gradz = 0;
+
+  std::int64_t logging_steps = 10;
+  bool logging_first_step = false;
+  std::string eval_strategy = "no";
+  std::int64_t eval_steps = 0;
   std::int64_t per_device_eval_batch_size = 8;  // evaluation packs as many tokens as this many longest examples have
-  std::string save_strategy = "steps";          // no, steps or epoch: when a checkpoint is written
-  std::int64_t save_steps = 500;                // with save_strategy steps
-  std::int64_t save_total_limit = 0;            // keep this many newest checkpoints, and the best; 0: all
-  bool load_best_model_at_end = false;  // the adapter in output_dir is the best checkpoint's instead of the last step's
-  std::string metric_for_best_model = "eval_loss";  // what makes a checkpoint the best
-  bool greater_is_better = false;                   // direction of that metric
-  // ranks
-  bool deterministic = false;       // the same bits for every world size that divides virtual_shards
-  std::int64_t virtual_shards = 8;  // with deterministic: the parts that a global batch is cut into, a power of two
-  bool overlap_grad_reduce = true;  // sum a layer's gradients over the ranks while backward goes on
-  double ddp_timeout = 600;         // seconds that a rank waits for another before the run ends
+  std::string save_strategy = "steps";
+  std::int64_t save_steps = 500;
+  std::int64_t save_total_limit = 0;
+  bool load_best_model_at_end = false;
+  std::string metric_for_best_model = "eval_loss";
+  bool greater_is_better = false;
+
+  bool deterministic = false;
+  std::int64_t virtual_shards = 8;
+  bool overlap_grad_reduce = true;
+  double ddp_timeout = 600;
+
+  core::OptionGroups options() {
+    using core::above_to, core::between, core::from_below, core::special_or;
+    return {
+        {"Data and output",
+         {{"dataset", dataset, "A dataset directory that `allreco prepare` wrote."},
+          {"train_split", train_split, "The split to learn from."},
+          {"eval_split", eval_split, "The split for eval_loss."},
+          {"output_dir", output_dir, "Where the run writes; new or empty, unless it resumes."},
+          {"overwrite_output_dir", overwrite_output_dir, "Delete what an earlier run left in output_dir."},
+          {"resume_from_checkpoint", resume_from_checkpoint,
+           "auto: the newest whole checkpoint, if any; last; or a checkpoint directory. Empty: start anew."},
+          {"resume_with_changed", resume_with_changed,
+           "What may differ from the run resumed, by the names in the refusal: learning_rate,num_steps, for "
+           "example."}}},
+        {"Batches and length",
+         {{"per_device_train_batch_size", per_device_train_batch_size, between(1, 1e6),
+           "Examples that a rank computes at once (a micro-batch); speed and memory only when global_batch_size is "
+           "given."},
+          {"gradient_accumulation_steps", gradient_accumulation_steps, between(1, 1e6),
+           "Micro-batches of a rank per step."},
+          {"global_batch_size", global_batch_size, between(0, 1e9),
+           "Examples per step over all ranks; 0: the two above times the number of ranks."},
+          {"num_train_epochs", num_train_epochs, above_to(0, 1e6),
+           "Passes over the training split; fractions allowed."},
+          {"max_steps", max_steps, special_or(-1, between(1, kMostSteps)),
+           "Optimiser steps; -1: from num_train_epochs."},
+          {"shuffle_dataset", shuffle_dataset, "A new order each epoch, from the seed; false: the order of the file."},
+          {"seed", seed, "Seed of the sample order, LoRA's start and dropout."},
+          {"dataloader_num_workers", dataloader_num_workers, between(-1, 1),
+           "1: a thread reads and packs the coming micro-batches while the step computes; 0: the step does; -1: 1 on a "
+           "GPU, else 0."},
+          {"dataloader_pin_memory", dataloader_pin_memory,
+           "On a GPU: hand batches over in page-locked memory, so that the copy runs beside other work."}}},
+        {"Optimiser",
+         {{"learning_rate", learning_rate, above_to(0, 1000), "The peak learning rate."},
+          {"lr_scheduler_type", lr_scheduler_type, schedule_type_names(), "How the rate changes over the run."},
+          {"warmup_steps", warmup_steps, between(0, kMostSteps), "Steps over which the rate climbs from 0."},
+          {"warmup_ratio", warmup_ratio, between(0, 1),
+           "The same as a share of all steps; counts when warmup_steps is 0."},
+          {"min_lr", min_lr, special_or(-1, between(0, 1000)), "cosine_with_min_lr: the lowest rate; -1: not given."},
+          {"min_lr_rate", min_lr_rate, special_or(-1, between(0, 1)),
+           "cosine_with_min_lr: the lowest rate as a share of the peak; -1: not given."},
+          {"optim",
+           optim,
+           {"adamw_torch", "adamw_8bit", "adamw_bnb_8bit"},
+           "The optimiser: torch's AdamW, or bitsandbytes' with 8-bit moments (adamw_bnb_8bit is the same)."},
+          {"loraplus_lr_ratio", loraplus_lr_ratio, between(0, 1e6),
+           "LoRA+: the B factors learn with this times the learning rate, often 4 to 16; 0: off."},
+          {"weight_decay", weight_decay, between(0, 1e6), "AdamW's decoupled weight decay, on every LoRA factor."},
+          {"adam_beta1", adam_beta1, from_below(0, 1), "Decay of the gradient's mean."},
+          {"adam_beta2", adam_beta2, from_below(0, 1), "Decay of the squared gradient's mean."},
+          {"adam_epsilon", adam_epsilon, between(0, 1), "Added to the root of the latter."},
+          {"max_grad_norm", max_grad_norm, between(0, 1e12), "Longer gradients are scaled down to it; 0: never."},
+          {"gradient_checkpointing", gradient_checkpointing,
+           "Keep only the blocks' inputs and compute the rest again: less memory, more time."},
+          {"max_skipped_steps", max_skipped_steps, between(0, kMostSteps),
+           "Skipped steps in a row after which the run ends; skipped: loss or gradient not finite."},
+          {"skip_update_lossz", skip_update_lossz, between(0, OutlierWindow::kLargestZ),
+           "Also skip a step whose loss lies so many standard deviations above the last 128 steps' mean; 0: never."},
+          {"skip_update_gradz", skip_update_gradz, between(0, OutlierWindow::kLargestZ),
+           "The same for the gradient's norm; 0: never."}}},
+        {"Log, evaluation and checkpoints",
+         {{"logging_steps", logging_steps, between(1, kMostSteps), "Steps between lines of metrics.jsonl."},
+          {"logging_first_step", logging_first_step, "A line for step 1 too."},
+          {"eval_strategy", eval_strategy, {"no", "steps", "epoch"}, "When eval_loss is measured."},
+          {"eval_steps", eval_steps, between(0, kMostSteps), "With eval_strategy = steps; 0: logging_steps."},
+          {"per_device_eval_batch_size", per_device_eval_batch_size, between(1, 1e6),
+           "Examples that evaluation computes at once."},
+          {"save_strategy", save_strategy, {"no", "steps", "epoch"}, "When a checkpoint is written."},
+          {"save_steps", save_steps, between(1, kMostSteps), "With save_strategy = steps."},
+          {"save_total_limit", save_total_limit, between(0, 1e6),
+           "Keep so many newest checkpoints, and the best; 0: all."},
+          {"load_best_model_at_end", load_best_model_at_end, "End with the best checkpoint's adapter, not the last's."},
+          {"metric_for_best_model", metric_for_best_model, {"eval_loss"}, "What makes a checkpoint the best."},
+          {"greater_is_better", greater_is_better, "Whether more of that metric is better."}}},
+        {"Ranks",
+         {{"deterministic", deterministic,
+           "The same bits on every number of ranks that divides virtual_shards, with the same threads per rank."},
+          {"virtual_shards", virtual_shards, between(1, 4096),
+           "With deterministic: the parts of a global batch whose gradients are summed in a fixed tree; a power of "
+           "two."},
+          {"overlap_grad_reduce", overlap_grad_reduce,
+           "Sum a layer's gradients over the ranks while backward goes on; false: after it."},
+          dist::timeout_option(ddp_timeout)}}};
+  }
 
   std::int64_t eval_interval() const { return eval_steps > 0 ? eval_steps : logging_steps; }
   SpikeLimits spike_limits() const { return {skip_update_lossz, skip_update_gradz}; }
@@ -80,20 +164,14 @@ struct TrainConfig {
   Schedule schedule(std::int64_t num_steps) const;
 };
 
-/// UserError naming key, value, allowed range or the other key that it does not go with.
+/// What no single option can say of itself as well: what goes together. UserError naming the options.
 void validate(const TrainConfig& config);
 
 /// All that a run needs.
 struct TrainJob {
   TrainConfig config;
-  std::string model_name_or_path;      // a Hugging Face directory, or random:<shape>
-  std::string dtype = "auto";          // auto, float32 or bfloat16
-  std::string device = "cpu";          // auto, cpu or cuda: see model/device.h
-  std::string model_loading = "mmap";  // mmap or broadcast: see eval/base_model.h
-  model::Quantization quantization;    // of a dense base
-  bool allow_gpu_sharing = false;      // several ranks may compute on one GPU: see dist/gpu_placement.h
-  std::string
-      adapter_name_or_path;  // start from this PEFT directory, whose LoRA configuration then counts; empty: from `lora`
+  eval::BaseModelOptions base;
+  std::string adapter_name_or_path;  // whose LoRA configuration then counts; empty: `lora`
   model::LoraConfig lora;
   std::string resolved_options;  // key = value lines: becomes OUTPUT_DIR/config.cfg
 };

@@ -10,14 +10,16 @@ namespace fs = std::filesystem;
 namespace {
 
 bool belongs_before(const std::string& line, std::int64_t last_step) {
+  if (core::nests_too_deeply(line)) return false;
   const core::Json value = core::Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  return value.is_object() && value.contains("step") && value["step"].is_number_integer() &&
-         value["step"].get<std::int64_t>() <= last_step;
+  if (!value.is_object() || !value.contains("step")) return false;
+  const auto step = core::whole_number<std::int64_t>(value["step"]);
+  return step && *step <= last_step;
 }
 
 std::string lines_to_keep(const fs::path& path, std::int64_t last_step) {
   if (last_step < 0 || !fs::exists(path)) return {};
-  std::istringstream lines(core::read_file(path));
+  std::istringstream lines(core::read_file(path, UINT64_MAX));
   std::string kept, line;
   while (std::getline(lines, line)) {
     if (belongs_before(line, last_step)) kept += line + "\n";

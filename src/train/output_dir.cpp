@@ -105,7 +105,9 @@ void open_output_dir(const TrainConfig& config, bool resumes, const std::string&
 
 void copy_adapter(const fs::path& checkpoint, const fs::path& output_dir) {
   for (const char* name : {"adapter_model.safetensors", "adapter_config.json"}) {
-    core::write_file_atomically(output_dir / name, core::read_file(checkpoint / name));
+    core::write_atomically(output_dir / name, [&](const fs::path& temporary) {
+      core::copy_file(checkpoint / name, temporary, (output_dir / name).string());
+    });
   }
 }
 

@@ -4,9 +4,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
-#include "dist/gpu_placement.h"
 #include "eval/base_model.h"
-#include "model/device.h"
 #include "model/lora/adapter.h"
 #include "model/lora/adapter_targets.h"
 
@@ -63,10 +61,8 @@ RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
     const bool verify = session.local_rank() == 0;  // once a node: the others read the same files
     train_data.emplace(open_split(config.dataset, config.train_split, verify));
     if (config.eval_strategy != "no") eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
-    const at::Device device = model::choose_device(job.device, session.local_rank());
-    dist::check_gpu_placement(session, device, job.allow_gpu_sharing);
-    base = eval::load_base_model(session,
-                                 {job.model_name_or_path, job.dtype, device, job.model_loading, job.quantization});
+    base = eval::load_base_model(session, job.base);
+    if (!job.adapter_name_or_path.empty()) model::check_adapter(job.adapter_name_or_path, base->config, lora);
     model::resolve_targets(lora, base->config);  // for its refusals
     check_data_fits_model(train_data->info(), *base);
     if (session.is_leader()) check_tokenizer(train_data->info(), *base);

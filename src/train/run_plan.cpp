@@ -33,6 +33,28 @@ std::int64_t configured_global_batch_size(const TrainConfig& config, std::int64_
   return config.per_device_train_batch_size * config.gradient_accumulation_steps * world_size;
 }
 
+namespace {
+
+std::int64_t steps_of_epochs(const TrainConfig& config, const RunPlan& plan) {
+  const double steps = std::ceil(config.num_train_epochs * static_cast<double>(plan.steps_per_epoch));
+  if (steps > kMostSteps) {
+    core::user_error("num_train_epochs = {} of {} steps each are {:.0f} steps: a run has at most {:.0f}",
+                     config.num_train_epochs, plan.steps_per_epoch, steps, kMostSteps);
+  }
+  return static_cast<std::int64_t>(steps);
+}
+
+/// The samples of a run, which may be many epochs of steps, are counted in 64 bits.
+void check_countable(const RunPlan& plan) {
+  const double epochs = static_cast<double>(plan.num_steps) / static_cast<double>(plan.steps_per_epoch) + 2;
+  if (epochs * static_cast<double>(plan.num_samples) > 0x1p62) {
+    core::user_error("{} steps over {} examples are more than can be counted: give a smaller max_steps", plan.num_steps,
+                     plan.num_samples);
+  }
+}
+
+}  // namespace
+
 RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64_t global_batch_size,
                  const RunStart& start) {
   RunPlan plan{.num_samples = num_samples, .global_batch_size = global_batch_size, .start = start};
@@ -40,9 +62,8 @@ RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64
   const std::int64_t epoch = start.samples_consumed / num_samples;
   // How many steps of this batch size lead to the start: what was done in fact, unless the size has changed.
   const std::int64_t steps_before = (epoch + 1) * plan.steps_per_epoch - plan.steps_left_in_first_epoch();
-  const double epoch_steps = std::ceil(config.num_train_epochs * static_cast<double>(plan.steps_per_epoch));
-  plan.num_steps =
-      config.max_steps > 0 ? config.max_steps : static_cast<std::int64_t>(epoch_steps) + start.step - steps_before;
+  plan.num_steps = config.max_steps > 0 ? config.max_steps : steps_of_epochs(config, plan) + start.step - steps_before;
+  check_countable(plan);
   return plan;
 }
 

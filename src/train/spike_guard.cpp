@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/check.h"
+
 namespace allreco::train {
 namespace {
 
@@ -47,7 +49,10 @@ core::Json OutlierWindow::to_json() const { return {{"values", values_}, {"outli
 
 void OutlierWindow::restore(const core::Json& json) {
   values_ = json.at("values").get<std::vector<double>>();
-  outliers_in_a_row_ = json.at("outliers_in_a_row").get<std::int64_t>();
+  const core::Json& in_a_row = json.at("outliers_in_a_row");
+  const auto whole = core::whole_number<std::int64_t>(in_a_row);
+  if (!whole) core::user_error("outliers_in_a_row = {} is no whole number", in_a_row.dump());
+  outliers_in_a_row_ = *whole;
 }
 
 std::string SpikeGuard::check(const SpikeLimits& limits, double loss, double grad_norm) {

@@ -21,8 +21,7 @@ extern "C" void note_signal(int signal_number) { received_signal.store(signal_nu
 void hold_stop_signals() {
   sigset_t held;
   ::sigemptyset(&held);
-  ::sigaddset(&held, SIGUSR1);
-  ::sigaddset(&held, SIGTERM);
+  for (const int number : kSignals) ::sigaddset(&held, number);
   ::pthread_sigmask(SIG_BLOCK, &held, nullptr);  // cannot fail with these arguments
 }
 

@@ -3,8 +3,9 @@
 
 namespace allreco::train {
 
-/// Called once, before any thread and before MPI starts: SIGUSR1 and SIGTERM wait until a StopSignals takes them, so
-/// that one that comes early ends no rank by itself; and those that come after its end wait for the end of the process.
+/// Called once, before any thread and before MPI starts (cli/starter.cpp): these signals wait until a StopSignals takes
+/// them, so that one that comes early ends no rank by itself; and those that come after its end wait for the end of the
+/// process.
 void hold_stop_signals();
 
 /// While it lives these signals set a flag; its destructor puts the former handlers and their blocking back. A second

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <span>
 
+#include "core/check.h"
 #include "core/random.h"
 #include "train/clip.h"
 
@@ -82,7 +83,7 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   report.stop_requested = totals[1] > 0;
   // 5. Clip, update, and cast for the next forward.
   parts_.session.enter_phase(step + 1, "optimiser");
-  update(report);
+  update(step, report);
   report.times.step_ms = watch.elapsed_ms();
   return report;
 }
@@ -140,12 +141,19 @@ double TrainStep::forward_backward(const model::TrainPass& pass, StepTimes& time
   return nll;
 }
 
-void TrainStep::update(StepReport& report) {
+void TrainStep::update(std::int64_t step, StepReport& report) {
   const at::Tensor& gradients = parts_.store.gradients();
   report.grad_norm = global_norm(gradients);
   report.skip_reason = reason_to_skip(report);
   if (report.skipped()) return;
   parts_.optimizer.step(gradients, report.learning_rate, clip_factor(report.grad_norm, config_.max_grad_norm));
+  if (!all_finite(parts_.store.parameters())) {  // the same bits on every rank
+    core::fault(
+        "step {} made the adapter's parameters NaN or infinite (loss {:g}, gradient norm {:g}, learning rate {:g}): "
+        "lower "
+        "learning_rate, set max_grad_norm, warm up longer, or use dtype = float32",
+        step + 1, report.loss, report.grad_norm, report.learning_rate);
+  }
   parts_.store.refresh_compute_copy();
 }
 

@@ -66,7 +66,7 @@ class TrainStep {
   double run_micro_batches(const data::MicroBatches& micro_batches, model::TrainPass pass,
                            const std::function<void(std::int64_t)>& layer_done, StepTimes& times);
   double forward_backward(const model::TrainPass& pass, StepTimes& times);
-  void update(StepReport& report);
+  void update(std::int64_t step, StepReport& report);
   std::string reason_to_skip(const StepReport& report);
 
   StepParts parts_;

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/run_lock.h"
 #include "dist/nccl_communicator.h"
 #include "model/lora/adapter.h"
 #include "model/lora/dora.h"
@@ -31,6 +33,18 @@ struct Start {
   core::Json document;  // trainer_state.json
   bool resumes() const { return !checkpoint.empty(); }
 };
+
+/// Rank 0 holds it for all. Its wait for a dying owner may be longer than what ranks wait for one another.
+std::unique_ptr<core::LockedDirectory> lock_output_dir(dist::Session& session, const TrainConfig& config) {
+  constexpr double longest_watch_s = 120;
+  std::unique_ptr<core::LockedDirectory> directory;
+  session.set_timeout(std::max(config.ddp_timeout, longest_watch_s));
+  session.together("locking output_dir", [&] {
+    if (session.is_leader()) directory = std::make_unique<core::LockedDirectory>(config.output_dir);
+  });
+  session.set_timeout(config.ddp_timeout);
+  return directory;
+}
 
 Start agree_on_start(dist::Session& session, const TrainConfig& config) {
   core::Json found = core::Json::object();
@@ -131,6 +145,7 @@ TrainResult run_training(dist::Session& session, const TrainJob& job, const Make
   validate(config);
   session.set_timeout(config.ddp_timeout);
   const Sharding sharding = sharding_of(config, session.rank(), session.world_size());
+  const auto directory = lock_output_dir(session, config);  // null but on rank 0
   const Start start = agree_on_start(session, config);
   const RunInputs inputs = read_inputs(session, job);
   const RunPlan plan = plan_from(config, start, inputs.train_data, session);
@@ -164,7 +179,8 @@ TrainResult run_training(dist::Session& session, const TrainJob& job, const Make
                    start.resumes() ? "resuming after" : "starting at", state.global_step, plan.num_steps,
                    plan.global_batch_size, session.world_size(), store.num_parameters());
   }
-  return TrainingRun({session, communicator, job, inputs, plan, sharding, store, *optimizer, signals}, std::move(state))
+  return TrainingRun({session, communicator, job, inputs, plan, sharding, store, *optimizer, signals, directory.get()},
+                     std::move(state))
       .run();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <stdexcept>
 
 #include "core/check.h"
 #include "core/files.h"
@@ -15,14 +16,25 @@ namespace {
 
 constexpr int kFormatVersion = 1;
 
-/// nlohmann's own errors name no file.
+/// nlohmann's own errors, and those of `count`, name no file.
 template <class Read>
 auto reading(const fs::path& path, const Read& read) {
   try {
     return read();
   } catch (const Json::exception& e) {
     core::user_error("{} is not a trainer_state.json of this program: {}", path.string(), e.what());
+  } catch (const std::invalid_argument& e) {
+    core::user_error("{} is not a trainer_state.json of this program: {}", path.string(), e.what());
   }
+}
+
+/// A whole number of at least 0; std::invalid_argument.
+std::int64_t count(const Json& json, const char* key) {
+  const Json& value = json.at(key);
+  const auto number = core::whole_number<std::int64_t>(value);
+  if (!number || *number < 0)
+    throw std::invalid_argument(core::message("{} = {}, expected a count", key, value.dump()));
+  return *number;
 }
 
 Json window_to_json(const LogWindow& window) {
@@ -36,10 +48,10 @@ Json window_to_json(const LogWindow& window) {
 LogWindow window_from_json(const Json& json) {
   LogWindow window;
   window.loss_sum = json.at("loss_sum").get<double>();
-  window.num_losses = json.at("num_losses").get<std::int64_t>();
-  window.num_steps = json.at("num_steps").get<std::int64_t>();
-  window.tokens = json.at("tokens").get<std::int64_t>();
-  window.supervised_tokens = json.at("supervised_tokens").get<std::int64_t>();
+  window.num_losses = count(json, "num_losses");
+  window.num_steps = count(json, "num_steps");
+  window.tokens = count(json, "tokens");
+  window.supervised_tokens = count(json, "supervised_tokens");
   return window;
 }
 
@@ -156,16 +168,16 @@ std::vector<std::string> require_same_identity(const Json& saved, const Json& no
       accepted.push_back(fmt::format("{} was {} and is now {}", key, old.dump(), value.dump()));
       continue;
     }
-    differences += fmt::format("\n  {}: the checkpoint has {}, this run {}{}", key, old.dump(), value.dump(),
-                               advice_for(key, old));
+    differences += core::message("\n  {}: the checkpoint has {}, this run {}{}", key, old.dump(), value.dump(),
+                                 advice_for(key, old));
   }
   if (differences.empty()) return accepted;
-  core::user_error(
+  throw core::UserError(fmt::format(  // with line ends of its own
       "cannot resume from {}, because it belongs to a different run:{}\nResume with the options and data of that run, "
       "name what shall differ in resume_with_changed, or start a new run from its weights with adapter_name_or_path = "
       "{} "
       "and another output_dir",
-      checkpoint.string(), differences, checkpoint.string());
+      core::printable(checkpoint.string()), differences, core::printable(checkpoint.string())));
 }
 
 std::int64_t resumed_global_batch_size(const TrainConfig& config, std::int64_t world_size, const SavedBatch& saved) {
@@ -211,16 +223,16 @@ Json to_json(const TrainerState& state, const TrainConfig& config, const RunPlan
 TrainerState state_from_json(const Json& json, const fs::path& path) {
   return reading(path, [&] {
     TrainerState state;
-    if (json.at("version").get<int>() != kFormatVersion) {
+    if (json.at("version") != kFormatVersion) {
       core::user_error("{} has format version {}; this program reads {}", path.string(), json.at("version").dump(),
                        kFormatVersion);
     }
-    state.global_step = json.at("global_step").get<std::int64_t>();
+    state.global_step = count(json, "global_step");
     state.loss_sum = json.at("loss_sum").get<double>();
-    state.num_losses = json.at("num_losses").get<std::int64_t>();
-    state.num_skipped_steps = json.at("skipped_steps").get<std::int64_t>();
-    state.num_skipped_in_a_row = json.at("skipped_in_a_row").get<std::int64_t>();
-    state.num_failed_saves = json.value("failed_saves", std::int64_t{0});  // absent in older checkpoints
+    state.num_losses = count(json, "num_losses");
+    state.num_skipped_steps = count(json, "skipped_steps");
+    state.num_skipped_in_a_row = count(json, "skipped_in_a_row");
+    state.num_failed_saves = json.contains("failed_saves") ? count(json, "failed_saves") : 0;  // absent in older ones
     state.window = window_from_json(json.at("since_last_log"));
     if (json.contains("outlier_windows")) state.spikes.restore(json.at("outlier_windows"));  // absent in older ones
     state.log_history = json.at("log_history");
@@ -234,12 +246,12 @@ TrainerState state_from_json(const Json& json, const fs::path& path) {
 
 SavedBatch batch_from_json(const Json& json, const fs::path& path) {
   return reading(path, [&] {
-    return SavedBatch{.start = {.step = json.at("global_step").get<std::int64_t>(),
-                                .samples_consumed = json.at("samples_consumed").get<std::int64_t>()},
-                      .per_device_train_batch_size = json.at("train_batch_size").get<std::int64_t>(),
-                      .gradient_accumulation_steps = json.at("gradient_accumulation_steps").get<std::int64_t>(),
-                      .global_batch_size = json.at("global_batch_size").get<std::int64_t>(),
-                      .world_size = json.at("world_size").get<std::int64_t>()};
+    return SavedBatch{
+        .start = {.step = count(json, "global_step"), .samples_consumed = count(json, "samples_consumed")},
+        .per_device_train_batch_size = count(json, "train_batch_size"),
+        .gradient_accumulation_steps = count(json, "gradient_accumulation_steps"),
+        .global_batch_size = count(json, "global_batch_size"),
+        .world_size = count(json, "world_size")};
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -12,6 +13,7 @@
 #include "model/device.h"
 #include "model/lora/adapter.h"
 #include "train/checkpoint.h"
+#include "train/clip.h"
 #include "train/output_dir.h"
 
 namespace allreco::train {
@@ -124,7 +126,10 @@ void TrainingRun::write_log_line(const StepReport& report) {
   if (state_.num_skipped_steps > 0) line["skipped_steps"] = state_.num_skipped_steps;
   if (state_.num_failed_saves > 0) line["failed_saves"] = state_.num_failed_saves;
   state_.window = {};
-  parts_.session.together("writing metrics.jsonl", [&] { log_.write(line); });
+  parts_.session.together("writing metrics.jsonl", [&] {
+    require_in_place();
+    log_.write(line);
+  });
 }
 
 double TrainingRun::evaluate() {
@@ -140,7 +145,10 @@ double TrainingRun::evaluate() {
   line["eval_perplexity"] = result.perplexity();
   line["eval_supervised_tokens"] = result.supervised_tokens;
   line["eval_runtime_ms"] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-  parts_.session.together("writing metrics.jsonl", [&] { log_.write(line); });
+  parts_.session.together("writing metrics.jsonl", [&] {
+    require_in_place();
+    log_.write(line);
+  });
   return result.mean_nll();
 }
 
@@ -152,7 +160,27 @@ bool TrainingRun::is_best(double metric) const {
   return config_.greater_is_better ? metric > *state_.best_metric : metric < *state_.best_metric;
 }
 
+void TrainingRun::require_in_place() const {
+  if (parts_.directory != nullptr) parts_.directory->require_in_place();
+}
+
+model::AdapterOrigin TrainingRun::origin() const { return {parts_.inputs.base.name, parts_.inputs.base.storage}; }
+
+// All ranks hold the same bits, so all decide alike.
+void TrainingRun::require_finite() const {
+  const std::vector<at::Tensor> state = parts_.optimizer.state();
+  if (all_finite(parts_.store.parameters()) && std::all_of(state.begin(), state.end(), all_finite)) return;
+  core::fault(
+      "after step {} the adapter or its optimiser's moments are not finite (NaN or infinite), so nothing is saved: "
+      "lower "
+      "learning_rate ({:g}), set max_grad_norm, or use dtype = float32; resume_from_checkpoint = auto goes on from the "
+      "newest checkpoint",
+      state_.global_step, config_.learning_rate);
+}
+
 void TrainingRun::save(std::optional<double> metric) {
+  require_finite();
+  parts_.session.together("saving a checkpoint", [&] { require_in_place(); });
   const bool best = metric && is_best(*metric);
   if (best) {
     state_.best_metric = metric;
@@ -161,7 +189,7 @@ void TrainingRun::save(std::optional<double> metric) {
   parts_.session.enter_phase(state_.global_step, "saving a checkpoint");
   if (!writer_) return;
   writer_->save({.step = state_.global_step,
-                 .parts = snapshot_of(parts_.store, parts_.optimizer, parts_.inputs.base.name),
+                 .parts = snapshot_of(parts_.store, parts_.optimizer, origin()),
                  .state = to_json(state_, config_, parts_.plan, identity_, parts_.session.world_size()),
                  .best = best,
                  .metric = metric.value_or(0)});
@@ -190,6 +218,7 @@ void TrainingRun::finish_saves(bool stopped) {
   parts_.session.together("saving a checkpoint", [&] {
     if (!writer_) return;
     writer_->wait();
+    require_in_place();
     const std::int64_t failed_before = state_.num_failed_saves;
     account_for_saves();
     log_.finish();
@@ -211,6 +240,7 @@ TrainResult TrainingRun::finish(bool stopped) {
                            .best_metric = state_.best_metric,
                            .best_model_checkpoint = state_.best_model_checkpoint};
   if (!stopped) {
+    require_finite();
     parts_.session.together("writing the adapter", [&] {
       if (parts_.session.is_leader()) write_results(result);
     });
@@ -219,6 +249,7 @@ TrainResult TrainingRun::finish(bool stopped) {
 }
 
 void TrainingRun::write_results(const TrainResult& result) {
+  require_in_place();
   if (config_.load_best_model_at_end) {
     if (result.best_model_checkpoint.empty()) {
       core::fault(
@@ -226,7 +257,7 @@ void TrainingRun::write_results(const TrainResult& result) {
     }
     copy_adapter(output_dir_ / result.best_model_checkpoint, output_dir_);
   } else {
-    model::save_adapter(output_dir_, parts_.store, parts_.inputs.base.name);
+    model::save_adapter(output_dir_, parts_.store, origin());
   }
   core::Json json;
   json["global_step"] = result.global_step;

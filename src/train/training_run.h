@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "core/run_lock.h"
 #include "dist/session.h"
 #include "model/decoder/decoder.h"
 #include "model/lora/lora.h"
@@ -34,6 +35,7 @@ struct RunParts {
   model::LoraStore& store;
   Optimizer& optimizer;
   const StopSignals& signals;
+  const core::LockedDirectory* directory;  // output_dir, on rank 0; null on the others
 };
 
 class TrainingRun {
@@ -50,6 +52,11 @@ class TrainingRun {
   /// Returns eval_loss.
   double evaluate();
   void save(std::optional<double> metric);
+  /// Before anything is written. Fault when output_dir is no longer in place, or when what would be saved is not
+  /// finite.
+  void require_in_place() const;
+  void require_finite() const;
+  model::AdapterOrigin origin() const;
   /// Rank 0: says which saves are done, and takes back what a failed one promised.
   void account_for_saves();
   /// The last save of a run that was stopped must stand; of one that is complete it may fail.

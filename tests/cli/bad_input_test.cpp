@@ -52,6 +52,59 @@ TEST_F(BadInput, OptionsAndConfigFiles) {
                  scratch_ / "OUT");
 }
 
+// Once: 0 of -9223372036854775808 steps with exit code 0; 22,000 threads; 24 GB.
+TEST_F(BadInput, NumbersBeyondAllReason) {
+  expect_refused(program(0, train(scratch_ / "DS", model_, "--num_train_epochs 1e300")),
+                 {"num_train_epochs = 1e300", "above 0 and at most 1000000"}, scratch_ / "OUT");
+  expect_refused(program(0, train(scratch_ / "DS", model_, "--threads 100000")), {"threads = 100000", "0 to 1024"},
+                 scratch_ / "OUT");
+  expect_refused("OMP_NUM_THREADS=100000 " + program(0, train(scratch_ / "DS", model_)), {"OMP_NUM_THREADS", "1024"},
+                 scratch_ / "OUT");
+  expect_refused(program(0, "evaluate --bootstrap_samples 1e11"), {"bootstrap_samples = 1e11", "1000 to 1000000"}, "");
+  const auto version = run_program(0, "--version");
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_EQ(version.output.rfind("allreco ", 0), 0u) << version.output;
+}
+
+TEST_F(BadInput, AdaptersThatClaimHugeRanks) {
+  const auto made = run_program(0, train(scratch_ / "DS", model_, "--lora_r 2"));
+  ASSERT_EQ(made.exit_code, 0) << made.output;
+  core::Json config = core::read_json_file(scratch_ / "OUT/adapter_config.json");
+  for (const core::Json& rank : {core::Json(1'000'000), core::Json(60'000), core::Json(3), core::Json(1e300)}) {
+    config["r"] = rank;
+    core::write_json_file(scratch_ / "OUT/adapter_config.json", config);
+    expect_refused(program(0, fmt::format("evaluate --model_name_or_path {} --adapter_name_or_path {} --dataset {} "
+                                          "--split train --output_dir {}",
+                                          model_, scratch_ / "OUT", scratch_ / "DS", scratch_ / "EVAL")),
+                   {"adapter_"}, scratch_ / "EVAL");
+  }
+}
+
+TEST_F(BadInput, NamesThatNoFileSystemTakes) {
+  const std::string long_name(5000, 'x');
+  for (const int ranks : {0, 2}) {
+    expect_refused(program(ranks, train(scratch_ / long_name, model_)), {long_name}, scratch_ / "OUT");
+    expect_refused(program(ranks, train(scratch_ / "DS", scratch_ / long_name)), {"too long"}, scratch_ / "OUT");
+  }
+  expect_refused(program(0, "inspect " + (scratch_ / long_name)), {"too long"}, "");
+  write("dataset.json", R"({"format": 1, "splits": [1, 2]})");
+  expect_refused(program(0, "inspect " + scratch_.path().string()), {"dataset.json"}, "");
+}
+
+// A run's config.cfg as the next run's --config, with names that once came back as others.
+TEST_F(BadInput, OutputDirectoriesOfAnyNameResume) {
+  for (const std::string name : {"a #b", " \"both\" \\ "}) {
+    const std::string output = scratch_ / name;
+    const std::string command = fmt::format(
+        "train --model_name_or_path {} --dataset {} --max_steps 2 --save_steps 1 --threads 1", model_, scratch_ / "DS");
+    const auto first = run_program(0, command + " --output_dir '" + output + "'");
+    ASSERT_EQ(first.exit_code, 0) << first.output;
+    const auto again = run_program(0, "train --config '" + output + "/config.cfg' --resume_from_checkpoint auto");
+    EXPECT_EQ(again.exit_code, 0) << again.output;
+    EXPECT_NE(again.output.find("resuming after 2 of 2 steps"), std::string::npos) << "not resumed: " << again.output;
+  }
+}
+
 TEST_F(BadInput, RawFilesOfPrepare) {
   const std::string reviews = source("examples/gift-cards/reviews.json.gz").string();
   const std::string metadata = source("examples/gift-cards/metadata.json.gz").string();

@@ -86,6 +86,57 @@ TEST_F(Qlora, AnExportedModelEvaluatesAsBaseAndAdapterDo) {
   }
 }
 
+// Wherever the adapter is copied to, and whoever keeps the state beside it.
+TEST_F(Qlora, MergingIntoABaseThatIsKeptInAnotherWayWarns) {
+  const std::string warning = "the adapter was trained over a base kept as ";
+  const auto exported = [&](const std::string& model, const std::string& adapter, const std::string& options) {
+    fs::remove_all(scratch_ / "MERGED");
+    return succeed(0, fmt::format("export --model_name_or_path {} --adapter_name_or_path {} --output_dir {} {}", model,
+                                  adapter, scratch_ / "MERGED", options));
+  };
+  train(0, base_, "NF4", four_bits_);
+  train(0, base_, "DENSE", "");
+  const std::string nf4 = "nf4 with double quantisation, products in float32";
+  const std::string copy = scratch_ / "COPY";
+  fs::create_directory(copy);
+  for (const char* name : {"adapter_model.safetensors", "adapter_config.json"})
+    fs::copy_file(scratch_ / (std::string("NF4/") + name), copy + "/" + name);
+  for (const std::string& adapter : {scratch_ / "NF4", copy}) {
+    EXPECT_NE(exported(base_, adapter, "").find(warning + nf4 + ", and was merged into one that is dense"),
+              std::string::npos);
+    EXPECT_EQ(exported(base_, adapter, four_bits_).find(warning), std::string::npos);
+    EXPECT_NE(exported(base_, adapter, "--load_in_4bit true").find(warning), std::string::npos)
+        << "without double quantisation";
+  }
+  EXPECT_NE(
+      exported(base_, scratch_ / "DENSE", four_bits_).find(warning + "dense, and was merged into one that is " + nf4),
+      std::string::npos);
+  EXPECT_EQ(exported(base_, scratch_ / "DENSE", "").find(warning), std::string::npos);
+}
+
+// PEFT writes nothing of it: its adapter's own base may tell, or a trainer_state.json beside it.
+TEST_F(Qlora, OfAnAdapterThatDoesNotSayHowItsBaseWasKeptOtherFilesTell) {
+  const std::string adapter = scratch_ / "PEFT", base = golden("llama-tiny").string();
+  fs::copy(golden("lora-grad/all7/adapter"), adapter);
+  const auto exported = [&] {
+    fs::remove_all(scratch_ / "MERGED");
+    return succeed(0, fmt::format("export --model_name_or_path {} --adapter_name_or_path {} --output_dir {}", base,
+                                  adapter, scratch_ / "MERGED"));
+  };
+  EXPECT_NE(exported().find("nothing in " + adapter + " says how the base was kept in training"), std::string::npos);
+
+  core::Json config = core::read_json_file(adapter + "/adapter_config.json");
+  config["base_model_name_or_path"] = golden("llama-tiny-nf4").string();
+  core::write_json_file(adapter + "/adapter_config.json", config);
+  EXPECT_NE(exported().find("trained over a base kept as nf4, and was merged into one that is dense"),
+            std::string::npos);
+
+  const core::Json state{{"identity", {{"base_model_storage", "nf4, products in bfloat16"}}}};
+  fs::create_directory(adapter + "/last");
+  core::write_json_file(adapter + "/last/trainer_state.json", state);
+  EXPECT_NE(exported().find("trained over a base kept as nf4, products in bfloat16"), std::string::npos);
+}
+
 TEST_F(Qlora, WhatCannotBeIsRefusedAndLeavesNothing) {
   const auto refused = [&](const std::string& command, const std::string& word) {
     const auto outcome = run_program(0, command);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include <fstream>
+#include <new>
+#include <stdexcept>
 #include <string>
 
 namespace allreco::core {
@@ -104,6 +106,19 @@ TEST_F(Memory, VersionOneToo) {
   group_of_version_1("job", 300 * kMiB, 290, 40);
   EXPECT_EQ(limit_mib(), 300);
   EXPECT_EQ(available_mib(), 50);
+}
+
+TEST(FailureText, SaysThatMemoryRanOut) {
+  const std::runtime_error of_torch(
+      "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+      "400000000 bytes. Error code 12 (Cannot allocate memory)");
+  EXPECT_EQ(failure_text(of_torch).substr(0, 43), "memory ran out (asked for: 400000000 bytes)");
+  const std::runtime_error of_cuda("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79");
+  EXPECT_EQ(failure_text(of_cuda).substr(0, 50), "the GPU's memory ran out (asked for: 2.00 GiB). Us");
+  EXPECT_EQ(failure_text(std::bad_alloc()).substr(0, 15), "memory ran out.");
+  EXPECT_EQ(failure_text(std::length_error("vector::reserve")).substr(0, 15), "memory ran out.");
+  EXPECT_NE(failure_text(std::bad_alloc()).find("per_device_train_batch_size"), std::string::npos);
+  EXPECT_EQ(failure_text(std::runtime_error("something else")), "something else");
 }
 
 }  // namespace allreco::core

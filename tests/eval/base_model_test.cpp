@@ -33,6 +33,14 @@ void expect_equal(const model::BaseModel& found, const model::BaseModel& expecte
   }
 }
 
+BaseModelOptions on_cpu(const std::string& directory, const std::string& dtype) {
+  BaseModelOptions options;
+  options.model_name_or_path = directory;
+  options.dtype = dtype;
+  options.device = "cpu";
+  return options;
+}
+
 /// Runs under mpirun, on any number of ranks; a process can start MPI once, so this is one test.
 TEST(MpiBaseModel, BroadcastGivesTheSameBitsAndOnlyRankZeroReads) {
   SessionOfTest world;
@@ -44,14 +52,14 @@ TEST(MpiBaseModel, BroadcastGivesTheSameBitsAndOnlyRankZeroReads) {
       const model::BaseModel expected = model::load_base_model(directory, dtype);
       for (int ranks_per_node = session.world_size(); ranks_per_node >= 1; ranks_per_node /= 2) {
         const dist::NodeGroups nodes(session, session.rank() / ranks_per_node);
-        BaseModelRequest request{session.is_leader() ? directory : "/nonexistent", dtype, at::kCPU, "broadcast", {}};
-        expect_equal(share_base_model(session, nodes, request, BaseReaders::rank_zero), expected);
+        const BaseModelOptions options = on_cpu(session.is_leader() ? directory : "/nonexistent", dtype);
+        expect_equal(share_base_model(session, nodes, options, BaseReaders::rank_zero), expected);
       }
     }
   }
   const dist::NodeGroups nodes(session);
   try {
-    share_base_model(session, nodes, {"/nonexistent", "auto", at::kCPU, "broadcast", {}}, BaseReaders::rank_zero);
+    share_base_model(session, nodes, on_cpu("/nonexistent", "auto"), BaseReaders::rank_zero);
     ADD_FAILURE() << "a missing model must be refused";
   } catch (const core::UserError& e) {
     EXPECT_NE(std::string(e.what()).find("/nonexistent is no directory"), std::string::npos) << e.what();

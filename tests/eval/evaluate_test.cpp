@@ -163,7 +163,7 @@ TEST(Evaluate, RefusesBadInput) {
   EXPECT_THROW(evaluate_small(one.session, scratch / "ds"), core::UserError);
   EvaluateConfig config;
   config.bootstrap_samples = 999;
-  EXPECT_THROW(validate(config), core::UserError);
+  EXPECT_THROW(core::check_options(config), core::UserError);
 }
 
 /// Started under mpirun by the test below: reads the dataset and writes the evaluation to the places that the

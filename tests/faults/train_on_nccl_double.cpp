@@ -21,7 +21,8 @@ using namespace allreco;
 train::TrainJob job_of(const std::vector<std::string>& arguments) {
   core::require(arguments.size() >= 4, "expected MODEL DATASET OUTPUT_DIR MAX_STEPS [CALL]");
   train::TrainJob job;
-  job.model_name_or_path = arguments[0];
+  job.base.model_name_or_path = arguments[0];
+  job.base.device = "cpu";
   job.config.dataset = arguments[1];
   job.config.output_dir = arguments[2];
   job.config.max_steps = std::atol(arguments[3].c_str());

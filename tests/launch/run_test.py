@@ -5,6 +5,7 @@ case kills a rank of the real one and compares bits.
 
     tests/launch/run_test.py --allreco build/release/allreco
 """
+import mmap
 import os
 import pathlib
 import re
@@ -37,11 +38,12 @@ class Repository:
         path = self.root / "calls"
         return path.read_text().splitlines() if path.exists() else []
 
-    def start(self, *arguments, restarts: int = 0, ranks: int = 1, command: str = "train") -> subprocess.Popen:
+    def start(self, *arguments, restarts: int = 0, ranks: int = 1, command: str = "train",
+              environment: dict[str, str] | None = None) -> subprocess.Popen:
         run = [self.root / "launch/run.sh", "-n", str(ranks), "--threads", "1", "--max-restarts", str(restarts),
                "--restart-pause", "0", "--", command, *map(str, arguments)]
         environment = {**os.environ, "SCRIPT_DIR": str(self.root), "OMPI_ALLOW_RUN_AS_ROOT": "1",
-                       "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+                       "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **(environment or {})}
         self.log = (self.root / "log").open("w+")
         # A session of its own, as a terminal's: its SIGINT is not ignored, whatever this test was started with.
         return subprocess.Popen(run, stdout=self.log, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
@@ -172,6 +174,31 @@ def a_killed_supervisor_leaves_no_training_behind(repository: Repository) -> Non
     harness.expect((repository.output_dir / "checkpoint-7").is_dir(), "the training ended without saving")
 
 
+def dead_shared_memory_is_cleared(repository: Repository) -> None:
+    """What nobody uses goes before a start; what a living process has open or mapped stays, and what another host made."""
+    backing = repository.root / "shm"
+    backing.mkdir()
+    def segment(number: int, host: str = os.uname().nodename) -> pathlib.Path:
+        path = backing / f"vader_segment.{host}.{os.geteuid()}.5a5a{number:04x}.0"
+        path.write_bytes(bytes(4096))
+        return path
+    dead, opened, mapped, foreign = segment(1), segment(2), segment(3), segment(4, "another-host")
+    other = backing / "somebodys_file"
+    other.touch()
+    with opened.open("rb"), mapped.open("r+b") as file:
+        view = mmap.mmap(file.fileno(), 4096)
+        file.close()
+        for command in ("train", "evaluate"):
+            dead.write_bytes(bytes(4096))
+            repository.plan(*["exit 0"] * 2)
+            said = repository.run("--output_dir", repository.output_dir, command=command, expected=0,
+                                  environment={"OMPI_MCA_btl_vader_backing_directory": str(backing)})
+            left = {path for path in (dead, opened, mapped, foreign, other) if path.exists()}
+            harness.expect(left == {opened, mapped, foreign, other}, f"{command}: left are {left}: {said[-2000:]}")
+            expect_said(said, r"cleared 1 segment\(s\) of shared memory")
+        view.close()
+
+
 def restarts_are_for_training(repository: Repository) -> None:
     repository.plan("exit 0")
     expect_said(repository.run(restarts=1, command="evaluate", expected=2), "--max-restarts is for train")
@@ -203,11 +230,31 @@ def the_real_program_ends_with_the_same_bits(shop: harness.Workshop) -> None:
     expected.require_same(harness.Bits.of(repository.output_dir), "killed, restarted, interrupted and resumed")
 
 
+def a_killed_mpirun_leaves_no_shared_memory(shop: harness.Workshop) -> None:
+    """mpirun is killed, its ranks with it: what they leave is gone once run.sh has ended, and the training can go on at once."""
+    backing = shop.scratch / "shm"
+    backing.mkdir()
+    repository = Repository(shop.scratch / "killed", shop.allreco)
+    train = {"max_steps": 30, "save_steps": 5}
+    command = shop.train_command(0, repository.output_dir, train)
+    arguments = command[command.index("train") + 1:]
+    environment = {"OMPI_MCA_btl_vader_backing_directory": str(backing)}
+    supervisor = repository.start(*arguments, ranks=2, restarts=1, environment=environment)
+    wait_for(lambda: harness.newest_checkpoint(repository.output_dir) >= 5, "a checkpoint")
+    harness.expect(any(backing.iterdir()), "Open MPI puts nothing there: this test shows nothing")
+    (mpirun,) = harness.children_of(supervisor.pid)
+    os.kill(mpirun, signal.SIGKILL)
+    code = supervisor.wait(harness.LONGEST_RUN_S)
+    harness.expect(code == 0, f"run.sh ended with {code}: {repository.output()[-3000:]}")
+    expect_said(repository.output(), r"exit code 137 \(attempt 1 of 2\); going on from")
+    harness.expect(not list(backing.iterdir()), f"left behind: {list(backing.iterdir())}")
+
+
 SCRIPTED = [without_restarts, restarts_from_the_newest_checkpoint, options_are_replaced_in_both_forms,
             no_restart_after_a_users_error_or_a_stop, gives_up_without_progress,
             goes_on_while_there_is_progress_until_the_limit, an_older_run_to_be_overwritten_is_not_resumed,
             a_run_that_went_back_does_not_jump_forward, signals_stop_it, a_killed_supervisor_leaves_no_training_behind,
-            restarts_are_for_training]
+            dead_shared_memory_is_cleared, restarts_are_for_training]
 
 
 def work() -> None:
@@ -218,6 +265,8 @@ def work() -> None:
             print(f"{case.__name__}: as expected", flush=True)
         the_real_program_ends_with_the_same_bits(shop)
         print("the real program: the same bits", flush=True)
+        a_killed_mpirun_leaves_no_shared_memory(shop)
+        print("a killed mpirun: no shared memory is left", flush=True)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,10 @@ def ends(scratch: pathlib.Path) -> None:
 def always_resumes(scratch: pathlib.Path) -> None:
     batch = Batch(scratch / "resumes", "touch train_results.json")
     config = batch.folder / "x.cfg"
-    config.write_text(f"output_dir = {batch.output_dir}\n")
+    # Quoted, as `train` writes a name with a #.
+    quoted = batch.folder / 'out #"1'
+    quoted.symlink_to(batch.output_dir)
+    config.write_text('output_dir = "' + str(quoted).replace('"', '\\"') + '"  # comment\n')
     batch.expect(0, False, "", str(config), "--seed=3", SLURM_CPUS_PER_TASK="8")
     called = (batch.folder / "srun").read_text()
     harness.expect(f"--config {config} --seed=3 --resume_from_checkpoint auto --overwrite_output_dir false" in called and
@@ -117,6 +120,7 @@ def refusals(scratch: pathlib.Path) -> None:
     batch.expect(2, False, "no output_dir", "--seed", "3")
     batch.expect(2, False, "resumes with auto", "--output_dir", out, "--resume_from_checkpoint", "last")
     batch.expect(2, False, "overwrite_output_dir", "--output_dir", out, "--overwrite_output_dir=true")
+    batch.expect(2, False, "overwrite_output_dir", "--output_dir", out, "--overwrite_output_dir", "yes")
     batch.expect(2, False, "srun or mpirun", ALLRECO_LAUNCHER="orterun")
 
 

@@ -30,6 +30,7 @@ RESTRICTED = [
     (r"boost/program_options", r"^cli/options\.(cpp|h)$", "Boost.Program_options stays in cli/options"),
     (r"spdlog/", r"^core/log\.cpp$", "spdlog stays in core/log.cpp"),
     (r"(cuda|cublas|curand|cusparse|cudnn)\w*\.h$|(c10|ATen)/cuda/", CUDA_FILES, "CUDA stays in the CUDA files"),
+    (r"regex$", r"^$", "std::regex has no limits, and patterns come from outside: use core/regex.h"),
     (r"torch/", r"^$", "torch's C++ front end and autograd are for tests only"),
 ]
 # Too slow to compile (20 to 50 s a file), in tests as well.

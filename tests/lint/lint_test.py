@@ -1,10 +1,13 @@
 """The checks of this folder, each against a small tree that breaks its rules: a check that cannot fail is no check."""
 import json
 import pathlib
+import subprocess
 import tempfile
 import unittest
 
+import boundary
 import format as clang_format  # the check of this folder
+import hardening
 import headers
 import layering
 import shell
@@ -49,14 +52,34 @@ class LintTest(unittest.TestCase):
         self.write("src/cli/a.cpp", "#include <boost/program_options/parsers.hpp>\n")
         self.write("src/model/a.cpp", "#include <cuda_runtime.h>\n")
         self.write("src/model/b.cpp", "#include <torch/types.h>\n")
+        self.write("src/model/c.cpp", "#include <regex>\n")
         self.write("src/extra/a.cpp", "#include <vector>\n")
         self.write("tests/model/a.cpp", "#include <ATen/ATen.h>\n")
         self.write("src/model/CMakeLists.txt", "allreco_library(model DEPENDS allreco_core allreco_dist)\n")
         self.assert_problems(
             layering.check(self.root), "src/core/a.h:1: core must not include dist", "data must not include model",
             "src/eval/a.cpp:1: includes ../train/x.h", "MPI stays", "HDF5 stays", "sentencepiece stays",
-            "Boost.Program_options stays", "CUDA stays", "torch's C++ front end", "folder extra has no arrows",
+            "Boost.Program_options stays", "CUDA stays", "torch's C++ front end", "use core/regex.h", "folder extra has no arrows",
             "tests/model/a.cpp:1: must not include ATen/ATen.h", "model must not link dist")
+
+    def test_boundary_finds_what_goes_round_the_places_for_it(self):
+        self.write("src/core/log.cpp", "std::fwrite(text.data(), 1, 2, stdout);\n")
+        self.write("src/core/input_file.cpp", "::open(path, O_RDONLY);\n")
+        self.write("src/data/good.cpp", "// std::cout\nsnprintf(b, 2, x); std::ofstream out(path); fwrite(a, 1, 2, spool);\n")
+        self.write("src/data/a.cpp", "\nfmt::print(x);\n")
+        self.write("src/data/b.cpp", "std::cerr << title;\n")
+        self.write("src/data/c.cpp", "std::fputs(title, stderr);\n")
+        self.write("src/data/d.cpp", "fprintf(stderr, title);\n")
+        self.write("src/data/e.cpp", "std::ifstream in(path);\n")
+        self.write("src/data/f.cpp", "int fd = ::open(path, 0);\n")
+        self.write("src/data/g.cpp", "void* p = ::mmap(0, 1);\n")
+        self.write("src/data/h.cpp", "std::fwrite(t, 1, 2, stderr);\n")
+        self.write("src/data/i.cpp", "FILE* f = std::fopen(path, mode);\n")
+        self.assert_problems(
+            boundary.check(self.root), "src/data/a.cpp:2: writes to the terminal", "src/data/b.cpp:1: writes",
+            "src/data/c.cpp:1: writes", "src/data/d.cpp:1: writes", "src/data/e.cpp:1: opens a file",
+            "src/data/f.cpp:1: opens a file", "src/data/g.cpp:1: maps memory", "src/data/h.cpp:1: writes",
+            "src/data/i.cpp:1: opens a file")
 
     def test_stands_alone_finds_machine_paths_links_and_hosts(self):
         host = "pypi" + ".org"
@@ -68,6 +91,18 @@ class LintTest(unittest.TestCase):
         (self.root / "link").symlink_to("/etc/passwd")
         self.assert_problems(stands_alone.check(self.root), "b.json:1: names an absolute", "c.sh:2: names a folder",
                              "d.txt:1: names the host", "link: links to /etc/passwd")
+
+    def test_hardening_tells_a_program_with_all_flags_from_one_without(self):
+        source = self.write("a.cpp", "#include <cstring>\n#include <vector>\nint main(int c, char** v) {\n"
+                            "  char name[9];\n  std::strcpy(name, v[0]);\n  return std::vector<int>(9)[c] + name[0];\n}\n")
+        hard = ["-fPIE", "-pie", "-Wl,-z,relro,-z,now,-z,noexecstack", "-fstack-protector-strong", "-U_FORTIFY_SOURCE",
+                "-D_FORTIFY_SOURCE=2", "-D_GLIBCXX_ASSERTIONS"]
+        soft = ["-fno-pie", "-no-pie", "-Wl,-z,norelro,-z,lazy,-z,execstack", "-fno-stack-protector", "-U_FORTIFY_SOURCE"]
+        for name, flags in (("hard", hard), ("soft", soft)):
+            subprocess.run(["g++", "-O2", *flags, source, "-o", self.root / name], check=True)
+        self.assert_problems(hardening.check(self.root / "hard"))
+        self.assert_problems(hardening.check(self.root / "soft"), "-pie", "-z now", "-z relro", "noexecstack",
+                             "stack protectors", "fortified", "assertions")
 
     def test_shell_finds_scripts_by_ending_and_by_first_line(self):
         self.write("launch/good.sh", '#!/bin/bash\necho "$1"\n')

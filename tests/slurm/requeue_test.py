@@ -79,7 +79,7 @@ def cancelled(cluster: slurm.Cluster, launcher: str) -> None:
 def crashed(cluster: slurm.Cluster) -> None:
     job = slurm.Job(cluster, "crashed", "srun", GPUS_OF_THE_NODE, TRAIN)
     job.wait_for_step(3)
-    ranks = [pid for pid in cluster.processes_of("n2") if os.path.realpath(f"/proc/{pid}/exe") == str(cluster.shop.allreco)]
+    ranks = [pid for pid in cluster.processes_of("n2") if os.path.realpath(f"/proc/{pid}/exe") == f"{cluster.shop.allreco}-program"]
     os.kill(ranks[0], signal.SIGKILL)
     state, code = job.wait_for_end()
     harness.expect(state == "FAILED" and code not in ("0:0", "85:0") and not job.requeues(),

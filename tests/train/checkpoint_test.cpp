@@ -30,7 +30,7 @@ struct Trained {
   }
   model::LoraStore store;
   AdamW optimizer;
-  CheckpointParts parts() const { return snapshot_of(store, optimizer, "base"); }
+  CheckpointParts parts() const { return snapshot_of(store, optimizer, {"base"}); }
 };
 
 TEST(Checkpoint, ComesBackBitForBit) {

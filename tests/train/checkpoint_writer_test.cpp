@@ -17,7 +17,7 @@ struct Trained {
   AdamW optimizer{store.parameters(), parameter_slices(store), {}};
   SaveRequest request(std::int64_t step, bool best = false) const {
     return {.step = step,
-            .parts = snapshot_of(store, optimizer, "base"),
+            .parts = snapshot_of(store, optimizer, {"base"}),
             .state = {{"global_step", step}},
             .best = best,
             .metric = 0.5};

@@ -40,6 +40,11 @@ TEST(TrainConfig, RefusesBadValuesAndCombinationsByName) {
       {"loraplus_lr_ratio = -1", [](TrainConfig& c) { c.loraplus_lr_ratio = -1; }},
       {"loraplus_lr_ratio = nan", [](TrainConfig& c) { c.loraplus_lr_ratio = std::nan(""); }},
       {"loraplus_lr_ratio = inf", [](TrainConfig& c) { c.loraplus_lr_ratio = HUGE_VAL; }},
+      {"num_train_epochs = 1e+300: expected a number, above 0", [](TrainConfig& c) { c.num_train_epochs = 1e300; }},
+      {"adam_beta1 = 1: expected a number, at least 0 and below 1", [](TrainConfig& c) { c.adam_beta1 = 1; }},
+      {"virtual_shards = 6: expected a power of two", [](TrainConfig& c) { c.virtual_shards = 6; }},
+      {"min_lr = 0.5 is above learning_rate",
+       [](TrainConfig& c) { c.lr_scheduler_type = "cosine_with_min_lr", c.min_lr = 0.5; }},
       {"adam_beta2", [](TrainConfig& c) { c.adam_beta2 = 1; }},
       {"max_grad_norm", [](TrainConfig& c) { c.max_grad_norm = -1; }},
       {"logging_steps = 0", [](TrainConfig& c) { c.logging_steps = 0; }},
@@ -82,6 +87,22 @@ TEST(TrainConfig, StepsAndEpochsCountAsInTransformers) {
   config.per_device_train_batch_size = 3;
   config.gradient_accumulation_steps = 5;
   EXPECT_EQ(configured_global_batch_size(config, 2), 30);
+}
+
+TEST(RunPlan, CountsThatDoNotFitAreRefused) {
+  TrainConfig config = valid_config();
+  config.num_train_epochs = 1e6;
+  EXPECT_EQ(plan_run(config, 1000, 1).num_steps, 1'000'000'000);
+  const auto refusal = [&](std::int64_t num_samples) {
+    return message_of<core::UserError>([&] { plan_run(config, num_samples, 1); });
+  };
+  EXPECT_NE(refusal(1001).find("1001000000 steps: a run has at most 1000000000"), std::string::npos) << refusal(1001);
+  EXPECT_NE(refusal(std::int64_t{1} << 50).find("steps"), std::string::npos);
+  config.max_steps = 1'000'000'000;
+  config.global_batch_size = 1'000'000'000;
+  EXPECT_EQ(plan_run(config, 1'000'000'000, 1'000'000'000).num_steps, 1'000'000'000);
+  const auto message = message_of<core::UserError>([&] { plan_run(config, 10'000'000'000, 10'000'000'000); });
+  EXPECT_NE(message.find("give a smaller max_steps"), std::string::npos) << message;
 }
 
 TEST(RunPlan, IsTheSameWhereverARunGoesOn) {

@@ -25,8 +25,9 @@ constexpr double kAdapterRmsTolerance = 2e-7;
 TrainJob job_of(const core::Json& trajectory, const fs::path& base, const fs::path& adapter, const Scratch& scratch) {
   const core::Json& settings = trajectory.at("settings");
   TrainJob job;
-  job.model_name_or_path = base.string();
-  job.dtype = "float32";
+  job.base.model_name_or_path = base.string();
+  job.base.dtype = "float32";
+  job.base.device = "cpu";
   job.adapter_name_or_path = adapter.string();
   TrainConfig& config = job.config;
   config.dataset = (scratch / "DS").string();

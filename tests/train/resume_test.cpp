@@ -91,8 +91,8 @@ TEST(Resume, IsBitExactWithDoraAndPatterns) {
 
 TEST(Resume, IsBitExactOverAQuantisedBase) {
   expect_bit_exact_resume([](TrainJob& job) {
-    job.quantization.load_in_4bit = true;
-    job.quantization.bnb_4bit_use_double_quant = true;
+    job.base.quantization.load_in_4bit = true;
+    job.base.quantization.bnb_4bit_use_double_quant = true;
   });
 }
 
@@ -103,7 +103,7 @@ TEST(Resume, IsBitExactFromAStartByTheWeights) {
       job.lora.init_lora_weights = start;
       job.lora.rank_pattern = {{"v_proj", 2}};
       job.lora.use_rslora = true;
-      job.quantization.load_in_4bit = std::string(start) == "olora";
+      job.base.quantization.load_in_4bit = std::string(start) == "olora";
     });
   }
 }
@@ -168,8 +168,9 @@ TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
       {"use_dora", [](TrainJob& j) { j.lora.use_dora = true; }},
       {"init_lora_weights", [](TrainJob& j) { j.lora.init_lora_weights = "gaussian"; }},
       {"init_lora_weights", [](TrainJob& j) { j.lora.init_lora_weights = "pissa"; }},
-      {"dtype", [](TrainJob& j) { j.dtype = "bfloat16"; }},
-      {"base_model_storage: the checkpoint has \"dense\"", [](TrainJob& j) { j.quantization.load_in_4bit = true; }},
+      {"dtype", [](TrainJob& j) { j.base.dtype = "bfloat16"; }},
+      {"base_model_storage: the checkpoint has \"dense\"",
+       [](TrainJob& j) { j.base.quantization.load_in_4bit = true; }},
       {"optim: the checkpoint has \"adamw_torch\", this run \"adamw_8bit\"",
        [](TrainJob& j) { j.config.optim = "adamw_8bit"; }},
       {"resume_with_changed = optim",
@@ -177,7 +178,7 @@ TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
       {"loraplus_lr_ratio: the checkpoint has 0.0, this run 16", [](TrainJob& j) { j.config.loraplus_lr_ratio = 16; }},
       {"seed", [](TrainJob& j) { j.config.seed = 1; }},
       {"dataset_fingerprint", [&](TrainJob& j) { j.config.dataset = (scratch / "DS2").string(); }},
-      {"base_model_fingerprint", [](TrainJob& j) { j.model_name_or_path = "random:stories260k"; }},
+      {"base_model_fingerprint", [](TrainJob& j) { j.base.model_name_or_path = "random:stories260k"; }},
   };
   for (const auto& [expected, change] : changes) {
     TrainJob job = resumable_job(scratch, "A");

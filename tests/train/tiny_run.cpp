@@ -92,8 +92,9 @@ void write_random_dataset(const fs::path& directory, std::int64_t count) {
 
 TrainJob tiny_job(const fs::path& dataset, const fs::path& output_dir) {
   TrainJob job;
-  job.model_name_or_path = fixture("golden/llama-tiny").string();
-  job.dtype = "float32";
+  job.base.model_name_or_path = fixture("golden/llama-tiny").string();
+  job.base.dtype = "float32";
+  job.base.device = "cpu";
   job.lora = {.r = 4, .lora_alpha = 8, .lora_dropout = 0.1, .target_modules = {"q_proj", "v_proj", "down_proj"}};
   job.resolved_options = "max_steps = 12\n";
   job.config.dataset = dataset.string();

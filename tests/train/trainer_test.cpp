@@ -122,7 +122,7 @@ TEST(Trainer, RefusesWhatDoesNotGoTogetherBeforeItWritesAnything) {
       {"nowhere", [&](TrainJob& j) { j.config.dataset = (scratch / "nowhere").string(); }},
       {"evaluation", [](TrainJob& j) { j.config.train_split = "evaluation"; }},
       {"mistral-tiny",
-       [](TrainJob& j) { j.model_name_or_path = fixture("golden/mistral-tiny").string(); }},  // knows 256 tokens
+       [](TrainJob& j) { j.base.model_name_or_path = fixture("golden/mistral-tiny").string(); }},  // knows 256 tokens
       {"zebra_proj", [](TrainJob& j) { j.lora.target_modules = {"zebra_proj"}; }},
       {"adapter", [&](TrainJob& j) { j.adapter_name_or_path = (scratch / "no-adapter").string(); }},
       {"resume_from_checkpoint = last", [](TrainJob& j) { j.config.resume_from_checkpoint = "last"; }},

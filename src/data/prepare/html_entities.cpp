@@ -91,11 +91,11 @@ std::string decode_html_entities(std::string_view text) {
   std::string decoded;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '&') {
-      const size_t end = text.find(';', i);
-      if (end != std::string_view::npos && end - i - 1 <= kLongestName) {
-        if (const auto code = code_point_of(text.substr(i + 1, end - i - 1))) {
+      const size_t length = text.substr(i + 1, kLongestName + 1).find(';');
+      if (length != std::string_view::npos) {
+        if (const auto code = code_point_of(text.substr(i + 1, length))) {
           append_utf8(decoded, *code);
-          i = end;
+          i += length + 1;
           continue;
         }
       }

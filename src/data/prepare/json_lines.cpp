@@ -32,6 +32,10 @@ bool JsonLines::next(Json& object) {
   while (reader_.next(line_)) {
     if (line_.find_first_not_of(" \t") == std::string::npos) continue;
     ++num_lines_;
+    if (core::nests_too_deeply(line_)) {
+      reject("nests too deeply");
+      continue;
+    }
     try {
       object = Json::parse(line_);
       if (object.is_object()) return true;

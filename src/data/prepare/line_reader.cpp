@@ -1,15 +1,18 @@
 #include "data/prepare/line_reader.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <string_view>
 #include <vector>
 
 #include "core/check.h"
+#include "core/input_file.h"
+#include "core/interrupt.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -18,20 +21,15 @@ namespace {
 
 constexpr unsigned kBufferBytes = 1 << 18;
 
-void check_readable(const fs::path& path) {
-  std::error_code error;
-  if (fs::is_directory(path, error))
-    core::user_error("cannot read {}: it is a directory, a file is needed", path.string());
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) core::user_error("cannot read {}: {}", path.string(), std::strerror(errno));
-  if (path.extension() != ".gz") return;
+void check_gzip(const core::InputFile& file) {
+  if (file.path().extension() != ".gz") return;
   // zlib would pass a broken header through as plain text, and the error would come later, as a malformed line.
   std::array<char, 2> magic{};
-  stream.read(magic.data(), magic.size());
-  if (stream.gcount() != 2 || magic[0] != '\x1f' || magic[1] != '\x8b') {
+  if (file.size() >= magic.size()) file.read(0, magic.size(), magic.data());
+  if (magic[0] != '\x1f' || magic[1] != '\x8b') {
     core::user_error(
         "{} is named .gz but is not gzip data: download it again, or drop .gz from its name if it is plain text",
-        path.string());
+        file.path().string());
   }
 }
 
@@ -51,6 +49,7 @@ struct LineReader::State {
 
   /// Fills `unread`; false at the end of the file.
   bool refill() {
+    core::throw_if_interrupted();
     if (at_end) return false;
     const int num_read = gzread(file, buffer.data(), kBufferBytes);
     int code = Z_OK;
@@ -76,10 +75,16 @@ struct LineReader::State {
 };
 
 LineReader::LineReader(const fs::path& path) : state_(std::make_unique<State>()) {
-  check_readable(path);
+  const core::InputFile file(path);
+  check_gzip(file);
   state_->path = path;
-  state_->file = gzopen(path.c_str(), "rb");
-  if (state_->file == nullptr) core::user_error("cannot read {}: {}", path.string(), std::strerror(errno));
+  const int descriptor = ::fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
+  if (descriptor < 0) core::user_error("cannot read {}: {}", path.string(), std::strerror(errno));
+  state_->file = gzdopen(descriptor, "rb");
+  if (state_->file == nullptr) {
+    ::close(descriptor);
+    core::fault("zlib cannot read {}", path.string());
+  }
   gzbuffer(state_->file, kBufferBytes);
 }
 
@@ -93,6 +98,10 @@ bool LineReader::next(std::string& line) {
     found_any = true;
     const size_t end = state_->unread.find('\n');
     line.append(state_->unread.substr(0, end));
+    if (line.size() > kLongestLine) {
+      core::user_error("{} line {} has more than {} bytes: is it a file of one row a line?", path().string(),
+                       state_->line_number + 1, kLongestLine);
+    }
     if (end == std::string_view::npos) {
       state_->unread = {};
       continue;

@@ -1,11 +1,9 @@
 #include "data/prepare/prepare.h"
 
-#include <algorithm>
-#include <initializer_list>
 #include <optional>
-#include <string_view>
 
 #include "core/check.h"
+#include "core/options_json.h"
 #include "data/prepare/example_encoder.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/template_choice.h"
@@ -14,15 +12,6 @@ namespace allreco::data {
 using core::Json;
 
 namespace {
-
-template <class T>
-void check(bool holds, const char* key, const T& value, const char* allowed) {
-  if (!holds) core::user_error("{} = {}: must be {}", key, value, allowed);
-}
-
-bool is_one_of(std::string_view value, std::initializer_list<std::string_view> allowed) {
-  return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
-}
 
 void validate_sources(const PrepareConfig& c) {
   const int num_sources = (c.reviews.empty() ? 0 : 1) + (c.prompts.empty() ? 0 : 1) + (c.tokens.empty() ? 0 : 1);
@@ -43,44 +32,21 @@ void validate_sources(const PrepareConfig& c) {
 }
 
 void validate_split(const PrepareConfig& c) {
-  check(is_one_of(c.split, {"auto", "time", "random", "rows"}), "split", c.split, "auto, time, random or rows");
   if (c.split == "time" && c.reviews.empty())
     core::user_error("split = time: prompts and tokens carry no time; use random or rows");
   if (c.split == "rows" && !c.reviews.empty())
     core::user_error("split = rows: reviews carry no split; use time or random");
-  check(c.validation_share >= 0 && c.validation_share < 1, "validation_share", c.validation_share,
-        "at least 0 and below 1");
-  check(c.test_share >= 0 && c.test_share < 1, "test_share", c.test_share, "at least 0 and below 1");
   if (c.validation_share + c.test_share >= 1) {
     core::user_error("validation_share + test_share = {}: must be below 1, so that something is left to train on",
                      c.validation_share + c.test_share);
   }
 }
 
-Json options_json(const PrepareConfig& c) {
-  return {{"reviews", c.reviews},
-          {"metadata", c.metadata},
-          {"prompts", c.prompts},
-          {"tokens", c.tokens},
-          {"tokenizer", c.tokenizer},
-          {"vocab_size", c.vocab_size},
-          {"max_bad_line_share", c.max_bad_line_share},
-          {"min_history", c.min_history},
-          {"max_history", c.max_history},
-          {"min_rating", c.min_rating},
-          {"verified_only", c.verified_only},
-          {"max_title_length", c.max_title_length},
-          {"split", c.split},
-          {"validation_share", c.validation_share},
-          {"test_share", c.test_share},
-          {"num_candidates", c.num_candidates},
-          {"negatives", c.negatives},
-          {"template", c.prompt_template},
-          {"max_length", c.max_length},
-          {"add_bos", c.add_bos},
-          {"add_eos", c.add_eos},
-          {"seed", c.seed},
-          {"examples_per_shard", c.examples_per_shard}};
+/// All but where the dataset lies.
+Json options_json(const PrepareConfig& config) {
+  Json json = core::options_json(config);
+  json.erase("output_dir");
+  return json;
 }
 
 std::int64_t choose_vocab_size(const PrepareConfig& config, const std::optional<Tokenizer>& tokenizer) {
@@ -111,19 +77,9 @@ DatasetWriterOptions writer_options(const PrepareConfig& config, const std::opti
 }  // namespace
 
 void validate(const PrepareConfig& c) {
+  core::check_options(c);
   validate_sources(c);
   validate_split(c);
-  check(c.vocab_size >= 0 && c.vocab_size <= (std::int64_t{1} << 31), "vocab_size", c.vocab_size, "0 to 2147483648");
-  check(c.max_bad_line_share >= 0 && c.max_bad_line_share <= 1, "max_bad_line_share", c.max_bad_line_share, "0 to 1");
-  check(c.min_history >= 1, "min_history", c.min_history, "at least 1");
-  check(c.max_history >= 1, "max_history", c.max_history, "at least 1");
-  check(c.min_rating >= 0 && c.min_rating <= 5, "min_rating", c.min_rating, "0 to 5");
-  check(c.max_title_length >= 8, "max_title_length", c.max_title_length, "at least 8");
-  check(c.num_candidates == 0 || (c.num_candidates >= 2 && c.num_candidates <= 254), "num_candidates", c.num_candidates,
-        "0 (none) or 2 to 254");
-  check(is_one_of(c.negatives, {"uniform", "popularity"}), "negatives", c.negatives, "uniform or popularity");
-  check(c.max_length == 0 || c.max_length >= 4, "max_length", c.max_length, "0 (the default) or at least 4");
-  check(c.examples_per_shard >= 1, "examples_per_shard", c.examples_per_shard, "at least 1");
 }
 
 std::string prepare(const PrepareConfig& config, const std::string& command_line) {

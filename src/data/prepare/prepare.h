@@ -4,54 +4,98 @@
 #include <filesystem>
 #include <string>
 
+#include "core/options.h"
+
 namespace allreco::data {
 
 /// What `allreco prepare` is asked to do. Exactly one of reviews, prompts, tokens is set.
 struct PrepareConfig {
-  // sources
-  std::string reviews;   // Amazon 2018 reviews, .json or .json.gz
-  std::string metadata;  // Amazon 2018 metadata, with reviews
-  // JSON lines {instruction, input, output} or {prompt, output}; optional options (texts), gold (index or text), split.
-  // Without gold the right option is the one that equals output.
+  std::string reviews;
+  std::string metadata;
+  /// Without gold the right option is the one that equals output.
   std::string prompts;
-  // JSON lines {input_ids, labels} as Hugging Face has them: labels are -100 in front and equal to input_ids from there
-  // on; labels[0] is no target; a row without -100 is supervised from its second token on. Optional split. Rows are
-  // kept as they are, in the file's order.
+  /// labels are -100 in front and equal to input_ids from there on; labels[0] is no target; a row without -100 is
+  /// supervised from its second token on. Rows are kept as they are, in the file's order; one longer than max_length is
+  /// dropped.
   std::string tokens;
-  std::string output_dir;  // a new or empty directory
-  std::string tokenizer;   // tokenizer.json or .model, or a directory with one; tokens need none
-  // Ids must lie below it. 0: the tokenizer's; needed with tokens without tokenizer. May exceed the tokenizer's (a
-  // padded embedding).
+  std::string output_dir;
+  std::string tokenizer;
+  /// May exceed the tokenizer's (a padded embedding).
   std::int64_t vocab_size = 0;
-  double max_bad_line_share = 0.01;  // more malformed lines than this share end the run
-  // Amazon filters
-  std::int64_t min_history = 4;         // kept purchases before a target; shoppers with fewer are left out
-  std::int64_t max_history = 10;        // newest items shown
-  double min_rating = 0;                // keep reviews with at least this rating
-  bool verified_only = false;           // keep only reviews of verified purchases
-  std::int64_t max_title_length = 200;  // characters; longer titles are cut at a word
-  // examples
-  // auto: reviews by time; prompts by their rows' split fields if any row has one, else random (labelled); tokens by
-  // their rows' split fields. time: by the target's time, globally (reviews only). random: by example, labelled as
-  // such. rows: by the rows' split fields (prompts, tokens); rows without one train.
+  double max_bad_line_share = 0.01;
+
+  std::int64_t min_history = 4;
+  std::int64_t max_history = 10;
+  double min_rating = 0;
+  bool verified_only = false;
+  std::int64_t max_title_length = 200;
   std::string split = "auto";
-  double validation_share = 0.1;    // of the examples; used by time and random
-  double test_share = 0.1;          // of the examples; used by time and random
-  std::int64_t num_candidates = 4;  // reviews: target + sampled negatives; 0: no candidates
-  std::string negatives =
-      "uniform";  // uniform | popularity: over items of the train period, never one that the shopper has bought
-  // --template: a shipped name, a file, or auto: the chat template that fits the tokenizer. Empty: amazon-next-item for
-  // reviews, alpaca for prompts.
+  double validation_share = 0.1;
+  double test_share = 0.1;
+  std::int64_t num_candidates = 4;
+  std::string negatives = "uniform";
+
   std::string prompt_template;
-  std::int64_t max_length =
-      0;  // tokens; 0: 512 for reviews and prompts, no limit for tokens (whose longer rows are dropped)
+  std::int64_t max_length = 0;
   bool add_bos = true;
   bool add_eos = true;
-  std::uint64_t seed = 42;  // of random splits and candidates
+  std::uint64_t seed = 42;
   std::int64_t examples_per_shard = 1'000'000;
+
+  core::OptionGroups options() {
+    using core::between, core::from_below, core::special_or;
+    return {
+        {"Input and output",
+         {{"reviews", reviews, "Amazon 2018 reviews, .json or .json.gz; with --metadata."},
+          {"metadata", metadata, "Amazon 2018 metadata, .json or .json.gz."},
+          {"prompts", prompts,
+           "Instead: ready prompts, JSON lines {instruction, input, output} or {prompt, output}, optionally options, "
+           "gold, split."},
+          {"tokens", tokens,
+           "Instead: token ids, JSON lines {input_ids, labels}, -100 = not supervised; optionally split."},
+          {"output_dir", output_dir, "The dataset directory to write; must be new or empty."},
+          {"tokenizer", tokenizer,
+           "A tokenizer.json or SentencePiece tokenizer.model, or a model directory that holds one."},
+          {"vocab_size", vocab_size, between(0, 0x1p31),
+           "Ids lie below it; 0: the tokenizer's. Needed with --tokens without a tokenizer."},
+          {"max_bad_line_share", max_bad_line_share, between(0, 1),
+           "Malformed lines are counted and skipped; a larger share of them ends the run."}}},
+        {"Shoppers and items",
+         {{"min_history", min_history, between(1, 1e6), "Items that a shopper must have before the target."},
+          {"max_history", max_history, between(1, 1e6), "Newest items of the history that a prompt shows."},
+          {"min_rating", min_rating, between(0, 5), "Keep only reviews with at least this rating."},
+          {"verified_only", verified_only, "Keep only verified purchases."},
+          {"max_title_length", max_title_length, between(8, 1e6), "Characters; longer titles are cut at a word."}}},
+        {"Splits and candidates",
+         {{"split",
+           split,
+           {"auto", "time", "random", "rows"},
+           "time: by the target's time, globally; random: by example, labelled as such; rows: by the rows' split "
+           "fields (rows without one train); auto: time for reviews, rows where a row has the field, else random for "
+           "prompts and all in train for tokens."},
+          {"validation_share", validation_share, from_below(0, 1), "Share of examples for validation."},
+          {"test_share", test_share, from_below(0, 1), "Share of examples for test."},
+          {"num_candidates", num_candidates, special_or(0, between(2, 254)),
+           "The target and sampled negatives; 0: no candidates."},
+          {"negatives",
+           negatives,
+           {"uniform", "popularity"},
+           "How negatives are drawn, among items the shopper never bought; popularity: of the train period."}}},
+        {"Examples",
+         {{"template", prompt_template,
+           "The prompt template: a shipped name, a JSON file (configs/templates), or auto: the chat template that fits "
+           "the tokenizer. Empty: amazon-next-item, alpaca for prompts."},
+          {"max_length", max_length, special_or(0, between(4, 1e8)),
+           "Tokens; longer prompts lose their oldest history, never options or answer. 0: 512, and no limit for "
+           "--tokens."},
+          {"add_bos", add_bos, "Begin each example with the tokenizer's BOS, if it begins texts with one."},
+          {"add_eos", add_eos, "End each answer with the tokenizer's EOS, or the template's end of turn."},
+          {"seed", seed, "Seed of negatives, option order and random splits."},
+          {"examples_per_shard", examples_per_shard, between(1, 1e9), "Examples in one HDF5 file."}}}};
+  }
 };
 
-/// UserError naming key, value and allowed range.
+/// What no single option can say of itself as well: which go together. UserError naming the options.
 void validate(const PrepareConfig& config);
 
 /// Runs on one rank. Writes the directory and returns one human-readable summary (to be logged by the caller). The

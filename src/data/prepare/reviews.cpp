@@ -2,6 +2,8 @@
 
 #include <charconv>
 #include <chrono>
+#include <cmath>
+#include <optional>
 #include <unordered_map>
 
 #include "core/check.h"
@@ -35,15 +37,21 @@ bool read_number(std::string_view& text, unsigned& number) {
   return true;
 }
 
+// Years 0 to 9999, as parse_review_time takes them: differences of times do not overflow.
+constexpr std::int64_t kFirstSecond = -62'167'219'200, kLastSecond = 253'402'300'800;
+
 bool find_time(const Json& object, std::int64_t& seconds) {
   const auto unix_time = object.find("unixReviewTime");
-  if (unix_time != object.end() && unix_time->is_number_integer()) {
-    seconds = unix_time->get<std::int64_t>();
-    return true;
+  const auto given = unix_time == object.end() ? std::nullopt : core::whole_number<std::int64_t>(*unix_time);
+  if (given) {
+    seconds = *given;
+    return kFirstSecond <= seconds && seconds < kLastSecond;
   }
   const std::string* text = find_string(object, "reviewTime");
   return text != nullptr && parse_review_time(*text, seconds);
 }
+
+constexpr double kLargestRating = 1e6;  // far above any scale of stars
 
 bool find_flag(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -58,6 +66,7 @@ std::string parse_review(const Json& object, Interner& reviewers, Interner& asin
   if (reviewer == nullptr || reviewer->empty()) return "no reviewerID (a text) in it";
   if (asin == nullptr || asin->empty()) return "no asin (a text) in it";
   if (rating == object.end() || !rating->is_number()) return "no overall (a number) in it";
+  if (std::abs(rating->get<double>()) > kLargestRating) return "overall is no rating";
   if (!find_time(object, review.timestamp))
     return "neither unixReviewTime (seconds) nor reviewTime (\"MM DD, YYYY\") in it";
   review.rating = rating->get<float>();

@@ -131,8 +131,19 @@ bool has_letter_or_digit(std::string_view text) {
   });
 }
 
-/// One round; repeated until nothing changes, as decoding "&amp;#39;" or "&lt;b&gt;" uncovers more to do.
 std::string clean_once(std::string_view text) { return collapse_spaces(drop_tags(decode_html_entities(text))); }
+
+/// Repeats it until nothing changes, as decoding "&amp;#39;" or "&lt;b&gt;" uncovers more to do. False where that takes
+/// more rounds than any real title needs: "&amp;amp;amp;..." would cost the square of its length.
+bool clean_fully(std::string& text) {
+  constexpr int kMostRounds = 16;
+  for (int round = 0; round < kMostRounds; ++round) {
+    std::string next = clean_once(text);
+    if (next == text) return true;
+    text = std::move(next);
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -141,8 +152,12 @@ CleanTitle clean_title(std::string_view raw, std::int64_t max_length) {
   std::string text = collapse_spaces(raw);
   if (text.empty()) return {"", TitleProblem::missing, false};
   if (text.find("getTime") != std::string::npos) return {"", TitleProblem::script, false};
-  for (std::string next = clean_once(text); next != text; next = clean_once(text)) text = std::move(next);
-  const bool was_cut = cut_at_word(text, max_length);
+  bool was_cut = false, goes_on = true;
+  while (goes_on) {  // a cut can make a tag of what was none: "<br-free" ends as "<br"
+    if (!clean_fully(text)) return {"", TitleProblem::markup_only, false};
+    goes_on = cut_at_word(text, max_length);
+    was_cut = was_cut || goes_on;
+  }
   if (!has_letter_or_digit(text)) return {"", TitleProblem::markup_only, false};
   return {std::move(text), TitleProblem::none, was_cut};
 }

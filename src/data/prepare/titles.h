@@ -11,7 +11,7 @@ enum class TitleProblem {
   none,
   missing,      // empty or only white space
   script,       // a scraped script (getTime)
-  markup_only,  // nothing is left after tags and entities
+  markup_only,  // nothing is left after tags and entities, or they lie more than 16 deep in each other
 };
 
 struct CleanTitle {

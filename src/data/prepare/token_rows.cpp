@@ -15,8 +15,11 @@ std::string read_integers(const Json& row, const char* key, std::vector<std::int
   const auto found = row.find(key);
   if (found == row.end() || !found->is_array()) return fmt::format("no list {} in it", key);
   for (size_t i = 0; i < found->size(); ++i) {
-    if (!(*found)[i].is_number_integer()) return fmt::format("{}[{}] is no integer", key, i);
-    values.push_back((*found)[i].get<std::int64_t>());
+    const auto value = core::whole_number<std::int64_t>((*found)[i]);
+    if (!value && (*found)[i].is_number_integer())
+      return fmt::format("{}[{}] = {} is outside what a token id can be", key, i, (*found)[i].dump());
+    if (!value) return fmt::format("{}[{}] is no integer", key, i);
+    values.push_back(*value);
   }
   return "";
 }

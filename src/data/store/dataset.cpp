@@ -1,11 +1,12 @@
 #include "data/store/dataset.h"
 
 #include <algorithm>
-#include <fstream>
+#include <type_traits>
 #include <utility>
 
 #include "core/check.h"
 #include "core/files.h"
+#include "data/prepare/line_reader.h"
 #include "data/store/shard_format.h"
 #include "data/store/shard_reader.h"
 
@@ -15,14 +16,37 @@ using core::Json;
 
 namespace {
 
-/// A key of dataset.json or of a line of items.jsonl.
+constexpr std::int64_t kLargestCount = std::int64_t{1} << 48;       // of bytes, tokens, examples: sums do not overflow
+constexpr std::int64_t kLargestVocabulary = std::int64_t{1} << 31;  // a token id is an int32
+
+/// A key of dataset.json or of a line of items.jsonl: a number that its type can hold, a text, or JSON.
 template <class T>
 T field(const Json& json, const char* key, const fs::path& where) {
   try {
+    if constexpr (std::is_integral_v<T>) {
+      if (const auto number = core::whole_number<T>(json.at(key))) return *number;
+      core::user_error("{} has no usable \"{}\" ({}). Prepare the dataset again", where.string(), key,
+                       json.at(key).dump());
+    }
     return json.at(key).get<T>();
   } catch (const Json::exception& error) {
     core::user_error("{} has no usable \"{}\" ({}). Prepare the dataset again", where.string(), key, error.what());
   }
+}
+
+/// A count or size: 0 to `largest`.
+std::int64_t count(const Json& json, const char* key, const fs::path& where, std::int64_t largest = kLargestCount) {
+  const auto number = field<std::int64_t>(json, key, where);
+  if (number >= 0 && number <= largest) return number;
+  core::user_error("{}: \"{}\" is {}, outside [0, {}]. Prepare the dataset again", where.string(), key, number,
+                   largest);
+}
+
+/// The name of a file beside dataset.json.
+std::string file_name(const Json& json, const fs::path& where) {
+  const auto name = field<std::string>(json, "file", where);
+  core::require_plain_name(name, where.string());
+  return name;
 }
 
 void check_format(const Json& json, const fs::path& file) {
@@ -50,9 +74,8 @@ std::vector<ShardEntry> shard_entries(const DatasetInfo& info, const std::string
   }
   std::vector<ShardEntry> entries;
   for (const Json& shard : field<Json>(all[split], "shards", file)) {
-    entries.push_back({field<std::string>(shard, "file", file), field<std::int64_t>(shard, "examples", file),
-                       field<std::int64_t>(shard, "tokens", file), field<std::int64_t>(shard, "bytes", file),
-                       field<std::string>(shard, "sha256", file)});
+    entries.push_back({file_name(shard, file), count(shard, "examples", file), count(shard, "tokens", file),
+                       count(shard, "bytes", file), field<std::string>(shard, "sha256", file)});
   }
   return entries;
 }
@@ -66,10 +89,21 @@ std::string fingerprint_of(const DatasetInfo& info) {
   return core::sha256_of_bytes(text);
 }
 
-Item item_of(const Json& line, const fs::path& file) {
-  return {field<std::uint32_t>(line, "id", file), field<std::string>(line, "asin", file),
-          field<std::string>(line, "title", file), field<std::int64_t>(line, "train_count", file),
-          field<std::vector<TokenId>>(line, "tokens", file)};
+std::vector<TokenId> token_ids(const Json& line, const fs::path& file) {
+  std::vector<TokenId> ids;
+  for (const Json& value : field<Json>(line, "tokens", file)) {
+    const auto id = core::whole_number<TokenId>(value);
+    if (!id) core::user_error("{}: \"tokens\" holds {}, which is no token id", file.string(), value.dump());
+    ids.push_back(*id);
+  }
+  return ids;
+}
+
+Item item_of(const std::string& line, const fs::path& file) {
+  const Json json = core::parse_json(line, file.string());
+  return {field<std::uint32_t>(json, "id", file), field<std::string>(json, "asin", file),
+          field<std::string>(json, "title", file), field<std::int64_t>(json, "train_count", file),
+          token_ids(json, file)};
 }
 
 }  // namespace
@@ -85,11 +119,11 @@ DatasetInfo read_dataset_info(const fs::path& directory) {
   info.json = core::read_json_file(file);
   check_format(info.json, file);
   info.tokenizer_sha256 = field<std::string>(info.json, "tokenizer_sha256", file);
-  info.vocab_size = field<std::int64_t>(info.json, "vocab_size", file);
+  info.vocab_size = count(info.json, "vocab_size", file, kLargestVocabulary);
   info.bos_id = field<TokenId>(info.json, "bos_id", file);
   info.eos_id = field<TokenId>(info.json, "eos_id", file);
-  info.max_length = field<std::int64_t>(info.json, "max_length", file);
-  info.num_items = field<std::int64_t>(field<Json>(info.json, "catalogue", file), "items", file);
+  info.max_length = count(info.json, "max_length", file);
+  info.num_items = count(field<Json>(info.json, "catalogue", file), "items", file, kNoItem);
   info.fingerprint = fingerprint_of(info);
   return info;
 }
@@ -97,22 +131,22 @@ DatasetInfo read_dataset_info(const fs::path& directory) {
 bool has_split(const DatasetInfo& info, const std::string& split) {
   const fs::path file = info.directory / kDatasetFile;
   const Json all = field<Json>(info.json, "splits", file);
-  return all.contains(split) && field<std::int64_t>(all[split], "examples", file) > 0;
+  return all.contains(split) && count(all[split], "examples", file) > 0;
 }
 
 std::vector<Item> read_catalogue(const DatasetInfo& info) {
   std::vector<Item> items;
   if (info.num_items == 0) return items;
   const Json catalogue = field<Json>(info.json, "catalogue", info.directory / kDatasetFile);
-  const fs::path file = info.directory / field<std::string>(catalogue, "file", info.directory / kDatasetFile);
+  const fs::path file = info.directory / file_name(catalogue, info.directory / kDatasetFile);
   const auto listed = field<std::string>(catalogue, "sha256", info.directory / kDatasetFile);
   if (core::sha256_of_file(file) != listed)
     core::user_error(
         "{} is not the catalogue that {} lists: its bytes have changed. Prepare the dataset again or copy it again",
         file.string(), kDatasetFile);
-  std::ifstream stream(file, std::ios::binary);
-  for (std::string line; std::getline(stream, line);) {
-    items.push_back(item_of(Json::parse(line, nullptr, false), file));
+  LineReader lines(file);
+  for (std::string line; lines.next(line);) {
+    items.push_back(item_of(line, file));
     if (items.back().id != items.size() - 1)
       core::user_error("{} line {} has id {}; ids count the lines from 0", file.string(), items.size(),
                        items.back().id);

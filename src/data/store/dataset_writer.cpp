@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/interrupt.h"
 #include "core/staging_directory.h"
 #include "data/store/shard_format.h"
 #include "data/store/shard_writer.h"
@@ -148,6 +149,7 @@ DatasetWriter::DatasetWriter(DatasetWriterOptions options) {
 DatasetWriter::~DatasetWriter() = default;
 
 void DatasetWriter::append(const std::string& name, const Example& example) {
+  core::throw_if_interrupted();
   core::require(!name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos,
                 "a split's name consists of lower-case letters");
   Split& split = state_->splits[name];

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "data/store/superblock.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -37,8 +38,10 @@ class Handle {
 
 /// Before the first call: no printing to stderr, and no clean-up at exit (after a failed flush HDF5 would try it again
 /// and again).
-void quiet_library() {
+/// And no plug-ins: a file could name a filter that HDF5 would look for in a directory of the environment.
+void prepare_library() {
   H5dont_atexit();
+  H5PLset_loading_state(0);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 
@@ -135,13 +138,53 @@ void write_scalar(hid_t file, const fs::path& path, const std::string& name, hid
   if (!attribute.valid() || H5Awrite(attribute.get(), memory, value) < 0 || !attribute.close_now()) write_failed(path);
 }
 
+constexpr size_t kLongestString = 4096;
+
+/// An attribute of the root, opened but not read: reading writes as much as the file says it holds.
+class ScalarAttribute {
+ public:
+  ScalarAttribute(hid_t file, const std::string& name)
+      : attribute_(H5Aopen(file, name.c_str(), H5P_DEFAULT), &H5Aclose),
+        type_(H5Aget_type(attribute_.get()), &H5Tclose),
+        space_(H5Aget_space(attribute_.get()), &H5Sclose) {}
+  bool is_valid() const { return attribute_.valid() && type_.valid() && space_.valid(); }
+  bool is_scalar() const { return H5Sget_simple_extent_type(space_.get()) == H5S_SCALAR; }
+  hid_t id() const { return attribute_.get(); }
+  hid_t type() const { return type_.get(); }
+
+ private:
+  Handle attribute_, type_, space_;
+};
+
+/// The type that the array's elements have in the file, bit by bit; else `refuse()`, which throws.
+template <class Refuse>
+ElementType known_type(hid_t array, const Refuse& refuse) {
+  const Handle type(H5Dget_type(array), &H5Tclose);
+  for (const TypeRow& row : kTypes) {
+    if (type.valid() && H5Tequal(type.get(), stored_type(row.type)) > 0) return row.type;
+  }
+  refuse();
+  core::fault("an array's type was not refused");
+}
+
+template <class Refuse>
+std::vector<std::uint64_t> shape_of(hid_t array, const Refuse& refuse) {
+  const Handle space(H5Dget_space(array), &H5Sclose);
+  const int rank = space.valid() ? H5Sget_simple_extent_ndims(space.get()) : -1;
+  std::array<hsize_t, 2> dimensions{};
+  if (rank < 1 || rank > 2 || H5Sget_simple_extent_type(space.get()) != H5S_SIMPLE ||
+      H5Sget_simple_extent_dims(space.get(), dimensions.data(), nullptr) != rank)
+    refuse();
+  return {dimensions.begin(), dimensions.begin() + rank};
+}
+
 }  // namespace
 
 std::uint64_t size_of(ElementType type) { return row_of(type).size; }
 std::string name_of(ElementType type) { return row_of(type).name; }
 
 Hdf5Writer::Hdf5Writer(const fs::path& path) : path_(path) {
-  quiet_library();
+  prepare_library();
   Handle access = access_without_locks();
   file_ = H5Fcreate(path.c_str(), H5F_ACC_EXCL, H5P_DEFAULT, access.get());
   if (file_ < 0) write_failed(path_);
@@ -208,8 +251,9 @@ void Hdf5Writer::close() {
   if (H5Fclose(std::exchange(file_, -1)) < 0) write_failed(path_);
 }
 
-Hdf5Reader::Hdf5Reader(const fs::path& path) : path_(path) {
-  quiet_library();
+Hdf5Reader::Hdf5Reader(const fs::path& path) : bytes_(path), path_(path) {
+  check_superblock(bytes_);
+  prepare_library();
   Handle access = access_without_locks();
   file_ = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get());
   if (file_ < 0)
@@ -221,59 +265,72 @@ Hdf5Reader::~Hdf5Reader() {
   if (file_ >= 0) H5Fclose(file_);
 }
 
-bool Hdf5Reader::has_array(const std::string& name) const { return H5Lexists(file_, name.c_str(), H5P_DEFAULT) > 0; }
+void Hdf5Reader::refuse(const std::string& what, const std::string& why) const {
+  core::user_error("{} of {} {}. Prepare the dataset again or copy it again", what, path_.string(), why);
+}
+
+bool Hdf5Reader::has_array(const std::string& name) const {
+  const htri_t exists = H5Lexists(file_, name.c_str(), H5P_DEFAULT);
+  if (exists < 0) read_failed(path_, "/" + name);
+  return exists > 0;
+}
 
 ArrayPlace Hdf5Reader::place_of(const std::string& name) const {
+  const std::string what = "/" + name;
+  H5L_info_t link{};
+  if (H5Lget_info(file_, name.c_str(), &link, H5P_DEFAULT) < 0) read_failed(path_, what);
+  if (link.type != H5L_TYPE_HARD) refuse(what, "is a link to another place; an array must lie in the file itself");
   Handle array(H5Dopen2(file_, name.c_str(), H5P_DEFAULT), &H5Dclose);
-  if (!array.valid()) read_failed(path_, "/" + name);
-  Handle type(H5Dget_type(array.get()), &H5Tclose);
-  Handle space(H5Dget_space(array.get()), &H5Sclose);
+  if (!array.valid()) read_failed(path_, what);
+  // First of all: asking a virtual array for its shape opens the files that it is made of.
   Handle creation(H5Dget_create_plist(array.get()), &H5Pclose);
-  const int rank = H5Sget_simple_extent_ndims(space.get());
-  if (rank < 1 || rank > 2 || H5Pget_layout(creation.get()) != H5D_CONTIGUOUS)
-    core::user_error("/{} of {} is not a contiguous array of one or two dimensions", name, path_.string());
+  if (!creation.valid()) read_failed(path_, what);
+  if (H5Pget_layout(creation.get()) != H5D_CONTIGUOUS) refuse(what, "is not contiguous");
+  if (H5Pget_external_count(creation.get()) != 0) refuse(what, "keeps its data in other files");
+  if (H5Pget_nfilters(creation.get()) != 0) refuse(what, "is compressed or filtered");
 
   ArrayPlace place;
-  bool known = false;
-  for (const TypeRow& row : kTypes) {
-    if (H5Tequal(type.get(), stored_type(row.type)) <= 0) continue;
-    place.type = row.type;
-    known = true;
+  place.type = known_type(array.get(), [&] { refuse(what, "has an element type that no dataset uses"); });
+  place.shape = shape_of(array.get(), [&] { refuse(what, "is no array of one or two dimensions"); });
+  std::uint64_t num_bytes = size_of(place.type);
+  for (const std::uint64_t extent : place.shape) {
+    if (__builtin_mul_overflow(num_bytes, extent, &num_bytes)) refuse(what, "is larger than its file");
   }
-  if (!known) core::user_error("/{} of {} has an element type that no dataset uses", name, path_.string());
-  std::array<hsize_t, 2> dimensions{};
-  if (H5Sget_simple_extent_dims(space.get(), dimensions.data(), nullptr) < 0) read_failed(path_, "/" + name);
-  place.shape.assign(dimensions.begin(), dimensions.begin() + rank);
-
-  const hssize_t elements = H5Sget_simple_extent_npoints(space.get());
-  if (elements == 0) return place;
+  if (num_bytes == 0) return place;
   const haddr_t offset = H5Dget_offset(array.get());
-  const std::uint64_t bytes = static_cast<std::uint64_t>(elements) * size_of(place.type);
-  if (offset == HADDR_UNDEF || offset + bytes > fs::file_size(path_))
-    core::user_error("/{} of {} has no data in the file. Prepare the dataset again or copy it again", name,
-                     path_.string());
+  if (offset == HADDR_UNDEF || offset > bytes_.size() || num_bytes > bytes_.size() - offset)
+    refuse(what, "has no data in the file");
   place.first_byte = offset;
   return place;
 }
 
-bool Hdf5Reader::has_attribute(const std::string& name) const { return H5Aexists(file_, name.c_str()) > 0; }
+bool Hdf5Reader::has_attribute(const std::string& name) const {
+  const htri_t exists = H5Aexists(file_, name.c_str());
+  if (exists < 0) read_failed(path_, "attribute " + name);
+  return exists > 0;
+}
 
 std::int64_t Hdf5Reader::int_attribute(const std::string& name) const {
-  Handle attribute(H5Aopen(file_, name.c_str(), H5P_DEFAULT), &H5Aclose);
+  const std::string what = "attribute " + name;
+  const ScalarAttribute attribute(file_, name);
+  if (!attribute.is_valid()) read_failed(path_, what);
+  if (!attribute.is_scalar() || H5Tequal(attribute.type(), H5T_STD_I64LE) <= 0) refuse(what, "is not one int64");
   std::int64_t value = 0;
-  if (!attribute.valid() || H5Aread(attribute.get(), H5T_NATIVE_INT64, &value) < 0)
-    read_failed(path_, "attribute " + name);
+  if (H5Aread(attribute.id(), H5T_NATIVE_INT64, &value) < 0) read_failed(path_, what);
   return value;
 }
 
 std::string Hdf5Reader::string_attribute(const std::string& name) const {
-  Handle attribute(H5Aopen(file_, name.c_str(), H5P_DEFAULT), &H5Aclose);
-  if (!attribute.valid()) read_failed(path_, "attribute " + name);
-  Handle type(H5Aget_type(attribute.get()), &H5Tclose);
-  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0)
-    core::user_error("attribute {} of {} is not a fixed-size string", name, path_.string());
-  std::string value(H5Tget_size(type.get()), '\0');
-  if (H5Aread(attribute.get(), type.get(), value.data()) < 0) read_failed(path_, "attribute " + name);
+  const std::string what = "attribute " + name;
+  const ScalarAttribute attribute(file_, name);
+  if (!attribute.is_valid()) read_failed(path_, what);
+  if (!attribute.is_scalar() || H5Tget_class(attribute.type()) != H5T_STRING ||
+      H5Tis_variable_str(attribute.type()) != 0)
+    refuse(what, "is not one string of fixed size");
+  const size_t size = H5Tget_size(attribute.type());
+  if (size > kLongestString) refuse(what, fmt::format("has {} bytes, more than {}", size, kLongestString));
+  std::string value(size, '\0');
+  if (H5Aread(attribute.id(), attribute.type(), value.data()) < 0) read_failed(path_, what);
   return value.substr(0, value.find('\0'));
 }
 

@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/input_file.h"
+
 namespace allreco::data {
 
 enum class ElementType { uint8, uint16, uint32, uint64, int64 };
@@ -64,24 +66,32 @@ struct ArrayPlace {
   std::uint64_t first_byte = 0;  // 0 when the array is empty
 };
 
-/// Reads a finished file, without locks: shared file systems often have none.
+/// Reads a finished file, without locks: shared file systems often have none. Takes nothing for granted: an array or
+/// attribute that is not of exactly the kind that Hdf5Writer writes is refused before any of it is read, and so is
+/// whatever would lead HDF5 out of the file (links, external storage, virtual arrays) or into code that this format
+/// does not use (filters, plug-ins). UserErrors name the file and what is wrong.
 class Hdf5Reader {
  public:
-  /// UserError when the file is missing, cut short or no HDF5 file.
+  /// UserError when the file is missing, no regular file, cut short or no HDF5 file.
   explicit Hdf5Reader(const std::filesystem::path& path);
   ~Hdf5Reader();
   Hdf5Reader(const Hdf5Reader&) = delete;
   Hdf5Reader& operator=(const Hdf5Reader&) = delete;
 
   bool has_array(const std::string& name) const;
-  /// UserError when it is missing, not contiguous, of another element type than the five above, or reaches past the
-  /// file's end.
+  /// UserError unless it lies contiguously in the file itself, whole, as one of the five types above, in one or two
+  /// dimensions.
   ArrayPlace place_of(const std::string& name) const;
   bool has_attribute(const std::string& name) const;
+  /// UserError unless it is one int64.
   std::int64_t int_attribute(const std::string& name) const;
+  /// UserError unless it is one string of fixed size, of at most 4096 bytes.
   std::string string_attribute(const std::string& name) const;
 
  private:
+  [[noreturn]] void refuse(const std::string& what, const std::string& why) const;
+
+  core::InputFile bytes_;
   std::filesystem::path path_;
   std::int64_t file_ = -1;
 };

@@ -1,12 +1,6 @@
 #include "data/store/shard_reader.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <bit>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "core/check.h"
@@ -23,7 +17,7 @@ static_assert(std::endian::native == std::endian::little, "shards are little-end
 constexpr const char* kRemedy = "Prepare the dataset again or copy it again";
 
 /// Before HDF5 sees the file: is it there, whole, and the one that dataset.json means?
-void check_bytes(const RandomAccessFile& file, const ShardEntry& entry, bool verify_checksum) {
+void check_bytes(const core::InputFile& file, const ShardEntry& entry, bool verify_checksum) {
   if (std::cmp_not_equal(file.size(), entry.bytes))
     core::user_error("shard {} has {} bytes where {} lists {}: it was cut short or replaced. {}", file.path().string(),
                      file.size(), kDatasetFile, entry.bytes, kRemedy);
@@ -43,40 +37,6 @@ fs::path existing_shard(const DatasetInfo& info, const ShardEntry& entry) {
 }
 
 }  // namespace
-
-RandomAccessFile::RandomAccessFile(const fs::path& path)
-    : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-  if (descriptor_ < 0) core::user_error("cannot open {}: {}", path.string(), std::strerror(errno));
-}
-
-RandomAccessFile::~RandomAccessFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-RandomAccessFile::RandomAccessFile(RandomAccessFile&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
-
-std::uint64_t RandomAccessFile::size() const {
-  struct stat status {};
-  if (::fstat(descriptor_, &status) != 0)
-    core::user_error("cannot look at {}: {}", path_.string(), std::strerror(errno));
-  return static_cast<std::uint64_t>(status.st_size);
-}
-
-void RandomAccessFile::read(std::uint64_t first_byte, std::uint64_t bytes, void* destination) const {
-  auto* to = static_cast<char*>(destination);
-  while (bytes > 0) {
-    const ssize_t count = ::pread(descriptor_, to, bytes, static_cast<off_t>(first_byte));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0)
-      core::user_error("cannot read {} at byte {}: {}", path_.string(), first_byte,
-                       count == 0 ? "the file ends there; it was cut while in use" : std::strerror(errno));
-    const auto done = static_cast<std::uint64_t>(count);
-    to += done;
-    first_byte += done;
-    bytes -= done;
-  }
-}
 
 ShardReader::ShardReader(const DatasetInfo& info, const ShardEntry& entry, bool verify_checksum)
     : file_(existing_shard(info, entry)),

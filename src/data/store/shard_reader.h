@@ -1,10 +1,10 @@
 // ShardReader: one finished shard. HDF5 tells at opening where the arrays lie; after that bytes are read directly.
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
+#include "core/input_file.h"
 #include "data/store/dataset.h"
 #include "data/store/hdf5_file.h"
 
@@ -17,23 +17,6 @@ struct ShardEntry {
   std::int64_t tokens = 0;
   std::int64_t bytes = 0;
   std::string sha256;
-};
-
-/// A file opened for reading at any place; reads are thread-safe.
-class RandomAccessFile {
- public:
-  explicit RandomAccessFile(const std::filesystem::path& path);
-  ~RandomAccessFile();
-  RandomAccessFile(RandomAccessFile&& other) noexcept;
-  RandomAccessFile& operator=(RandomAccessFile&&) = delete;
-
-  void read(std::uint64_t first_byte, std::uint64_t bytes, void* destination) const;
-  std::uint64_t size() const;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-  int descriptor_;
 };
 
 class ShardReader {
@@ -66,7 +49,7 @@ class ShardReader {
   template <class T>
   std::vector<TokenId> read_ids(std::int64_t i, std::int64_t count) const;
 
-  RandomAccessFile file_;
+  core::InputFile file_;
   std::int64_t vocab_size_;
   std::int64_t num_items_;
   ElementType token_type_;

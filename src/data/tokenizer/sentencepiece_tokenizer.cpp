@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "core/check.h"
+#include "data/tokenizer/charsmap_check.h"
 #include "data/tokenizer/tokenizer_backend.h"
 
 namespace allreco::data {
@@ -39,6 +40,7 @@ Match first_special(std::string_view text, const std::vector<SpecialPiece>& piec
 class SentencePieceTokenizer : public TokenizerBackend {
  public:
   SentencePieceTokenizer(const std::string& bytes, const fs::path& path) {
+    check_charsmaps(bytes, path.string());
     const auto status = processor_.LoadFromSerializedProto(bytes);
     if (!status.ok() || processor_.GetPieceSize() == 0)
       core::user_error(

@@ -7,6 +7,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/interrupt.h"
 #include "core/json.h"
 
 namespace allreco::model {
@@ -59,6 +60,7 @@ void CheckpointWriter::open(Shard& shard) {
 }
 
 void CheckpointWriter::write(const std::string& name, const at::Tensor& tensor) {
+  core::throw_if_interrupted();
   const auto found = shard_of_.find(name);
   if (found == shard_of_.end()) core::fault("{}: no place for tensor {}", shown_, name);
   Shard& shard = shards_[found->second];

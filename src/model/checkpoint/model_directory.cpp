@@ -24,19 +24,33 @@ bool is_companion(const fs::path& file) {
   return name.starts_with("LICENSE") || name.starts_with("NOTICE");
 }
 
+/// Where links of a model's files may lead: the model's own directory, or, where it is a snapshot in Hugging Face's
+/// cache (models--ORG--NAME/snapshots/REVISION, whose files are links into blobs/), that model's part of the cache.
+fs::path home_of(const fs::path& directory) {
+  const fs::path own = fs::canonical(directory);
+  const fs::path model = own.parent_path().parent_path();
+  const bool is_snapshot =
+      own.parent_path().filename() == "snapshots" && model.filename().string().starts_with("models--");
+  return is_snapshot ? model : own;
+}
+
+/// A link out of the model would put another file of this machine into what is going to be published.
+void require_inside(const fs::path& file, const fs::path& home) {
+  const fs::path target = fs::canonical(file);
+  if (*target.lexically_relative(home).begin() != "..") return;
+  core::user_error("{} is a link that leads out of its model, to {}: put the file itself there, or remove the link",
+                   file.string(), target.string());
+}
+
 }  // namespace
 
 void copy_companions(const fs::path& from, const fs::path& to, const std::string& shown) {
+  const fs::path home = home_of(from);
   for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
-    if (!entry.is_regular_file() || !is_companion(entry.path())) continue;
-    const fs::path target = to / entry.path().filename();
-    std::error_code error;
-    fs::copy_file(entry.path(), target, error);
-    if (error) {
-      core::user_error("cannot copy {} into {}: {}. Free some space or choose another directory", entry.path().string(),
-                       shown, error.message());
-    }
-    core::sync_path(target);
+    if (!is_companion(entry.path()) || entry.is_directory()) continue;
+    if (!entry.exists()) core::user_error("{} is a link to nothing: remove it", entry.path().string());
+    require_inside(entry.path(), home);
+    core::copy_file(entry.path(), to / entry.path().filename(), shown);
   }
 }
 

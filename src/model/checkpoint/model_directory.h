@@ -10,7 +10,8 @@
 namespace allreco::model {
 
 /// Copies tokenizer files, generation_config.json, chat templates and licences, synced; not weights, config.json or the
-/// model card. `shown`: the target for messages.
+/// model card. UserError where one is a link out of its model (out of models--ORG--NAME in Hugging Face's cache), or no
+/// regular file: another file of this machine must not be published with a model. `shown`: the target for messages.
 void copy_companions(const std::filesystem::path& from, const std::filesystem::path& to, const std::string& shown);
 
 /// config.json, with `dtype` under whichever of its names (dtype, torch_dtype) the base has it.

@@ -59,11 +59,8 @@ bool matches_prefix(const PythonRegex& pattern, const std::string& module) {
 }  // namespace
 
 void validate(const Quantization& quantization) {
-  if (quantization.bnb_4bit_quant_type != "nf4")
-    user_error("bnb_4bit_quant_type = {} is not supported, expected nf4", quantization.bnb_4bit_quant_type);
-  const std::string& compute = quantization.bnb_4bit_compute_dtype;
-  if (compute != "auto" && compute != "float32" && compute != "bfloat16")
-    user_error("bnb_4bit_compute_dtype = {} is not supported, expected auto, float32 or bfloat16", compute);
+  Quantization copy = quantization;
+  core::check_options({copy.options()});
   is_skipped("", quantization.llm_int8_skip_modules);
 }
 

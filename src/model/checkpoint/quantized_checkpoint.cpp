@@ -52,10 +52,10 @@ class StateReader {
     if (bytes.scalar_type() != at::kByte)
       user_error("{} holds {}, expected bytes of JSON", where_, c10::toString(bytes.scalar_type()));
     const auto* begin = static_cast<const char*>(bytes.const_data_ptr());
-    json_ = Json::parse(begin, begin + bytes.numel(), nullptr, /*allow_exceptions=*/false);
+    const std::string_view text(begin, static_cast<size_t>(bytes.numel()));
+    if (!core::nests_too_deeply(text)) json_ = Json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!json_.is_object()) {
-      user_error("{} is no JSON object (is its nested_offset NaN?): {}", where_,
-                 std::string_view(begin, std::min<size_t>(static_cast<size_t>(bytes.numel()), 200)));
+      user_error("{} is no JSON object (is its nested_offset NaN?): {}", where_, text.substr(0, 200));
     }
   }
 
@@ -68,8 +68,9 @@ class StateReader {
     if (dtype == quantized_dtypes().end()) refuse("dtype", "float32, bfloat16 or float16");
     state.dtype = dtype->second;
     for (const Json& extent : get("shape")) {
-      if (!extent.is_number_integer()) refuse("shape", "whole numbers");
-      state.shape.push_back(extent.get<std::int64_t>());
+      const auto size = core::whole_number<std::int64_t>(extent);
+      if (!size) refuse("shape", "whole numbers");
+      state.shape.push_back(*size);
     }
     if (is_nested) read_nested(state);
     return state;
@@ -88,7 +89,7 @@ class StateReader {
   Json get(const char* key) const { return json_.value(key, Json()); }
   std::int64_t block(const char* key) const {
     const Json value = get(key);
-    const std::int64_t size = value.is_number_integer() ? value.get<std::int64_t>() : 0;
+    const std::int64_t size = core::whole_number<std::int64_t>(value).value_or(0);
     if (!ops::is_nf4_blocksize(size)) refuse(key, "a power of two from 32 to 4096");
     return size;
   }

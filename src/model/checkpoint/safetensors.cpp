@@ -2,22 +2,19 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <fcntl.h>
 #include <fmt/ranges.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <cstring>
 #include <optional>
 #include <set>
 #include <stdexcept>
 #include <string_view>
 
 #include "core/check.h"
+#include "core/files.h"
+#include "core/input_file.h"
+#include "core/mapped_file.h"
 #include "model/checkpoint/safetensors_dtypes.h"
 
 namespace allreco::model {
@@ -33,6 +30,7 @@ constexpr std::uint64_t kLargestHeader = 100'000'000;  // the safetensors librar
 
 /// The whole header, parsed; a name given twice would hide a tensor, so it is refused.
 Json parse_header(std::string_view text, const std::string& file) {
+  if (core::nests_too_deeply(text)) user_error("{}: the header nests too deeply; this is no safetensors file", file);
   std::set<std::string> seen;
   const auto note_keys = [&](int depth, Json::parse_event_t event, Json& parsed) {
     if (depth == 1 && event == Json::parse_event_t::key && !seen.insert(parsed.get<std::string>()).second) {
@@ -77,55 +75,17 @@ std::vector<std::int64_t> parse_shape(const Json& value) {
 /// it.
 class SafetensorsFile::Bytes {
  public:
-  Bytes(const fs::path& path, FileAccess access) : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ < 0) user_error("cannot open {}: {}", path.string(), std::strerror(errno));
-    struct stat status {};
-    if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
-      ::close(fd_);
-      user_error("cannot read {}: it is no regular file", path.string());
-    }
-    size_ = static_cast<std::uint64_t>(status.st_size);
-    if (access == FileAccess::map && size_ > 0) map();
+  Bytes(const fs::path& path, FileAccess access) : file_(path) {
+    if (access == FileAccess::map) mapped_.emplace(file_);
   }
-  ~Bytes() {
-    if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Bytes(const Bytes&) = delete;
-  Bytes& operator=(const Bytes&) = delete;
-
-  void read(std::uint64_t first_byte, std::uint64_t count, char* to) const {
-    while (count > 0) {
-      const ssize_t done = ::pread(fd_, to, count, static_cast<off_t>(first_byte));
-      if (done < 0 && errno == EINTR) continue;
-      if (done <= 0) {
-        user_error("cannot read {} at byte {}: {}", path_.string(), first_byte,
-                   done == 0 ? "the file ends there; it was cut while in use" : std::strerror(errno));
-      }
-      to += done;
-      first_byte += static_cast<std::uint64_t>(done);
-      count -= static_cast<std::uint64_t>(done);
-    }
-  }
+  void read(std::uint64_t first_byte, std::uint64_t count, char* to) const { file_.read(first_byte, count, to); }
   /// Null with FileAccess::read.
-  const char* mapped() const { return data_; }
-  std::uint64_t size() const { return size_; }
+  const char* mapped() const { return mapped_ ? mapped_->data() : nullptr; }
+  std::uint64_t size() const { return file_.size(); }
 
  private:
-  void map() {
-    void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
-    const int error = errno;
-    if (address == MAP_FAILED) {
-      ::close(fd_);
-      core::fault("cannot map {}: {}", path_.string(), std::strerror(error));
-    }
-    data_ = static_cast<const char*>(address);
-  }
-
-  fs::path path_;
-  int fd_;
-  const char* data_ = nullptr;
-  std::uint64_t size_ = 0;
+  core::InputFile file_;
+  std::optional<core::MappedFile> mapped_;
 };
 
 SafetensorsFile::SafetensorsFile(const fs::path& path, FileAccess access)
@@ -145,6 +105,7 @@ SafetensorsFile::SafetensorsFile(const fs::path& path, FileAccess access)
   const std::uint64_t data_begin = sizeof(header_size) + header_size;
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
+      if (!value.is_object()) user_error("{}: __metadata__ is no JSON object; the file is damaged", path.string());
       metadata_ = value;
     } else {
       entries_.emplace(name, parse_entry(name, value, data_begin));
@@ -246,6 +207,7 @@ Checkpoint::Checkpoint(const fs::path& directory, FileAccess access) {
     weight_map = index["weight_map"];
     for (const auto& [name, shard] : weight_map.items()) {
       if (!shard.is_string()) user_error("{}: the shard of {} is no file name", index_path.string(), name);
+      core::require_plain_name(shard.get<std::string>(), index_path.string());
       shards.insert(shard.get<std::string>());
     }
   } else {
@@ -261,7 +223,7 @@ Checkpoint::Checkpoint(const fs::path& directory, FileAccess access) {
     }
   }
   for (const auto& [name, shard] : weight_map.items()) {
-    if (!contains(name) || file_of(name).filename() != fs::path(shard.get<std::string>()).filename()) {
+    if (!contains(name) || file_of(name).filename() != shard.get<std::string>()) {
       user_error("{} says that {} is in {}, but it is not", index_path.string(), name, shard.get<std::string>());
     }
   }

@@ -52,13 +52,19 @@ struct Models {
   StreamedForward unmerged, merged, written;
 };
 
+LoraConfig checked_lora(const std::string& adapter, const ModelConfig& model) {
+  LoraConfig lora = read_adapter_config(adapter).lora;
+  check_adapter(adapter, model, lora);
+  return lora;
+}
+
 class Exporter {
  public:
   explicit Exporter(const ExportJob& job)
       : job_(job),
         source_(job.model_name_or_path, job.dtype, job.quantization, FileAccess::read),
         config_(source_.base().config),
-        store_(config_, read_adapter_config(job.adapter_name_or_path).lora, at::kFloat, /*seed=*/0),
+        store_(config_, checked_lora(job.adapter_name_or_path, config_), at::kFloat, /*seed=*/0),
         dtype_(choose_export_dtype(job, source_)),
         staging_(job.output_dir),
         writer_(staging_.path(), staging_.target().string(), heads(),
@@ -71,6 +77,9 @@ class Exporter {
     report_.adapter = job.adapter_name_or_path;
     report_.output_dir = staging_.target().string();
     report_.dtype = dtype_name(dtype_);
+    report_.base_storage = source_.storage();
+    report_.adapter_fingerprint = adapter_fingerprint(job.adapter_name_or_path);
+    report_.adapter_storage = base_storage_of_adapter(job.adapter_name_or_path);
     report_.num_probe_tokens = std::ssize(probe_tokens(config_));
   }
 
@@ -82,6 +91,7 @@ class Exporter {
     compare(models_.unmerged.logits(norm.exact, head.exact), models_.merged.logits(norm.exact, head.exact),
             models_.written.logits(norm.written, head.written));
     writer_.finish();
+    report_.base_fingerprint = source_.fingerprint();
     core::Json config = with_dtype(source_.base().json, dtype_);
     config.erase("quantization_config");
     core::write_json_file(staging_.path() / "config.json", config);

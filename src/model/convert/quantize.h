@@ -8,11 +8,21 @@
 namespace allreco::model {
 
 struct QuantizeJob {
-  std::string model_name_or_path;  // a dense Hugging Face directory
-  std::string output_dir;          // appears whole or not at all
-  std::string dtype = "auto";      // of what stays dense, and what is quantised: auto, float32, bfloat16
-  Quantization quantization;       // load_in_4bit is implied
+  std::string model_name_or_path;
+  std::string output_dir;  // appears whole or not at all
+  std::string dtype = "auto";
+  Quantization quantization;  // load_in_4bit is implied
   std::string max_shard_size = "5GB";
+
+  core::OptionGroups options() {
+    return {{"Quantise",
+             {{"model_name_or_path", model_name_or_path, "A dense Hugging Face model directory."},
+              {"output_dir", output_dir, "A directory that does not exist yet, or is empty."},
+              {"dtype", dtype, compute_dtype_choices(),
+               "What is quantised, and of what stays dense; auto: the checkpoint's."},
+              {"max_shard_size", max_shard_size, "The largest file, such as 5GB or 500MB."}}},
+            quantization.form_options()};
+  }
 };
 
 struct QuantizeReport {

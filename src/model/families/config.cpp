@@ -14,8 +14,9 @@ using core::user_error;
 
 namespace {
 
-// Far above any published model, and small enough that no product of two sizes overflows.
-constexpr std::int64_t kLargestSize = std::int64_t{1} << 30;
+// Far above any published model, and small enough that no number of parameters overflows and no list of layers fills
+// the memory before config.json is compared with the tensors.
+constexpr std::int64_t kLargestSize = 1 << 24, kLargestWidth = 1 << 20, kMostLayers = 4096, kMostPositions = 1 << 30;
 
 /// Typed access to one JSON object, with messages that name key, value and file.
 class Keys {
@@ -31,16 +32,17 @@ class Keys {
   const Json& at(const std::string& key) const { return object_[key]; }
   Keys child(const std::string& key) const { return {object_[key], file_, prefix_ + key + "."}; }
 
-  std::int64_t size(const std::string& key) const {
+  std::int64_t size(const std::string& key, std::int64_t largest = kLargestSize) const {
     if (!present(key)) user_error("{}: {}{} is missing", file_, prefix_, key);
     const Json& value = object_[key];
-    if (!value.is_number_integer() || value.get<double>() < 1 ||
-        value.get<double>() > static_cast<double>(kLargestSize)) {
-      refuse(key, "expected a whole number of at least 1");
+    if (!value.is_number_integer() || value.get<double>() < 1 || value.get<double>() > static_cast<double>(largest)) {
+      refuse(key, fmt::format("expected a whole number from 1 to {}", largest));
     }
     return value.get<std::int64_t>();
   }
-  std::int64_t size(const std::string& key, std::int64_t fallback) const { return present(key) ? size(key) : fallback; }
+  std::int64_t size_or(const std::string& key, std::int64_t fallback, std::int64_t largest = kLargestSize) const {
+    return present(key) ? size(key, largest) : fallback;
+  }
 
   double positive(const std::string& key) const {
     if (!present(key)) user_error("{}: {}{} is missing", file_, prefix_, key);
@@ -90,18 +92,22 @@ void refuse_unsupported(const Keys& keys) {
 void read_sizes(const Keys& keys, ModelConfig& config) {
   const bool mistral = config.model_type == "mistral";
   config.vocab_size = keys.size("vocab_size");
-  config.hidden_size = keys.size("hidden_size");
-  config.intermediate_size = keys.size("intermediate_size");
-  config.num_hidden_layers = keys.size("num_hidden_layers");
-  config.num_attention_heads = keys.size("num_attention_heads");
+  config.hidden_size = keys.size("hidden_size", kLargestWidth);
+  config.intermediate_size = keys.size("intermediate_size", kLargestWidth);
+  config.num_hidden_layers = keys.size("num_hidden_layers", kMostLayers);
+  config.num_attention_heads = keys.size("num_attention_heads", kLargestWidth);
   // transformers: MistralConfig has 8 when the key is absent, and null means as many as attention heads for both.
   const bool mistral_default = mistral && !keys.has("num_key_value_heads");
-  config.num_key_value_heads = keys.size("num_key_value_heads", mistral_default ? 8 : config.num_attention_heads);
+  config.num_key_value_heads = keys.size_or("num_key_value_heads", mistral_default ? 8 : config.num_attention_heads);
   if (!keys.present("head_dim") && config.hidden_size % config.num_attention_heads != 0) {
     keys.refuse("hidden_size", fmt::format("it is no multiple of num_attention_heads = {} and there is no head_dim",
                                            config.num_attention_heads));
   }
-  config.head_dim = keys.size("head_dim", config.hidden_size / config.num_attention_heads);
+  config.head_dim = keys.size_or("head_dim", config.hidden_size / config.num_attention_heads);
+  if (config.head_dim > kLargestWidth / config.num_attention_heads) {
+    user_error("{}: num_attention_heads = {} of head_dim = {} are more than {} features", keys.file(),
+               config.num_attention_heads, config.head_dim, kLargestWidth);
+  }
   if (config.head_dim % 2 != 0) {
     user_error("{}: head_dim = {} is odd; rotary positions need pairs", keys.file(), config.head_dim);
   }
@@ -109,7 +115,7 @@ void read_sizes(const Keys& keys, ModelConfig& config) {
     user_error("{}: num_attention_heads = {} is no multiple of num_key_value_heads = {}", keys.file(),
                config.num_attention_heads, config.num_key_value_heads);
   }
-  config.max_position_embeddings = keys.size("max_position_embeddings", mistral ? 131072 : 2048);
+  config.max_position_embeddings = keys.size_or("max_position_embeddings", mistral ? 131072 : 2048, kMostPositions);
 }
 
 /// transformers: Mistral without the key has a window of 4096, with null none; Llama never has one, whatever the file
@@ -119,7 +125,7 @@ void read_sliding_window(const Keys& keys, ModelConfig& config) {
   if (!keys.has("sliding_window")) {
     config.sliding_window = 4096;
   } else if (keys.present("sliding_window")) {
-    config.sliding_window = keys.size("sliding_window");
+    config.sliding_window = keys.size("sliding_window", kMostPositions);
   }
   if (!keys.present("layer_types")) return;
   const std::string expected = config.sliding_window ? "sliding_attention" : "full_attention";
@@ -142,7 +148,7 @@ void read_rope_parameters(const Keys& rope, ModelConfig& config) {
   scaling.low_freq_factor = rope.positive("low_freq_factor");
   scaling.high_freq_factor = rope.positive("high_freq_factor");
   scaling.original_max_position_embeddings =
-      rope.size("original_max_position_embeddings", config.max_position_embeddings);
+      rope.size_or("original_max_position_embeddings", config.max_position_embeddings, kMostPositions);
   if (scaling.high_freq_factor <= scaling.low_freq_factor) {
     rope.refuse("high_freq_factor", "expected more than low_freq_factor");
   }

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 #include <set>
 
 #include "core/check.h"
@@ -81,13 +83,17 @@ std::string initialization(const Json& value) {
   return value == "gaussian" ? "gaussian" : "true";
 }
 
+/// The number, if it is whole and a double holds all its neighbours: beyond that the cast would be undefined.
+std::optional<std::int64_t> as_whole(double number) {
+  constexpr double kExact = 9007199254740992;  // 2^53
+  if (!(std::abs(number) <= kExact) || std::trunc(number) != number) return std::nullopt;
+  return static_cast<std::int64_t>(number);
+}
+
 std::int64_t whole_number(const Json& value, const std::string& key, const fs::path& file) {
-  const double number = value.is_number() ? value.get<double>() : 0.5;
-  const auto whole = static_cast<std::int64_t>(number);
-  if (static_cast<double>(whole) != number) {
-    user_error("{}: {} = {}, expected a whole number", file.string(), key, value.dump());
-  }
-  return whole;
+  const auto whole = value.is_number() ? as_whole(value.get<double>()) : std::nullopt;
+  if (!whole) user_error("{}: {} = {}, expected a whole number", file.string(), key, value.dump());
+  return *whole;
 }
 
 /// A dict of numbers; null and {}: none.
@@ -143,8 +149,8 @@ double number(const Json& json, const char* key, double fallback, const fs::path
 
 /// Whole numbers as such, as PEFT does: 16, not 16.0.
 Json compact_number(double value) {
-  const auto whole = static_cast<std::int64_t>(value);
-  return static_cast<double>(whole) == value ? Json(whole) : Json(value);
+  const auto whole = as_whole(value);
+  return whole ? Json(*whole) : Json(value);
 }
 
 template <class T>

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "core/check.h"
+#include "core/memory.h"
 #include "core/random.h"
 #include "model/lora/adapter_targets.h"
 
@@ -76,11 +77,14 @@ LoraGroupKind lora_group_of(Projection projection) {
   core::fault("no such projection");
 }
 
-LoraStore::LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype,
-                     std::uint64_t seed, at::Device device)
-    : config_(config) {
+LoraStore::LoraStore(const ModelConfig& model, const LoraConfig& config) : config_(config) {
   validate(config);
   lay_out(model);
+}
+
+LoraStore::LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype,
+                     std::uint64_t seed, at::Device device)
+    : LoraStore(model, config) {
   allocate(compute_dtype, device);
   make_views();
   initialize(seed);
@@ -121,19 +125,38 @@ void LoraStore::add_entry(std::int64_t layer, Projection projection, LoraFactor 
   entry.shape = factor == LoraFactor::a   ? std::vector{r, in}
                 : factor == LoraFactor::b ? std::vector{out, r}
                                           : std::vector{out};
-  num_parameters_ += entry.numel();
+  // Checked sizes of one layer cannot overflow, but ranks of 65,536 in all layers of a huge model could.
+  if (__builtin_add_overflow(num_parameters_, entry.numel(), &num_parameters_))
+    core::user_error("lora_r = {}: the LoRA parameters of this model cannot be counted; give a smaller one", config_.r);
+}
+
+/// `bytes_per_parameter`: in the host's memory.
+void LoraStore::check_memory(std::int64_t bytes_per_parameter) const {
+  const std::int64_t available = core::available_memory_bytes();
+  if (bytes_per_parameter == 0 || num_parameters_ <= available / bytes_per_parameter) return;
+  core::user_error(
+      "lora_r = {} gives {} LoRA parameters, which take {:.1f} GB with their gradients and copies; {:.1f} GB of memory "
+      "are available: give a smaller lora_r, or fewer target_modules",
+      config_.r, num_parameters_,
+      1e-9 * static_cast<double>(num_parameters_) * static_cast<double>(bytes_per_parameter),
+      1e-9 * static_cast<double>(available));
 }
 
 void LoraStore::allocate(at::ScalarType compute_dtype, at::Device device) {
   const at::ScalarType master_dtype = compute_dtype == at::kDouble ? at::kDouble : at::kFloat;
   const auto master = at::TensorOptions().dtype(master_dtype).device(device);
+  const bool has_pair = config_.starts_from_weight(), has_copy = has_pair || compute_dtype != master_dtype;
+  const auto size = static_cast<std::int64_t>(c10::elementSize(master_dtype));
+  const auto copy_size = static_cast<std::int64_t>(has_copy ? c10::elementSize(compute_dtype) : 0);
+  const std::int64_t kept = has_pair ? 3 * size + 2 * copy_size : 2 * size + copy_size, drawn = has_pair ? 0 : size;
+  check_memory((device.is_cpu() ? kept : 0) + drawn);
   parameters_ = at::zeros({num_parameters_}, master);
   gradients_ = at::zeros({num_parameters_}, master);
-  if (config_.starts_from_weight()) {
+  if (has_pair) {
     frozen_pair_ = at::zeros({num_parameters_}, master);
     compute_ = at::empty({2 * num_parameters_}, master.dtype(compute_dtype));
   } else {
-    compute_ = compute_dtype == master_dtype ? parameters_ : at::empty({num_parameters_}, master.dtype(compute_dtype));
+    compute_ = has_copy ? at::empty({num_parameters_}, master.dtype(compute_dtype)) : parameters_;
   }
 }
 

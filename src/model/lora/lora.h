@@ -69,6 +69,7 @@ class LoraStore {
   /// Allocates and sets PEFT's start for init_lora_weights, each factor drawn from (seed, its name). `compute_dtype`:
   /// of the model's activations. The same values on any `device`. NaN until start_layer_from_weights
   /// (model/weight_start.h) or load_adapter sets them: DoRA's magnitudes, and factors that start from the weight.
+  /// UserError before anything is allocated when that would take more than the memory that is available.
   LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed,
             at::Device device = at::kCPU);
 
@@ -103,8 +104,15 @@ class LoraStore {
   /// The lowest layer that has any LoRA factor: backward may stop there.
   std::int64_t first_layer_with_lora() const;
 
+  /// The entries that such a store would have. Allocates no tensor.
+  static std::vector<LoraEntry> entries_of(const ModelConfig& model, const LoraConfig& config) {
+    return LoraStore(model, config).entries_;
+  }
+
  private:
+  LoraStore(const ModelConfig& model, const LoraConfig& config);  // laid out, not allocated
   void lay_out(const ModelConfig& model);
+  void check_memory(std::int64_t bytes_per_parameter) const;
   void allocate(at::ScalarType compute_dtype, at::Device device);
   void make_views();
   LoraEntry in_compute(LoraEntry entry) const;

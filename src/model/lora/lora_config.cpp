@@ -19,31 +19,11 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kInitializations{"true", "false", "gaussian", "pissa", "olora"};
 constexpr std::string_view kPissaIterations = "pissa_niter_";
-
-void check_numbers(const LoraConfig& config) {
-  if (config.r < 1) user_error("lora_r = {} is out of range, expected at least 1", config.r);
-  if (!(config.lora_alpha > 0) || !std::isfinite(config.lora_alpha)) {
-    user_error("lora_alpha = {} is out of range, expected a number above 0", config.lora_alpha);
-  }
-  if (!(config.lora_dropout >= 0 && config.lora_dropout < 1)) {
-    user_error("lora_dropout = {} is out of range, expected 0 <= lora_dropout < 1", config.lora_dropout);
-  }
-  for (const std::int64_t layer : config.layers_to_transform) {
-    if (layer < 0) user_error("layers_to_transform: {} is out of range, expected at least 0", layer);
-  }
-}
+constexpr std::int64_t kMostPissaIterations = 1000;
 
 void check_patterns(const LoraConfig& config) {
-  for (const auto& [key, rank] : config.rank_pattern) {
-    check_module_pattern("rank_pattern", key);
-    if (rank < 1) user_error("rank_pattern: {} = {} is out of range, expected at least 1", key, rank);
-  }
-  for (const auto& [key, alpha] : config.alpha_pattern) {
-    check_module_pattern("alpha_pattern", key);
-    if (!(alpha > 0) || !std::isfinite(alpha)) {
-      user_error("alpha_pattern: {} = {} is out of range, expected a number above 0", key, alpha);
-    }
-  }
+  for (const auto& [key, rank] : config.rank_pattern) check_module_pattern("rank_pattern", key);
+  for (const auto& [key, alpha] : config.alpha_pattern) check_module_pattern("alpha_pattern", key);
 }
 
 void check_modules(const LoraConfig& config) {
@@ -70,8 +50,8 @@ void check_initialization(const LoraConfig& config) {
   const auto& known = kInitializations;
   const bool is_known = std::find(known.begin(), known.end(), config.init_lora_weights) != known.end();
   if (!is_known && !config.pissa_iterations()) {
-    user_error("init_lora_weights = {} is not supported, expected one of {}, {}N with a whole number N",
-               config.init_lora_weights, fmt::join(known, ", "), kPissaIterations);
+    user_error("init_lora_weights = {} is not supported, expected one of {}, {}N with N from 0 to {}",
+               config.init_lora_weights, fmt::join(known, ", "), kPissaIterations, kMostPissaIterations);
   }
   if (config.use_dora && config.starts_from_weight()) {
     user_error(
@@ -97,7 +77,7 @@ std::optional<std::int64_t> LoraConfig::pissa_iterations() const {
   std::int64_t count = 0;
   const char* end = init_lora_weights.data() + init_lora_weights.size();
   const auto [stop, error] = std::from_chars(init_lora_weights.data() + kPissaIterations.size(), end, count);
-  if (error != std::errc() || stop != end || count < 0) return std::nullopt;
+  if (error != std::errc() || stop != end || count < 0 || count > kMostPissaIterations) return std::nullopt;
   return count;
 }
 
@@ -119,7 +99,8 @@ std::optional<std::string> as_regex(const std::vector<std::string>& modules) {
 }
 
 void validate(const LoraConfig& config) {
-  check_numbers(config);
+  core::check_options(config);
+  if (config.starts_from_weight()) core::check_options(as_plain_lora(config));  // what it is written as
   check_patterns(config);
   check_modules(config);
   check_initialization(config);

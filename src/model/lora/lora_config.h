@@ -3,37 +3,58 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "core/options.h"
 
 namespace allreco::model {
 
 /// A dict of PEFT: regular expression -> value.
 template <class Value>
-using LoraPattern = std::vector<std::pair<std::string, Value>>;
+using LoraPattern = core::KeyedNumbers<Value>;
 
 struct LoraConfig {
   std::int64_t r = 16;
   double lora_alpha = 16;
   double lora_dropout = 0;
   bool use_rslora = false;
-  /// Names or ends of module paths (q_proj, layers.0.mlp.up_proj); or the single entry all-linear, which stands for the
-  /// names of all seven projections; or a regular expression, see as_regex.
+  /// As in PEFT names or ends of module paths, the single entry all-linear, which stands for the names of all seven
+  /// projections, or a regular expression, see as_regex.
   std::vector<std::string> target_modules{"all-linear"};
-  /// true: A kaiming uniform, B zero; false: B uniform, too; gaussian: A normal with deviation 1 / r, B zero; pissa,
-  /// pissa_niter_N and olora: from the weight itself, see weight_start.h.
+  /// What starts from the weight itself: weight_start.h.
   std::string init_lora_weights = "true";
-  /// Targeted by no rule above: names, ends of paths, or a regular expression.
   std::vector<std::string> exclude_modules{};
-  /// Other ranks than r and other numbers than lora_alpha for modules whose path ends in a match.
   LoraPattern<std::int64_t> rank_pattern{};
   LoraPattern<double> alpha_pattern{};
-  /// Layers in which target_modules holds; empty: all. Entries that are whole paths hold in any case.
+  /// target_modules' entries that are whole paths hold in any case.
   std::vector<std::int64_t> layers_to_transform{};
-  /// Regular expressions for what stands before the layer's number in a path; empty: anything.
+  /// Regular expressions for what stands before the layer's number in a path; empty: anything. No option: from files.
   std::vector<std::string> layers_pattern{};
-  /// DoRA: a learned magnitude for each output feature, of the direction W + scaling B A.
   bool use_dora = false;
+
+  core::OptionGroups options() {
+    constexpr core::Range ranks = core::between(1, 65536), alphas = core::above_to(0, 1e6);
+    return {{"LoRA",
+             {{"lora_r", r, ranks, "LoRA's rank."},
+              {"lora_alpha", lora_alpha, alphas, "LoRA's scale is lora_alpha / lora_r."},
+              {"lora_dropout", lora_dropout, core::from_below(0, 1), "Dropout on the input of the LoRA factors."},
+              {"use_rslora", use_rslora, "Scale by lora_alpha / sqrt(lora_r) instead."},
+              {"use_dora", use_dora, "DoRA: also learn a magnitude for each output of a projection."},
+              {"init_lora_weights", init_lora_weights,
+               "How factors start. true: A uniform, B zero; gaussian: A normal with deviation 1 / r, B zero; false: B "
+               "uniform, too; pissa, pissa_niter_N (faster, N power iterations) or olora: from the weights."},
+              {"target_modules", target_modules,
+               "Projections that get factors: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or ends "
+               "of paths like layers.0.mlp.up_proj; all-linear; or one regular expression for whole paths, as in "
+               "PEFT."},
+              {"exclude_modules", exclude_modules, "Projections that get none all the same, written likewise."},
+              {"layers_to_transform", layers_to_transform, core::between(0, 1e6),
+               "Only these layers get factors, counted from 0; empty: all. Not with a regular expression."},
+              {"rank_pattern", rank_pattern, ranks,
+               "Other ranks for some projections, as in k_proj=4,layers.0.mlp.up_proj=8; the keys are regular "
+               "expressions for the ends of paths."},
+              {"alpha_pattern", alpha_pattern, alphas, "The same for lora_alpha."}}}};
+  }
 
   /// alpha / rank, or alpha / sqrt(rank) with use_rslora.
   double scaling(std::int64_t rank, double alpha) const;

@@ -115,4 +115,20 @@ TEST_F(LineReaderTest, TooManyMalformedLinesEndTheRun) {
   EXPECT_TRUE(contains(message_of([&] { read_all(written("csv", csv)); }), "1000 of 1000 lines"));
 }
 
+TEST_F(LineReaderTest, LinesWithoutEndAreRefused) {
+  std::string line;
+  const auto path = written("long", std::string(kLongestLine, 'x') + "\n" + std::string(kLongestLine + 1, 'y'));
+  LineReader reader(path);
+  EXPECT_TRUE(reader.next(line));
+  EXPECT_EQ(line.size(), kLongestLine);
+  EXPECT_TRUE(contains(message_of([&] { reader.next(line); }), "line 2 has more than 67108864 bytes"));
+}
+
+TEST_F(LineReaderTest, RowsThatNestDeeplyAreMalformed) {
+  JsonLines lines(written("deep", "{\"a\":" + std::string(1 << 20, '[') + "\n{}\n"), 1);
+  core::Json row;
+  EXPECT_TRUE(lines.next(row));
+  EXPECT_EQ(lines.num_bad(), 1);
+}
+
 }  // namespace allreco::data

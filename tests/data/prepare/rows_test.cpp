@@ -45,6 +45,7 @@ TEST(TokenRowsTest, EveryKindOfMalformedRowIsNamed) {
       {R"({"input_ids": [1, 100], "labels": [-100, 100]})", "input_ids[1] = 100 is outside [0, 100)"},
       {R"({"input_ids": [-1, 2], "labels": [-100, 2]})", "input_ids[0] = -1 is outside"},
       {R"({"input_ids": [18446744073709551615, 2], "labels": [-100, 2]})", "outside"},
+      {R"({"input_ids": [1, 2], "labels": [18446744073709551516, 2]})", "outside"},  // -100, if it wrapped
       {R"({"input_ids": [1, 2, 3, 4], "labels": [-100, 2, -100, 4]})", "labels[2] is -100 after a supervised one"},
       {R"({"input_ids": [1, 2, 3], "labels": [1, -100, 3]})", "labels[1] is -100 after a supervised one"},
       {R"({"input_ids": [1, 2, 3], "labels": [-100, 2, 4]})", "labels[2] is 4, neither -100 nor input_ids[2] = 3"},

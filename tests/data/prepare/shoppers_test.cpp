@@ -158,6 +158,26 @@ TEST(ReviewsTest, ToleratesTheDirtOfTheRealFiles) {
   }
 }
 
+TEST(ReviewsTest, NumbersThatNoReviewHasAreMalformed) {
+  ScratchDirectory scratch;
+  const auto path = scratch.path() / "reviews.json";
+  std::string lines;
+  const auto add = [&](const std::string& overall, const std::string& time) {
+    lines += R"({"overall": )" + overall + R"(, "reviewerID": "R", "asin": "A", "unixReviewTime": )" + time + "}\n";
+  };
+  add("5", "253402300799");  // the last second of the year 9999
+  for (const char* time : {"253402300800", "-62167219201", "9223372036854775807", "-9223372036854775808",
+                           "18446744073709551615", "1e300", "1.5"})
+    add("5", time);
+  add("1e300", "1");
+  add("-1e7", "1");
+  add("1e400", "1");  // no double
+  overwrite(path, lines);
+  const ReviewFile file = read_reviews(path, 1.0);
+  EXPECT_EQ(file.reviews.size(), 1u);
+  EXPECT_EQ(file.lines["malformed"], 10);
+}
+
 TEST(MetadataTest, KeepsTheFirstRowOfAnAsin) {
   ScratchDirectory scratch;
   const auto path = scratch.path() / "meta.json";

@@ -52,6 +52,25 @@ TEST(TitlesTest, SaysWhyATitleIsUnusable) {
   EXPECT_EQ(problem_of("<script>alert(1)"), TitleProblem::markup_only);
 }
 
+// "&" and n times "amp;" takes n rounds: a length that no one would wait for if it were decoded to its end.
+TEST(TitlesTest, GivesUpMarkupThatLiesTooDeepInItself) {
+  const auto nested = [](int depth) {
+    std::string title = "A &";
+    for (int i = 0; i < depth; ++i) title += "amp;";
+    return title;
+  };
+  EXPECT_EQ(cleaned(nested(15)), "A &");
+  EXPECT_EQ(problem_of(nested(16)), TitleProblem::markup_only);
+  EXPECT_EQ(problem_of(nested(1'000'000)), TitleProblem::markup_only);
+  EXPECT_EQ(cleaned("A" + std::string(1'000'000, '&')).size(), 200u);  // each looks for its end nearby
+}
+
+TEST(TitlesTest, WhatACutMakesOfATitleIsCleanToo) {
+  const CleanTitle title = clean_title("gluten <br-free bread", 10);
+  EXPECT_EQ(title.text, clean_title(title.text, 10).text);
+  EXPECT_EQ(clean_title("<br-free-bread", 3).problem, TitleProblem::markup_only);
+}
+
 TEST(TitlesTest, CutsLongTitlesAtAWordAndNeverInsideACharacter) {
   const CleanTitle words = clean_title("one two three four", 12);
   EXPECT_EQ(words.text, "one two");

@@ -119,6 +119,70 @@ TEST_F(DamagedDataset, LacksKeysOrSplits) {
   expect_error({"dataset.json", "\"sha256\""});
 }
 
+TEST_F(DamagedDataset, NamesFilesElsewhere) {
+  fs::copy(shard_, scratch_.path() / "other.h5");
+  for (const std::string name : {"../other.h5", "/etc/passwd", "..", "", "a/b.h5"}) {
+    const Json whole = description();
+    Json json = whole;
+    json["splits"]["train"]["shards"][1]["file"] = name;
+    describe(json);
+    expect_error({"dataset.json names the file \"" + name + "\"", "in the same directory"});
+    json = whole;
+    json["catalogue"]["file"] = name;
+    describe(json);
+    const std::string message = message_of([&] { read_catalogue(read_dataset_info(directory_)); });
+    EXPECT_TRUE(contains(message, "in the same directory")) << message;
+    describe(whole);
+  }
+}
+
+TEST_F(DamagedDataset, HasNumbersOutOfRange) {
+  const Json whole = description();
+  for (const auto& [key, value] :
+       std::vector<std::pair<std::string, std::string>>{{"vocab_size", "-1"},
+                                                        {"vocab_size", "2147483649"},
+                                                        {"vocab_size", "18446744073709551615"},
+                                                        {"vocab_size", "512.0"},
+                                                        {"bos_id", "4294967297"},
+                                                        {"max_length", "-1"}}) {
+    Json json = whole;
+    json[key] = Json::parse(value);
+    describe(json);
+    expect_error({"dataset.json", "\"" + key + "\"", value});
+  }
+  for (const std::string key : {"examples", "tokens", "bytes"}) {
+    for (const char* value : {"-1", "18446744073709551615", "9223372036854775807", "1e300"}) {
+      Json json = whole;
+      json["splits"]["train"]["shards"][0][key] = Json::parse(value);
+      describe(json);
+      expect_error({"dataset.json", "\"" + key + "\""});
+    }
+  }
+  Json json = whole;
+  json["catalogue"]["items"] = 4294967296;
+  describe(json);
+  expect_error({"dataset.json", "\"items\""});
+}
+
+TEST_F(DamagedDataset, HasACatalogueWithIdsThatWouldWrap) {
+  const fs::path file = directory_ / "items.jsonl";
+  const std::string whole = core::read_file(file);
+  const auto message_with = [&](const std::string& first_line) {
+    overwrite(file, first_line + whole.substr(whole.find('\n')));
+    Json json = description();
+    json["catalogue"]["sha256"] = core::sha256_of_file(file);
+    describe(json);
+    return message_of([&] { read_catalogue(read_dataset_info(directory_)); });
+  };
+  const auto line = [](const std::string& id, const std::string& token) {
+    return R"({"id":)" + id + R"(,"asin":"","title":"t","train_count":0,"tokens":[)" + token + "]}";
+  };
+  EXPECT_TRUE(contains(message_with(line("0", "1")), "no UserError"));
+  EXPECT_TRUE(contains(message_with(line("4294967296", "1")), "\"id\" (4294967296)"));
+  EXPECT_TRUE(contains(message_with(line("0", "4294967297")), "4294967297, which is no token id"));
+  EXPECT_TRUE(contains(message_with(std::string(1 << 20, '[')), "items.jsonl"));
+}
+
 TEST_F(DamagedDataset, LacksAShard) {
   fs::remove(shard_);
   expect_error({name_, "is missing", "Prepare the dataset again"});

@@ -129,6 +129,9 @@ TEST(Safetensors, LyingHeadersAreNamed) {
       {R"([1,2])", "JSON object"},
       {R"({"a":)", "JSON"},
       {"{\"\xff\":1}", "JSON"},
+      {std::string(1 << 20, '['), "nests too deeply"},
+      {"{\"a\":" + std::string(1000, '[') + "}", "nests too deeply"},
+      {R"({"__metadata__":[1]})", "__metadata__"},
   };
   for (const auto& [header, expected] : lies) {
     const std::string message =
@@ -192,6 +195,11 @@ TEST(Checkpoint, ReadsShardsAndChecksTheirIndex) {
   EXPECT_NE(with_index(absent).find("model.other.weight"), std::string::npos);
   no_file["weight_map"]["model.norm.weight"] = "model-00003-of-00002.safetensors";
   EXPECT_NE(with_index(no_file).find("model-00003"), std::string::npos);
+  for (const char* outside : {"../model-00001-of-00002.safetensors", "/etc/passwd", "..", "sub/a.safetensors", ""}) {
+    core::Json leading_out = index;
+    leading_out["weight_map"]["model.norm.weight"] = outside;
+    EXPECT_NE(with_index(leading_out).find("expected the name of a file in the same directory"), std::string::npos);
+  }
   number["weight_map"]["model.norm.weight"] = 3;
   EXPECT_NE(with_index(number).find("model.norm.weight"), std::string::npos);
   EXPECT_NE(with_index(core::Json::array()).find("weight_map"), std::string::npos);

@@ -56,6 +56,26 @@ TEST(Config, ReadsBothStylesOfTransformers) {
   EXPECT_EQ(rope.rope_scaling->original_max_position_embeddings, 64);
 }
 
+TEST(Config, RefusesSizesBeyondAnyModel) {
+  const std::vector<std::pair<Json, std::string>> refusals{
+      {{{"hidden_size", 1000000000000000}},
+       "hidden_size = 1000000000000000 is not supported: expected a whole number from 1"},
+      {{{"hidden_size", 1e15}}, "hidden_size"},
+      {{{"hidden_size", -24}}, "hidden_size"},
+      {{{"num_hidden_layers", 1000000000}},
+       "num_hidden_layers = 1000000000 is not supported: expected a whole number from 1 to 4096"},
+      {{{"vocab_size", 4294967296}}, "vocab_size"},
+      {{{"num_attention_heads", 5}}, "hidden_size"},
+      {{{"num_key_value_heads", 4}}, "num_key_value_heads"},
+      {{{"num_attention_heads", 1048576}, {"head_dim", 64}}, "features"},
+      {{{"max_position_embeddings", 1e18}}, "max_position_embeddings"},
+  };
+  for (const auto& [patch, expected] : refusals) {
+    const std::string message = testing::user_error_of([&] { read_patched(patch); });
+    EXPECT_NE(message.find(expected), std::string::npos) << patch << " gave: " << message;
+  }
+}
+
 // The defaults of LlamaConfig and MistralConfig in transformers 5.23.
 TEST(Config, TakesTheDefaultsOfTransformers) {
   const ModelConfig llama = read(kLlama);
@@ -110,6 +130,7 @@ TEST(Config, RefusesByNameWhatItWouldComputeDifferently) {
       {{{"intermediate_size", 1e18}}, "intermediate_size"},
       {{{"num_key_value_heads", 4}}, "num_key_value_heads"},
       {{{"head_dim", 5}}, "head_dim"},
+      {{{"num_hidden_layers", 10001}}, "at most 10000"},
       {{{"eos_token_id", 64}}, "eos_token_id"},
       {{{"eos_token_id", {1, "x"}}}, "eos_token_id"},
       {{{"tie_word_embeddings", "yes"}}, "tie_word_embeddings"},

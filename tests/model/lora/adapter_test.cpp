@@ -67,7 +67,7 @@ TEST(Adapter, WritesPeftsBytes) {
                                   testing::fixture("lora-forms/regex"), testing::fixture("lora-forms/dora"),
                                   testing::fixture("lora-forms/dora-rslora"), testing::fixture("peft-roundtrip")}) {
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {  // float32 masters lose nothing
-      save_adapter(directory.path(), load(adapter, dtype), "llama-tiny");
+      save_adapter(directory.path(), load(adapter, dtype), {"llama-tiny"});
       EXPECT_TRUE(core::read_file(directory / "adapter_model.safetensors") ==
                   core::read_file(adapter / "adapter_model.safetensors"))
           << adapter;
@@ -120,10 +120,15 @@ TEST(Adapter, RefusesByNameWhatItDoesNotSupport) {
       {{{"init_lora_weights", "olora"}}, "init_lora_weights"},
       {{{"r", 0}}, "lora_r = 0"},
       {{{"r", 2.5}}, "r = 2.5"},
+      {{{"r", 1e300}}, "r = 1e+300"},
+      {{{"r", 65537}}, "lora_r = 65537: expected a whole number, 1 to 65536"},
+      {{{"rank_pattern", {{"q_proj", 1000000}}}}, "rank_pattern: q_proj = 1000000"},
+      {{{"lora_alpha", 1e308}}, "lora_alpha = 1e+308"},
+      {{{"layers_to_transform", {1e300}}}, "layers_to_transform = 1e+300"},
       {{{"lora_alpha", "16"}}, "lora_alpha"},
       {{{"target_modules", "q_proj"}}, "regular expression"},
       {{{"target_modules", {"q_proj", ".*v_proj"}}}, "regular expression"},
-      {{{"target_modules", "(?P<name>q_proj)"}}, "(?P<name>"},
+      {{{"target_modules", "(?<name>q_proj)"}}, "(?<"},
       {{{"target_modules", nullptr}}, "target_modules"},
       {{{"target_modules", {"q_proj", "lm_head"}}}, "lm_head"},
       {{{"target_modules", {"model.layers.x.mlp.up_proj"}}}, "model.layers.x"},
@@ -133,6 +138,20 @@ TEST(Adapter, RefusesByNameWhatItDoesNotSupport) {
     EXPECT_NE(message.find(key), std::string::npos) << patch << " gave: " << message;
     EXPECT_NE(message.find("adapter_config.json"), std::string::npos) << message;
   }
+}
+
+// 65,536 ranks of this file's projections would take hundreds of MB: it is refused from the header.
+TEST(Adapter, RanksAreComparedWithTheFileBeforeAnythingIsAllocated) {
+  const ModelConfig model = read_model_config(golden("llama-tiny"));
+  const fs::path directory = golden("lora-grad/qv/adapter");
+  LoraConfig config = read_adapter_config(directory).lora;
+  EXPECT_NO_THROW(check_adapter(directory, model, config));
+  config.r = 65536;
+  const std::string message = user_error_of([&] { check_adapter(directory, model, config); });
+  EXPECT_NE(message.find("expected floating-point values [65536, "), std::string::npos) << message;
+  config.r = 8;
+  config.rank_pattern = {{"v_proj", 65536}};
+  EXPECT_NE(user_error_of([&] { check_adapter(directory, model, config); }).find("v_proj"), std::string::npos);
 }
 
 TEST(Adapter, RefusesWrongTensorsAndThenChangesNothing) {

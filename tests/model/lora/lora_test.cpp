@@ -180,6 +180,16 @@ TEST(LoraStore, OtherStartsAreAsInPeft) {
   EXPECT_NEAR(fourths / count, 3, 5 * std::sqrt(96 / count));
 }
 
+TEST(LoraStore, RefusesBeforeItAllocatesMoreThanThereIs) {
+  ModelConfig model = read_model_config(testing::golden("llama-tiny"));
+  model.num_hidden_layers = 4096;
+  model.hidden_size = model.intermediate_size = 1 << 20;  // 65,536 ranks are 2e15 parameters
+  LoraConfig config = with_targets({"all-linear"}, 65536);
+  const std::string message = user_error_of([&] { LoraStore(model, config, at::kFloat, 0); });
+  EXPECT_NE(message.find("lora_r = 65536 gives"), std::string::npos) << message;
+  EXPECT_NE(message.find("are available"), std::string::npos) << message;
+}
+
 TEST(LoraConfig, ScalingAndRanges) {
   LoraConfig config = with_targets({"up_proj", "q_proj", "up_proj"}, 8);
   EXPECT_EQ(config.scaling(8, 16), 2);
@@ -200,6 +210,13 @@ TEST(LoraConfig, ScalingAndRanges) {
               c.target_modules = {"q_proj", "all-linear"};
             }).find("all-linear"),
             std::string::npos);
+  EXPECT_NE(refusal([](LoraConfig& c) { c.r = 100'000'000'000; }).find("1 to 65536"), std::string::npos);
+  EXPECT_NE(refusal([](LoraConfig& c) { c.lora_alpha = 1e308; }).find("above 0 and at most 1000000"),
+            std::string::npos);
+  EXPECT_NE(refusal([](LoraConfig& c) { c.init_lora_weights = "pissa_niter_1001"; }).find("1000"), std::string::npos);
+  EXPECT_NE(refusal([](LoraConfig& c) { c.init_lora_weights = "olora", c.r = 40000; }).find("lora_r = 80000"),
+            std::string::npos)
+      << "what it is written as, of twice the rank, could not be read back";
   EXPECT_NE(refusal([](LoraConfig& c) { c.target_modules = {}; }).find("target_modules"), std::string::npos);
   for (const char* unknown : {"corda", "pissa_niter_", "pissa_niter_x", "pissa_niter_-1", "pissa_niter_2.5", "Pissa"}) {
     const std::string message = refusal([&](LoraConfig& c) { c.init_lora_weights = unknown; });

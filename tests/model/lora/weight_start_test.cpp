@@ -126,7 +126,7 @@ TEST_P(LoraStartsTest, AreWrittenAsPeftConvertsThem) {
     LoraStore store(model, config_of(GetParam()), dtype, 0);
     load_adapter(directory, store);
     const TemporaryDirectory written;
-    save_adapter(written.path(), store, "llama-tiny");
+    save_adapter(written.path(), store, {"llama-tiny"});
     EXPECT_TRUE(core::read_file(written / "adapter_model.safetensors") ==
                 core::read_file(directory / "adapter_model.safetensors"));
     EXPECT_EQ(core::read_file(written / "adapter_config.json"), core::read_file(directory / "adapter_config.json"));
@@ -263,7 +263,7 @@ TEST(WeightStart, BothPairsComeBackFromTheFile) {
   store.parameters().mul_(1.25);
   store.refresh_compute_copy();
   const TemporaryDirectory directory;
-  save_adapter(directory.path(), store, "llama-tiny");
+  save_adapter(directory.path(), store, {"llama-tiny"});
   LoraStore again(base.config, config, at::kFloat, 0);
   EXPECT_TRUE(again.parameters().isnan().all().item<bool>());
   load_adapter(directory.path(), again);
@@ -273,7 +273,7 @@ TEST(WeightStart, BothPairsComeBackFromTheFile) {
 
   LoraConfig plain = config;
   plain.init_lora_weights = "true";
-  save_adapter(directory.path(), LoraStore(base.config, plain, at::kFloat, 0), "llama-tiny");
+  save_adapter(directory.path(), LoraStore(base.config, plain, at::kFloat, 0), {"llama-tiny"});
   const std::string message = testing::user_error_of([&] { load_adapter(directory.path(), again); });
   EXPECT_NE(message.find("expected floating-point values [6, 344]"), std::string::npos) << message;
 }

@@ -1,0 +1,103 @@
+#include "data/tokenizer/charsmap_check.h"
+
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "core/check.h"
+
+namespace allreco::data {
+
+namespace {
+
+// Fields of sentencepiece_model.proto.
+constexpr std::uint64_t kNormalizerSpec = 3, kDenormalizerSpec = 5, kPrecompiledCharsmap = 2;
+
+std::optional<std::uint64_t> take_varint(std::string_view& bytes) {
+  std::uint64_t value = 0;
+  for (unsigned shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
+    const auto byte = static_cast<unsigned char>(bytes.front());
+    bytes.remove_prefix(1);
+    value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
+    if (byte < 0x80) return value;
+  }
+  return std::nullopt;
+}
+
+/// Calls visit with each field of protobuf's wire type 2 (bytes, messages). False where the message is malformed; a tag
+/// that does not fit 32 bits is, so that the library cannot take it for another one.
+bool for_each_field(std::string_view message, const std::function<bool(std::uint64_t, std::string_view)>& visit) {
+  while (!message.empty()) {
+    const auto tag = take_varint(message);
+    if (!tag || *tag > UINT32_MAX) return false;
+    const std::uint64_t type = *tag & 7;
+    std::optional<std::uint64_t> size;
+    if (type == 0 && take_varint(message)) size = 0;
+    if (type == 1) size = 8;
+    if (type == 2) size = take_varint(message);
+    if (type == 5) size = 4;
+    if (!size || *size > message.size()) return false;
+    if (type == 2 && !visit(*tag >> 3, message.substr(0, *size))) return false;
+    message.remove_prefix(*size);
+  }
+  return true;
+}
+
+/// A unit of darts-clone's array: the child for byte c of the unit at i lies at i ^ offset ^ c, its value, if any, at
+/// i ^ offset. Units with the highest bit are values, which no search goes on from, except at the root.
+struct Unit {
+  std::uint32_t bits;
+  bool is_value() const { return (bits >> 31) != 0; }
+  bool has_value() const { return ((bits >> 8) & 1) != 0; }
+  std::uint32_t offset() const { return (bits >> 10) << ((bits & (1u << 9)) >> 6); }
+  std::uint32_t value() const { return bits & 0x7FFFFFFF; }
+};
+
+bool is_sound_trie(const std::vector<Unit>& units, size_t texts_size) {
+  for (size_t i = 0; i < units.size(); ++i) {
+    if (units[i].is_value() && i > 0) continue;
+    const size_t next = i ^ units[i].offset();
+    if ((next | 0xFF) >= units.size()) return false;
+    if (units[i].has_value() && units[next].value() >= texts_size) return false;
+  }
+  return !units.empty();
+}
+
+/// uint32 size of the trie in bytes, the trie, texts that each end with '\0'.
+bool is_sound_charsmap(std::string_view blob) {
+  if (blob.empty()) return true;
+  std::uint32_t trie_size = 0;
+  if (blob.size() < sizeof(trie_size)) return false;
+  std::memcpy(&trie_size, blob.data(), sizeof(trie_size));
+  blob.remove_prefix(sizeof(trie_size));
+  if (trie_size > blob.size() || trie_size % sizeof(Unit) != 0) return false;
+  const std::string_view texts = blob.substr(trie_size);
+  if (texts.empty() || texts.back() != '\0') return false;
+  std::vector<Unit> units(trie_size / sizeof(Unit));
+  if (trie_size > 0) std::memcpy(units.data(), blob.data(), trie_size);
+  return is_sound_trie(units, texts.size());
+}
+
+bool is_sound_normalizer(std::string_view message) {
+  return for_each_field(message, [](std::uint64_t number, std::string_view bytes) {
+    return number != kPrecompiledCharsmap || is_sound_charsmap(bytes);
+  });
+}
+
+}  // namespace
+
+void check_charsmaps(std::string_view model, const std::string& source) {
+  const bool is_sound = for_each_field(model, [](std::uint64_t number, std::string_view bytes) {
+    return (number != kNormalizerSpec && number != kDenormalizerSpec) || is_sound_normalizer(bytes);
+  });
+  if (is_sound) return;
+  core::user_error(
+      "{} is not a SentencePiece model, or its precompiled_charsmap leads outside itself: the file is damaged or made "
+      "to "
+      "do harm. Take it from the model's publisher",
+      source);
+}
+
+}  // namespace allreco::data

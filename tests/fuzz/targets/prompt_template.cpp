@@ -1,0 +1,20 @@
+// A template file, filled in with a title that holds parts and braces of its own.
+#include <array>
+
+#include "data/prepare/template.h"
+#include "fuzz/target.h"
+
+namespace allreco::fuzz {
+
+void prompt_template(Input input) {
+  const Directory directory;
+  const data::PromptTemplate filled = data::load_template(directory.write("template.json", input));
+  data::to_json(filled).dump();
+  const std::array<std::string_view, 2> titles{"A {title} of {", "}{label}"};
+  const data::PromptRow row = filled.takes_history() ? data::render_history(filled, titles, titles)
+                                                     : data::PromptRow{"{input}", "{instruction}", "{output}"};
+  data::render_prompt(filled, row);
+  data::render_output(filled, titles[0]);
+}
+
+}  // namespace allreco::fuzz
