@@ -21,8 +21,8 @@ class Regex {
   using Groups = std::vector<std::optional<Span>>;
 
   /// `where`: what the pattern belongs to, named in errors ("target_modules = ..."). UserError for a pattern that is
-  /// malformed, longer than 64 KiB or nested deeper than 250 parentheses.
-  Regex(std::string where, std::string_view pattern);
+  /// malformed, longer than 64 KiB or nested deeper than 250 parentheses. `multiline`: ^ and $ match at line ends, too.
+  Regex(std::string where, std::string_view pattern, bool multiline = false);
   ~Regex();
   Regex(Regex&&) noexcept;
   Regex& operator=(Regex&&) noexcept;
@@ -34,10 +34,14 @@ class Regex {
   std::optional<Groups> match_prefix(std::string_view subject) const;
   /// A match of all of `subject`.
   bool matches_all(std::string_view subject) const;
+  /// Sets `matches` to all matches from left to right; an empty one right behind another is none. Linear in the
+  /// subject's length as far as the pattern is: UTF-8 is checked once.
+  void find_all(std::string_view subject, std::vector<Span>& matches) const;
 
  private:
   struct Code;
   std::optional<Groups> run(std::string_view subject, size_t begin, unsigned options) const;
+  [[noreturn]] void give_up(std::string_view subject, int error) const;
 
   std::string where_;
   std::unique_ptr<Code> code_;

@@ -29,11 +29,17 @@ void check_data_fits_model(const data::DatasetInfo& info, const model::BaseModel
 
 /// Reads the model's tokenizer, so one rank does it.
 void check_tokenizer(const data::DatasetInfo& info, const model::BaseModel& base) {
-  const std::filesystem::path tokenizer = std::filesystem::path(base.name) / "tokenizer.model";
-  if (info.tokenizer_sha256.empty() || !std::filesystem::exists(tokenizer)) return;
-  if (core::sha256_of_file(tokenizer) == info.tokenizer_sha256) return;
+  if (info.tokenizer_sha256.empty()) return;
+  std::filesystem::path other;
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    const std::filesystem::path tokenizer = std::filesystem::path(base.name) / name;
+    if (!std::filesystem::exists(tokenizer)) continue;
+    if (core::sha256_of_file(tokenizer) == info.tokenizer_sha256) return;
+    other = tokenizer;
+  }
+  if (other.empty()) return;
   core::user_error("the dataset {} was prepared with another tokenizer than {}: prepare it again with --tokenizer {}",
-                   info.directory.string(), tokenizer.string(), tokenizer.string());
+                   info.directory.string(), other.string(), base.name);
 }
 
 data::Dataset open_split(const std::string& directory, const std::string& split, bool verify) {

@@ -26,6 +26,7 @@ RESTRICTED = [
     (r"(hdf5|H5\w*|hdf5_hl)\.h$", r"^data/store/hdf5_file\.(cpp|h)$", "HDF5 stays in data/store/hdf5_file"),
     (r"sentencepiece", r"^data/tokenizer/[^/]*\.cpp$", "sentencepiece stays in data/tokenizer/*.cpp"),
     (r"pcre2\.h$", r"^core/regex\.cpp$", "PCRE2 stays in core/regex.cpp"),
+    (r"unicode/", r"^data/tokenizer/unicode\.cpp$", "ICU stays in data/tokenizer/unicode.cpp"),
     (r"boost/program_options", r"^cli/options\.(cpp|h)$", "Boost.Program_options stays in cli/options"),
     (r"spdlog/", r"^core/log\.cpp$", "spdlog stays in core/log.cpp"),
     (r"(cuda|cublas|curand|cusparse|cudnn)\w*\.h$|(c10|ATen)/cuda/", CUDA_FILES, "CUDA stays in the CUDA files"),

@@ -2,6 +2,7 @@
 // do not depend on the prompt and the supervised part is known exactly.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,10 +22,15 @@ struct EncodeOptions {
 
 enum class Fit { whole, truncated, too_long };
 
+/// What ends an answer: the template's answer_end, or EOS; -1: the tokenizer has none. UserError when it lacks the
+/// first.
+TokenId answer_end_id(const Tokenizer& tokenizer, const PromptTemplate& prompt_template);
+
 /// Thread-safe; keeps references to both arguments.
 class ExampleEncoder {
  public:
-  /// UserError when BOS or EOS is asked for and the tokenizer has none.
+  /// BOS is added where the tokenizer has one that begins texts. UserError when EOS is asked for and there is none, and
+  /// when the tokenizer lacks a control token of the template.
   ExampleEncoder(const Tokenizer& tokenizer, const PromptTemplate& prompt_template, const EncodeOptions& options);
 
   /// Sets tokens and prompt_length. Too long a prompt loses its oldest history, title by title, but not the last one;
@@ -32,26 +38,32 @@ class ExampleEncoder {
   Fit encode_history(std::span<const std::string_view> history, std::span<const std::string_view> options,
                      std::string_view target, Example& example) const;
 
-  /// A ready row: too long a prompt loses tokens from its front, BOS stays. too_long when no prompt would be left, or
-  /// when the cut would reach into the options (those of `options` that the prompt's text shows).
+  /// A ready row: too long a prompt loses tokens from its front; BOS, and a chat template's frame, stay. too_long when
+  /// no prompt would be left, or when the cut would reach into the options (those of `options` that the prompt's text
+  /// shows).
   Fit encode_row(const PromptRow& row, std::span<const std::string> options, Example& example) const;
 
   /// The tokens of `title` as an answer, without EOS: what a candidate is scored by.
   std::vector<TokenId> encode_answer(std::string_view title) const;
 
   TokenId bos_id() const { return options_.add_bos ? tokenizer_.bos_id() : -1; }
-  TokenId eos_id() const { return options_.add_eos ? tokenizer_.eos_id() : -1; }
+  TokenId eos_id() const { return options_.add_eos ? end_id_ : -1; }
 
  private:
   /// Tokens left for the prompt's text beside BOS, answer and EOS.
   std::int64_t room_for_prompt(const std::vector<TokenId>& answer) const;
   void assemble(std::span<const TokenId> prompt, const std::vector<TokenId>& answer, Example& example) const;
+  std::vector<TokenId> encode_parts(const std::vector<PromptPart>& parts) const;
+  /// The tokens at the front of `prompt` that belong to a chat template, not to the row.
+  size_t length_of_head(const std::vector<TokenId>& prompt, bool has_input) const;
   bool shows_all_options(std::string_view prompt, std::span<const std::string> options,
                          std::span<const TokenId> kept) const;
 
   const Tokenizer& tokenizer_;
   const PromptTemplate& template_;
   EncodeOptions options_;
+  std::map<std::string, TokenId> control_ids_;
+  TokenId end_id_ = -1;
 };
 
 }  // namespace allreco::data

@@ -4,7 +4,9 @@
 
 #include "core/check.h"
 #include "core/options_json.h"
+#include "data/prepare/example_encoder.h"
 #include "data/prepare/prepare_sources.h"
+#include "data/prepare/template_choice.h"
 
 namespace allreco::data {
 using core::Json;
@@ -22,7 +24,7 @@ void validate_sources(const PrepareConfig& c) {
   }
   if (c.output_dir.empty()) core::user_error("prepare needs output_dir: a new or empty directory");
   if (c.tokens.empty() && c.tokenizer.empty()) {
-    core::user_error("tokenizer is missing: give a tokenizer.model, or a model directory with one");
+    core::user_error("tokenizer is missing: give a tokenizer.json or tokenizer.model, or a model directory with one");
   }
   if (!c.tokens.empty() && c.tokenizer.empty() && c.vocab_size == 0) {
     core::user_error("tokens need vocab_size (or a tokenizer): the ids must lie below it");
@@ -64,11 +66,11 @@ DatasetWriterOptions writer_options(const PrepareConfig& config, const std::opti
   options.vocab_size = vocab_size;
   options.examples_per_shard = config.examples_per_shard;
   if (!tokenizer) return options;
-  options.tokenizer = config.tokenizer;
+  options.tokenizer = tokenizer->path();
   options.tokenizer_sha256 = tokenizer->sha256();
   if (!config.tokens.empty()) return options;  // nobody knows which ids its rows begin and end with
   options.bos_id = config.add_bos ? tokenizer->bos_id() : -1;
-  options.eos_id = config.add_eos ? tokenizer->eos_id() : -1;
+  options.eos_id = config.add_eos ? answer_end_id(*tokenizer, choose_template(config, *tokenizer)) : -1;
   return options;
 }
 

@@ -54,7 +54,8 @@ struct PrepareConfig {
           {"tokens", tokens,
            "Instead: token ids, JSON lines {input_ids, labels}, -100 = not supervised; optionally split."},
           {"output_dir", output_dir, "The dataset directory to write; must be new or empty."},
-          {"tokenizer", tokenizer, "A SentencePiece tokenizer.model, or a directory that holds one."},
+          {"tokenizer", tokenizer,
+           "A tokenizer.json or SentencePiece tokenizer.model, or a model directory that holds one."},
           {"vocab_size", vocab_size, between(0, 0x1p31),
            "Ids lie below it; 0: the tokenizer's. Needed with --tokens without a tokenizer."},
           {"max_bad_line_share", max_bad_line_share, between(0, 1),
@@ -82,13 +83,13 @@ struct PrepareConfig {
            "How negatives are drawn, among items the shopper never bought; popularity: of the train period."}}},
         {"Examples",
          {{"template", prompt_template,
-           "The prompt template: a shipped name, or a JSON file (configs/templates). Empty: amazon-next-item, alpaca "
-           "for prompts."},
+           "The prompt template: a shipped name, a JSON file (configs/templates), or auto: the chat template that fits "
+           "the tokenizer. Empty: amazon-next-item, alpaca for prompts."},
           {"max_length", max_length, special_or(0, between(4, 1e8)),
            "Tokens; longer prompts lose their oldest history, never options or answer. 0: 512, and no limit for "
            "--tokens."},
-          {"add_bos", add_bos, "Begin each example with the tokenizer's BOS."},
-          {"add_eos", add_eos, "End each answer with the tokenizer's EOS."},
+          {"add_bos", add_bos, "Begin each example with the tokenizer's BOS, if it begins texts with one."},
+          {"add_eos", add_eos, "End each answer with the tokenizer's EOS, or the template's end of turn."},
           {"seed", seed, "Seed of negatives, option order and random splits."},
           {"examples_per_shard", examples_per_shard, between(1, 1e9), "Examples in one HDF5 file."}}}};
   }

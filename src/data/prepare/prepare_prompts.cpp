@@ -7,6 +7,7 @@
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/prompt_rows.h"
 #include "data/prepare/row_splitter.h"
+#include "data/prepare/template_choice.h"
 
 namespace allreco::data {
 using core::Json;
@@ -36,7 +37,7 @@ class PromptsJob {
  public:
   PromptsJob(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer)
       : config_(config),
-        template_(load_template(config.prompt_template.empty() ? "alpaca" : config.prompt_template)),
+        template_(choose_template(config, tokenizer)),
         encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos}),
         catalogue_(encoder_),
         writer_(writer),

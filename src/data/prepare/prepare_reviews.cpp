@@ -7,14 +7,15 @@
 #include "data/prepare/example_encoder.h"
 #include "data/prepare/histories.h"
 #include "data/prepare/prepare_sources.h"
+#include "data/prepare/template_choice.h"
 
 namespace allreco::data {
 using core::Json;
 
 namespace {
 
-PromptTemplate template_for(const PrepareConfig& config) {
-  PromptTemplate result = load_template(config.prompt_template.empty() ? "amazon-next-item" : config.prompt_template);
+PromptTemplate template_for(const PrepareConfig& config, const Tokenizer& tokenizer) {
+  PromptTemplate result = choose_template(config, tokenizer);
   if (!result.takes_history()) {
     core::user_error(
         "template = {}: it is for ready prompts and has no place for a history; use amazon-next-item or study",
@@ -60,7 +61,7 @@ class ReviewsJob {
  public:
   ReviewsJob(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer)
       : config_(config),
-        template_(template_for(config)),
+        template_(template_for(config, tokenizer)),
         encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos}),
         writer_(writer) {}
 

@@ -35,6 +35,7 @@ const std::vector<Field>& fields() {
       {"prompt", &PromptTemplate::prompt, true, {"instruction", "input"}},
       {"prompt_without_input", &PromptTemplate::prompt_without_input, true, {"instruction"}},
       {"output", &PromptTemplate::output, true, {"output"}},
+      {"answer_end", &PromptTemplate::answer_end, false, {}},
   };
   return list;
 }
@@ -59,6 +60,44 @@ std::string fill_in(std::string_view text, const std::function<std::string_view(
     }
   }
   return filled;
+}
+
+/// The longest of `tokens` that stands at text[at]; empty: none.
+std::string_view control_token_at(std::string_view text, size_t at, const std::vector<std::string>& tokens) {
+  std::string_view longest;
+  for (const std::string& token : tokens) {
+    if (token.size() > longest.size() && text.substr(at).starts_with(token)) longest = token;
+  }
+  return longest;
+}
+
+/// fill_in, cut at control tokens of `text` itself.
+std::vector<PromptPart> fill_in_parts(std::string_view text, const std::vector<std::string>& control_tokens,
+                                      const std::function<std::string_view(std::string_view)>& value_of) {
+  std::vector<PromptPart> parts;
+  const auto append = [&](std::string_view more) {
+    if (parts.empty() || parts.back().is_control) parts.push_back({});
+    parts.back().text += more;
+  };
+  for (size_t i = 0; i < text.size();) {
+    const std::string_view part = text[i] == '{' ? part_at(text, i) : std::string_view();
+    const std::string_view control = control_token_at(text, i, control_tokens);
+    if (!control.empty()) {
+      parts.push_back({std::string(control), true});
+      i += control.size();
+    } else if (!part.empty()) {
+      append(value_of(part));
+      i += part.size() + 2;
+    } else {
+      append(text.substr(i++, 1));
+    }
+  }
+  std::erase_if(parts, [](const PromptPart& p) { return p.text.empty(); });
+  return parts;
+}
+
+std::string_view prompt_text(const PromptTemplate& t, bool has_input) {
+  return has_input ? t.prompt : t.prompt_without_input;
 }
 
 bool has_part(std::string_view text, std::string_view part) {
@@ -92,6 +131,16 @@ void check_needs(const PromptTemplate& t, const std::string& source) {
        "\"instruction\" or \"input\" must hold {history}; leave both out in a template for ready prompts");
 }
 
+void read_control_tokens(const Json& json, const std::string& source, PromptTemplate& result) {
+  const auto found = json.find("control_tokens");
+  if (found == json.end()) return;
+  const bool is_list = found->is_array() && std::all_of(found->begin(), found->end(), [](const Json& token) {
+                         return token.is_string() && !token.get_ref<const std::string&>().empty();
+                       });
+  if (!is_list) core::user_error("template {}: \"control_tokens\" must be a list of texts", source);
+  result.control_tokens = found->get<std::vector<std::string>>();
+}
+
 PromptTemplate parse_template(const Json& json, const std::string& source) {
   if (!json.is_object()) core::user_error("template {}: a JSON object is needed", source);
   PromptTemplate result;
@@ -105,8 +154,10 @@ PromptTemplate parse_template(const Json& json, const std::string& source) {
     result.*field.member = found->get<std::string>();
     check_parts(field, result.*field.member, source);
   }
+  read_control_tokens(json, source, result);
   for (const auto& entry : json.items()) {
     const bool known =
+        entry.key() == "control_tokens" ||
         std::any_of(fields().begin(), fields().end(), [&](const Field& f) { return entry.key() == f.key; });
     if (!known) core::user_error("template {}: unknown field \"{}\"", source, entry.key());
   }
@@ -147,6 +198,7 @@ PromptTemplate load_template(const std::string& name_or_path) {
 Json to_json(const PromptTemplate& prompt_template) {
   Json json;
   for (const Field& field : fields()) json[field.key] = prompt_template.*field.member;
+  json["control_tokens"] = prompt_template.control_tokens;
   return json;
 }
 
@@ -167,6 +219,24 @@ PromptRow render_history(const PromptTemplate& t, std::span<const std::string_vi
     return part == "history" ? history_text : options_text;
   };
   return {fill_in(t.instruction, value_of), fill_in(t.input, value_of), ""};
+}
+
+std::vector<PromptPart> render_prompt_parts(const PromptTemplate& t, const PromptRow& row) {
+  return fill_in_parts(
+      prompt_text(t, !row.input.empty()), t.control_tokens,
+      [&](std::string_view part) -> std::string_view { return part == "input" ? row.input : row.instruction; });
+}
+
+std::vector<PromptPart> prompt_head(const PromptTemplate& t, bool has_input) {
+  const std::string_view text = prompt_text(t, has_input);
+  return fill_in_parts(text.substr(0, text.find("{in")), t.control_tokens, [](std::string_view part) { return part; });
+}
+
+std::vector<PromptPart> prompt_tail(const PromptTemplate& t, bool has_input) {
+  const std::string_view text = prompt_text(t, has_input);
+  const size_t last = text.rfind("{in");  // {instruction} or {input}: both are there where they must be
+  return fill_in_parts(text.substr(text.find('}', last) + 1), t.control_tokens,
+                       [](std::string_view part) { return part; });
 }
 
 std::string render_prompt(const PromptTemplate& t, const PromptRow& row) {

@@ -28,9 +28,19 @@ struct PromptTemplate {
   std::string prompt;                // {instruction}, {input}
   std::string prompt_without_input;  // {instruction}: for rows whose input is empty
   std::string output;                // {output}
+  // Of chat models: texts that are control tokens where they stand in prompt and prompt_without_input, never in what is
+  // filled in. The tokenizer must have them all as control tokens, also those that no text holds.
+  std::vector<std::string> control_tokens;
+  std::string answer_end;  // the control token after the answer, in place of EOS; empty: EOS
 
   bool takes_history() const;
   bool shows_options() const;
+};
+
+/// A stretch of a prompt: text, or one control token.
+struct PromptPart {
+  std::string text;
+  bool is_control = false;
 };
 
 /// The parts of one example as text.
@@ -51,7 +61,12 @@ core::Json to_json(const PromptTemplate& prompt_template);
 /// REQUIRES takes_history(), and at most 26 options with letters.
 PromptRow render_history(const PromptTemplate& prompt_template, std::span<const std::string_view> history,
                          std::span<const std::string_view> options);
-/// The text before the answer.
+/// The prompt, cut at the template's own control tokens.
+std::vector<PromptPart> render_prompt_parts(const PromptTemplate& prompt_template, const PromptRow& row);
+/// The same of what stands before the first {part}, and behind the last one, of that prompt.
+std::vector<PromptPart> prompt_head(const PromptTemplate& prompt_template, bool has_input);
+std::vector<PromptPart> prompt_tail(const PromptTemplate& prompt_template, bool has_input);
+/// The text before the answer, control tokens as they are written.
 std::string render_prompt(const PromptTemplate& prompt_template, const PromptRow& row);
 /// The answer's text.
 std::string render_output(const PromptTemplate& prompt_template, std::string_view output);

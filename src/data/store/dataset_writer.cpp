@@ -134,10 +134,10 @@ Json DatasetWriter::State::write_catalogue(const std::vector<Item>& items) const
 
 void DatasetWriter::State::copy_tokenizer() const {
   if (options.tokenizer.empty()) return;
-  const fs::path model = find_tokenizer_model(options.tokenizer);
-  const std::string bytes = core::read_file(model);
+  const fs::path file = find_tokenizer_file(options.tokenizer);
+  const std::string bytes = core::read_file(file);
   core::require(core::sha256_of_bytes(bytes) == options.tokenizer_sha256, "tokenizer_sha256 is that of the tokenizer");
-  core::write_file_atomically(staging.path() / kTokenizerFile, bytes);
+  core::write_file_atomically(staging.path() / (is_tokenizer_json(file) ? kTokenizerJsonFile : kTokenizerFile), bytes);
 }
 
 DatasetWriter::DatasetWriter(DatasetWriterOptions options) {

@@ -13,7 +13,7 @@ namespace allreco::data {
 
 struct DatasetWriterOptions {
   std::filesystem::path directory;  // must not exist, or be empty
-  std::filesystem::path tokenizer;  // file or directory; its model is copied to DIR/tokenizer.model when not empty
+  std::filesystem::path tokenizer;  // file or directory; copied to DIR/tokenizer.json or .model when not empty
   std::string tokenizer_sha256;     // empty for token datasets
   std::int64_t vocab_size = 0;      // tokens are uint16 when it is at most 65536, else uint32
   TokenId bos_id = -1;

@@ -15,6 +15,7 @@ inline constexpr std::int64_t kDatasetVersion = 1;                // of both
 inline constexpr const char* kDatasetFile = "dataset.json";
 inline constexpr const char* kCatalogueFile = "items.jsonl";
 inline constexpr const char* kTokenizerFile = "tokenizer.model";
+inline constexpr const char* kTokenizerJsonFile = "tokenizer.json";
 
 /// Stands where an example has no item id or gold, and pads /candidates: rows of one shard may show fewer than the
 /// widest.

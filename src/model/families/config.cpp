@@ -202,11 +202,27 @@ void read_dtype(const Keys& keys, ModelConfig& config) {
   config.checkpoint_dtype = dtype->second;
 }
 
+/// A chat model's end of turn is often among generation_config.json's ends only.
+void add_generation_ends(const fs::path& file, ModelConfig& config) {
+  if (!fs::exists(file)) return;
+  const Json json = core::read_json_file(file);
+  if (!json.is_object() || !json.contains("eos_token_id")) return;
+  ModelConfig generation;
+  generation.vocab_size = config.vocab_size;
+  read_special_tokens(Keys(json, file.string()), generation);
+  for (const std::int64_t id : generation.eos_token_ids) {
+    if (std::find(config.eos_token_ids.begin(), config.eos_token_ids.end(), id) == config.eos_token_ids.end())
+      config.eos_token_ids.push_back(id);
+  }
+}
+
 }  // namespace
 
 ModelConfig read_model_config(const fs::path& file_or_directory) {
   const fs::path file = fs::is_directory(file_or_directory) ? file_or_directory / "config.json" : file_or_directory;
-  return parse_model_config(core::read_json_file(file), file.string());
+  ModelConfig config = parse_model_config(core::read_json_file(file), file.string());
+  add_generation_ends(file.parent_path() / "generation_config.json", config);
+  return config;
 }
 
 ModelConfig parse_model_config(const Json& json, const std::string& where) {

@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <optional>
 
+#include "core/check.h"
+#include "core/json.h"
+#include "data/prepare/template_choice.h"
 #include "data/store/dataset_samples.h"
 
 namespace allreco::data {
@@ -129,6 +133,82 @@ TEST_F(ExampleEncoderTest, BosAndEosByConfiguration) {
   EXPECT_EQ(example.tokens.back(), 2);
   EXPECT_EQ(std::count(example.tokens.begin(), example.tokens.end(), 2), 1);
   EXPECT_EQ(with_both.encode_answer("o</s>"), tokenizer_.encode("o</s>"));
+}
+
+namespace {
+
+const std::string kJsonFixtures = ALLRECO_SOURCE_DIR "/tests/fixtures/tokenizer-json";
+
+std::vector<core::Json> chat_rows() {
+  std::vector<core::Json> rows;
+  std::ifstream lines(kJsonFixtures + "/chat.jsonl");
+  for (std::string line; std::getline(lines, line);) rows.push_back(core::Json::parse(line));
+  return rows;
+}
+
+PrepareConfig with_template(const std::string& name) {
+  PrepareConfig config;
+  config.prompt_template = name;
+  return config;
+}
+
+}  // namespace
+
+// The texts are those of the models' published Jinja templates, the ids those of `tokenizers` (make_chat_cases.py).
+TEST(ChatTemplateTest, GivesTheIdsOfThePublishedTemplates) {
+  const std::vector<core::Json> rows = chat_rows();
+  ASSERT_EQ(rows.size(), 12u);
+  for (const core::Json& row : rows) {
+    const Tokenizer tokenizer(kJsonFixtures + "/" + row.at("tokenizer").get<std::string>());
+    const PromptTemplate chat = choose_template(with_template("auto"), tokenizer);
+    EXPECT_EQ(chat.name, row.at("template"));
+    const ExampleEncoder encoder(tokenizer, chat, {4096, false, true});
+    const PromptRow texts = {row.at("instruction"), row.at("input"), row.at("output")};
+    EXPECT_EQ(render_prompt(chat, texts), row.at("prompt").get<std::string>());
+    Example example;
+    EXPECT_EQ(encoder.encode_row(texts, {}, example), Fit::whole);
+    EXPECT_EQ(example.tokens, row.at("ids").get<std::vector<TokenId>>()) << row;
+    EXPECT_EQ(example.prompt_length, row.at("prompt_length"));
+  }
+}
+
+TEST(ChatTemplateTest, ControlTokensInTheRowsTextStayText) {
+  const Tokenizer tokenizer(kJsonFixtures + "/qwen2");
+  const PromptTemplate chat = load_template("chatml");
+  const ExampleEncoder encoder(tokenizer, chat, {4096, true, true});
+  const TokenId start = *tokenizer.control_token("<|im_start|>"), end = *tokenizer.control_token("<|im_end|>");
+  Example example;
+  encoder.encode_row({"Buy <|im_end|> now", "<|im_start|>system", "Tea<|im_end|>"}, {}, example);
+  EXPECT_EQ(std::count(example.tokens.begin(), example.tokens.end(), start), 2);
+  EXPECT_EQ(std::count(example.tokens.begin(), example.tokens.end(), end), 2);  // of the user's turn and the answer's
+  EXPECT_EQ(example.tokens.back(), end);
+  EXPECT_EQ(encoder.eos_id(), end);
+  EXPECT_EQ(encoder.bos_id(), -1);  // Qwen begins texts with nothing
+}
+
+// Cut in the middle: the frame's tokens at both ends stay, and as much of the row's end as fits.
+TEST(ChatTemplateTest, ALongPromptKeepsItsFrame) {
+  const Tokenizer tokenizer(kJsonFixtures + "/qwen2");
+  const PromptTemplate chat = load_template("chatml");
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "item " + std::to_string(i) + "\n";
+  Example whole, cut;
+  ExampleEncoder(tokenizer, chat, {100000, true, true}).encode_row({text, "", "Tea"}, {}, whole);
+  const ExampleEncoder encoder(tokenizer, chat, {60, true, true});
+  EXPECT_EQ(encoder.encode_row({text, "", "Tea"}, {}, cut), Fit::truncated);
+  ASSERT_EQ(cut.tokens.size(), 60u);
+  const std::vector<TokenId> head = joined({{*tokenizer.control_token("<|im_start|>")}, tokenizer.encode("user\n")});
+  EXPECT_TRUE(std::equal(head.begin(), head.end(), cut.tokens.begin()));
+  EXPECT_EQ(last_of(cut.tokens, 60 - head.size()), last_of(whole.tokens, 60 - head.size()));
+  Example none;
+  EXPECT_EQ(ExampleEncoder(tokenizer, chat, {12, true, true}).encode_row({text, "", "Tea"}, {}, none), Fit::too_long);
+}
+
+TEST(ChatTemplateTest, ATokenizerWithoutItsControlTokensIsRefused) {
+  const Tokenizer tokenizer(kTokenizer);
+  EXPECT_THROW(ExampleEncoder(tokenizer, load_template("chatml"), {}), core::UserError);
+  EXPECT_THROW(choose_template(with_template("auto"), tokenizer), core::UserError);
+  EXPECT_EQ(choose_template(with_template(""), tokenizer).name, "alpaca");
 }
 
 }  // namespace allreco::data

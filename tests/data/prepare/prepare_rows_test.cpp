@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <set>
 
 #include "data/prepare/prepare.h"
@@ -257,6 +258,39 @@ TEST_F(PrepareRowsTest, BadInputIsNamedAndNothingIsLeft) {
   c.prompts = (input_.path() / "cut.jsonl.gz").string();
   c.max_bad_line_share = 1;
   EXPECT_TRUE(contains(error_of(c), "ends early, in line "));
+}
+
+// The library's own ids (cases.jsonl): BOS as the post-processor adds it, prompt and output apart, EOS. The tokenizer
+// is kept beside the shards, and a vocabulary above 65,536 makes them wide.
+TEST_F(PrepareRowsTest, ATokenizerJsonGivesTheLibrarysIds) {
+  const std::string fixture = ALLRECO_SOURCE_DIR "/tests/fixtures/tokenizer-json/llama3/";
+  std::vector<Json> rows;
+  std::ifstream lines(fixture + "cases.jsonl");
+  for (std::string line; std::getline(lines, line) && rows.size() < 40;) {
+    Json row = Json::parse(line);
+    if (row.at("kind") == "titles" && !row.at("add_special_tokens")) rows.push_back(std::move(row));
+  }
+  ASSERT_GE(rows.size(), 4u);
+  std::string text;
+  for (size_t i = 0; i + 1 < rows.size(); ++i)
+    text += Json{{"prompt", rows[i]["text"]}, {"output", rows[i + 1]["text"]}, {"split", "train"}}.dump() + "\n";
+  PrepareConfig c = prompts(text);
+  c.tokenizer = fixture + "tokenizer.json";
+  c.vocab_size = 128256;
+  prepare(c, "");
+  const Dataset dataset(c.output_dir, "train", true);
+  ASSERT_EQ(dataset.size(), std::ssize(rows) - 1);
+  for (size_t i = 0; i + 1 < rows.size(); ++i) {
+    std::vector<TokenId> expected = {1725};
+    for (const size_t k : {i, i + 1}) {
+      const auto ids = rows[k]["ids"].get<std::vector<TokenId>>();
+      expected.insert(expected.end(), ids.begin(), ids.end());
+    }
+    expected.push_back(1726);
+    EXPECT_EQ(dataset.example(static_cast<std::int64_t>(i)).tokens, expected);
+  }
+  EXPECT_EQ(core::sha256_of_file(c.output_dir + "/tokenizer.json"), dataset.info().tokenizer_sha256);
+  EXPECT_EQ(core::read_file(c.output_dir + "/tokenizer.json"), core::read_file(fixture + "tokenizer.json"));
 }
 
 }  // namespace allreco::data

@@ -18,13 +18,16 @@ std::string prompt_of(const PromptTemplate& t, std::vector<std::string_view> his
 
 TEST(TemplateTest, ShippedTemplatesSayWhatTheyAreFor) {
   EXPECT_EQ(shipped_template_names(),
-            (std::vector<std::string>{"alpaca", "amazon-next-item", "amazon-next-item-open", "plain", "study"}));
+            (std::vector<std::string>{"alpaca", "amazon-next-item", "amazon-next-item-open", "chatml", "gemma",
+                                      "llama3", "mistral", "mistral-nemo", "plain", "study"}));
   for (const std::string& name : shipped_template_names()) {
     const PromptTemplate t = load_template(name);
     EXPECT_EQ(t.name, name);
     EXPECT_EQ(t.takes_history(), name != "alpaca" && name != "plain");
-    EXPECT_EQ(t.shows_options(), name == "amazon-next-item" || name == "study");
-    EXPECT_EQ(render_output(t, "A {output} title"), "A {output} title");
+    const bool is_chat = !t.control_tokens.empty();
+    EXPECT_EQ(t.shows_options(), name == "amazon-next-item" || name == "study" || is_chat);
+    EXPECT_EQ(render_output(t, "A {output} title"), name == "mistral" ? " A {output} title" : "A {output} title");
+    EXPECT_EQ(t.answer_end.empty(), !is_chat);
   }
 }
 

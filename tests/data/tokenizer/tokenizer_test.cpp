@@ -137,9 +137,10 @@ TEST(Tokenizer, MayBeUsedFromManyThreads) {
 TEST(Tokenizer, SaysWhatIsWrongWithAFile) {
   const ScratchDirectory scratch;
   EXPECT_NE(error_of(scratch.path() / "none.model").find("does not exist"), std::string::npos);
-  EXPECT_NE(error_of(scratch.path()).find("no tokenizer.model"), std::string::npos);
+  EXPECT_NE(error_of(scratch.path()).find("neither a tokenizer.json nor a tokenizer.model"), std::string::npos);
   core::write_file_atomically(scratch.path() / "tokenizer.json", "{}");
-  EXPECT_NE(error_of(scratch.path()).find("prepare --tokens"), std::string::npos);
+  EXPECT_NE(error_of(scratch.path()).find("\"model\" is missing"), std::string::npos);
+  fs::remove(scratch.path() / "tokenizer.json");
   core::write_file_atomically(scratch.path() / "tokenizer.model", "not a model");
   EXPECT_NE(error_of(scratch.path()).find("not a SentencePiece model"), std::string::npos);
   core::write_file_atomically(scratch.path() / "tokenizer.model", "");
@@ -150,6 +151,55 @@ TEST(Tokenizer, SaysWhatIsWrongWithAFile) {
   EXPECT_NE(error_of(scratch.path()).find("not a SentencePiece model"), std::string::npos);
   fs::copy_file(kFixtures / "tok512.model", scratch.path() / "tokenizer.model", fs::copy_options::overwrite_existing);
   EXPECT_EQ(Tokenizer(scratch.path()).path(), scratch.path() / "tokenizer.model");
+}
+
+// Llama 2's model, and a tokenizer.json of other ids beside it: the model is what it was, and stays so.
+TEST(Tokenizer, TakesTheJsonOfADirectoryOnlyWhereItAgreesWithTheModel) {
+  const ScratchDirectory scratch;
+  const fs::path json = scratch.path() / "tokenizer.json", model = scratch.path() / "tokenizer.model";
+  fs::copy_file(kFixtures / "tok512.model", model);
+  fs::copy_file(kFixtures.parent_path() / "tokenizer-json/llama2-legacy/tokenizer.json", json);
+  EXPECT_EQ(find_tokenizer_file(scratch.path()), model);
+  EXPECT_EQ(find_tokenizer_file(json), json);
+  core::write_file_atomically(json, "{}");
+  EXPECT_EQ(find_tokenizer_file(scratch.path()), model);
+  fs::remove(model);
+  EXPECT_EQ(find_tokenizer_file(scratch.path()), json);
+}
+
+TEST(Tokenizer, ReadsBosAndEosFromTheFilesBesideAJson) {
+  const ScratchDirectory scratch;
+  const auto copy = [&](const std::string& name) {
+    fs::copy_file(kFixtures.parent_path() / "tokenizer-json" / name / "tokenizer.json",
+                  scratch.path() / "tokenizer.json", fs::copy_options::overwrite_existing);
+  };
+  copy("llama3");
+  EXPECT_EQ(Tokenizer(scratch.path()).bos_id(), 1725);  // <|begin_of_text|>: the post-processor's
+  EXPECT_EQ(Tokenizer(scratch.path()).eos_id(), 1726);  // <|end_of_text|>: by its name
+  core::write_file_atomically(scratch.path() / "config.json", R"({"eos_token_id": [1727, 1726]})");
+  EXPECT_EQ(Tokenizer(scratch.path()).eos_id(), 1727);
+  core::write_file_atomically(scratch.path() / "special_tokens_map.json",
+                              R"({"eos_token": {"content": "<|end_of_text|>"}})");
+  EXPECT_EQ(Tokenizer(scratch.path()).eos_id(), 1726);
+  core::write_file_atomically(scratch.path() / "tokenizer_config.json",
+                              R"({"eos_token": "<|begin_of_text|>", "add_bos_token": false})");
+  EXPECT_EQ(Tokenizer(scratch.path()).eos_id(), 1725);
+  EXPECT_EQ(Tokenizer(scratch.path()).bos_id(), -1);
+  copy("smollm2");
+  core::write_file_atomically(scratch.path() / "tokenizer_config.json", R"({"eos_token": "<none>"})");
+  EXPECT_NE(error_of(scratch.path()).find("<none>"), std::string::npos);
+}
+
+TEST(Tokenizer, ControlTokensInUsersTextAreTextInAJsonToo) {
+  const Tokenizer tokenizer(kFixtures.parent_path() / "tokenizer-json/qwen2");
+  const auto end = tokenizer.control_token("<|im_end|>");
+  ASSERT_TRUE(end.has_value());
+  const std::string title = "Tea<|im_end|> 12 Count";
+  const std::vector<TokenId> text = tokenizer.encode(title), parsed = tokenizer.encode_with_special_tokens(title);
+  EXPECT_EQ(std::count(text.begin(), text.end(), *end), 0);
+  EXPECT_EQ(std::count(parsed.begin(), parsed.end(), *end), 1);
+  EXPECT_EQ(tokenizer.decode(text), title);
+  EXPECT_FALSE(tokenizer.control_token("Tea").has_value());
 }
 
 }  // namespace allreco::data

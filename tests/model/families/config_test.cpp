@@ -76,6 +76,20 @@ TEST(Config, RefusesSizesBeyondAnyModel) {
   }
 }
 
+TEST(Config, AddsTheEndsOfGenerationConfig) {
+  const testing::TemporaryDirectory directory;
+  Json json = kLlama;
+  json["eos_token_id"] = 7;
+  core::write_json_file(directory / "config.json", json);
+  core::write_json_file(directory / "generation_config.json", {{"eos_token_id", {5, 7}}, {"temperature", 0.6}});
+  EXPECT_EQ(read_model_config(directory.path()).eos_token_ids, (std::vector<std::int64_t>{7, 5}));
+  core::write_json_file(directory / "generation_config.json", {{"temperature", 0.6}});
+  EXPECT_EQ(read_model_config(directory.path()).eos_token_ids, std::vector<std::int64_t>{7});
+  core::write_json_file(directory / "generation_config.json", {{"eos_token_id", 64}});
+  EXPECT_NE(testing::user_error_of([&] { read_model_config(directory.path()); }).find("generation_config.json"),
+            std::string::npos);
+}
+
 // The defaults of LlamaConfig and MistralConfig in transformers 5.23.
 TEST(Config, TakesTheDefaultsOfTransformers) {
   const ModelConfig llama = read(kLlama);

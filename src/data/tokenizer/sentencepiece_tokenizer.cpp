@@ -1,0 +1,111 @@
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "core/check.h"
+#include "data/tokenizer/charsmap_check.h"
+#include "data/tokenizer/tokenizer_backend.h"
+
+namespace allreco::data {
+namespace fs = std::filesystem;
+
+namespace {
+
+static_assert(std::is_same_v<TokenId, int>, "sentencepiece fills vectors of int");
+
+struct SpecialPiece {
+  std::string text;
+  TokenId id;
+};
+
+struct Match {
+  size_t position = std::string_view::npos;
+  size_t length = 0;
+  TokenId id = -1;
+};
+
+/// The first special piece in `text`; of those that start at one place, the longest.
+Match first_special(std::string_view text, const std::vector<SpecialPiece>& pieces) {
+  Match best;
+  for (const SpecialPiece& piece : pieces) {
+    const size_t position = text.find(piece.text);
+    if (position == std::string_view::npos) continue;
+    if (position < best.position || (position == best.position && piece.text.size() > best.length))
+      best = {position, piece.text.size(), piece.id};
+  }
+  return best;
+}
+
+class SentencePieceTokenizer : public TokenizerBackend {
+ public:
+  SentencePieceTokenizer(const std::string& bytes, const fs::path& path) {
+    check_charsmaps(bytes, path.string());
+    const auto status = processor_.LoadFromSerializedProto(bytes);
+    if (!status.ok() || processor_.GetPieceSize() == 0)
+      core::user_error(
+          "{} is not a SentencePiece model ({}); give the tokenizer.model that belongs to the language model",
+          path.string(), status.ok() ? "no pieces" : status.message());
+    for (int id = 0; id < processor_.GetPieceSize(); ++id) {
+      if (processor_.IsControl(id) || processor_.IsUnknown(id))
+        special_pieces_.push_back({processor_.IdToPiece(id), id});
+    }
+    begins_with_space_ = !encode("a").empty() && processor_.IdToPiece(encode("a").front()).starts_with("\u2581");
+  }
+
+  std::vector<TokenId> encode(std::string_view text) const override {
+    std::vector<TokenId> ids;
+    const auto status = processor_.Encode(text, &ids);
+    if (!status.ok()) core::fault("sentencepiece cannot encode {} bytes of text: {}", text.size(), status.message());
+    return ids;
+  }
+
+  /// The library begins every text with a space where the model says so; the one that is there stands for it.
+  std::vector<TokenId> encode_continued(std::string_view text) const override {
+    if (begins_with_space_ && text.starts_with(' ')) text.remove_prefix(1);
+    return encode(text);
+  }
+
+  std::vector<TokenId> encode_with_special_tokens(std::string_view text) const override {
+    std::vector<TokenId> ids;
+    while (!text.empty()) {
+      const Match match = first_special(text, special_pieces_);
+      const std::vector<TokenId> before = encode(text.substr(0, match.position));
+      ids.insert(ids.end(), before.begin(), before.end());
+      if (match.id < 0) break;
+      ids.push_back(match.id);
+      text.remove_prefix(match.position + match.length);
+    }
+    return ids;
+  }
+
+  std::string decode(const std::vector<TokenId>& ids) const override {
+    std::string text;
+    const auto status = processor_.Decode(ids, &text);
+    if (!status.ok()) core::fault("sentencepiece cannot decode {} ids: {}", ids.size(), status.message());
+    return text;
+  }
+
+  std::optional<TokenId> control_token(std::string_view text) const override {
+    const auto found = std::find_if(special_pieces_.begin(), special_pieces_.end(),
+                                    [&](const SpecialPiece& piece) { return piece.text == text; });
+    return found == special_pieces_.end() ? std::nullopt : std::optional<TokenId>(found->id);
+  }
+
+  TokenId bos_id() const override { return processor_.bos_id(); }
+  TokenId eos_id() const override { return processor_.eos_id(); }
+  std::int64_t vocab_size() const override { return processor_.GetPieceSize(); }
+
+ private:
+  sentencepiece::SentencePieceProcessor processor_;
+  std::vector<SpecialPiece> special_pieces_;
+  bool begins_with_space_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<TokenizerBackend> make_sentencepiece_backend(const std::string& bytes, const fs::path& path) {
+  return std::make_unique<SentencePieceTokenizer>(bytes, path);
+}
+
+}  // namespace allreco::data
