@@ -7,13 +7,13 @@
 namespace allreco::dist {
 
 GradientReducer::GradientReducer(Communicator& communicator, const at::Tensor& gradients,
-                                 std::vector<GradientBucket> slices, SumOrder order, std::int64_t min_bucket_bytes)
+                                 std::vector<GradientSlice> slices, SumOrder order, std::int64_t min_bucket_bytes)
     : communicator_(communicator), order_(order), num_slices_(std::ssize(slices)) {
   core::require(gradients.dim() == 1 && gradients.is_contiguous(), "gradients must be one flat, contiguous buffer");
   std::int64_t begin = 0;
   std::int64_t end = 0;
   for (std::int64_t i = 0; i < num_slices_; ++i) {
-    const GradientBucket& slice = slices[static_cast<size_t>(i)];
+    const GradientSlice& slice = slices[static_cast<size_t>(i)];
     if (slice.begin != end || slice.end < slice.begin)
       core::fault("gradient slice {} is [{}, {}) but must begin at {}, where the one before it ends", i, slice.begin,
                   slice.end, end);

@@ -12,7 +12,7 @@
 namespace allreco::dist {
 
 /// A slice [begin, end) of the flat buffer that is complete when backward has left one layer. May be empty.
-struct GradientBucket {
+struct GradientSlice {
   std::int64_t begin = 0;
   std::int64_t end = 0;
 };
@@ -29,7 +29,7 @@ class GradientReducer {
   /// `gradients`: flat, contiguous, float32 or float64. `slices[i]` is what the i-th layer_done completes; slices are
   /// adjacent and cover the buffer. Neighbours are joined until a bucket has `min_bucket_bytes`; the last bucket may be
   /// smaller.
-  GradientReducer(Communicator& communicator, const at::Tensor& gradients, std::vector<GradientBucket> slices,
+  GradientReducer(Communicator& communicator, const at::Tensor& gradients, std::vector<GradientSlice> slices,
                   SumOrder order = SumOrder::fastest, std::int64_t min_bucket_bytes = std::int64_t{1} << 20);
 
   /// Starts every bucket that is now complete and lets those under way advance. With `overlap` off, finish() starts

@@ -18,9 +18,10 @@ bool is_continuation_byte(char c) { return (static_cast<unsigned char>(c) & 0xC0
 bool is_plain(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == ' ' || c == '.' || c == '?'; }
 
 /// A score that is a property of the item alone.
-std::function<double(const Subject&, std::size_t)> by_item(std::vector<double> scores) {
-  return
-      [scores = std::move(scores)](const Subject& subject, std::size_t j) { return scores.at(subject.candidates[j]); };
+std::function<double(const EvalExample&, std::size_t)> by_item(std::vector<double> scores) {
+  return [scores = std::move(scores)](const EvalExample& example, std::size_t j) {
+    return scores.at(example.candidates[j]);
+  };
 }
 
 std::vector<double> of_each(const std::vector<data::Item>& catalogue,
@@ -30,8 +31,8 @@ std::vector<double> of_each(const std::vector<data::Item>& catalogue,
   return values;
 }
 
-std::int64_t num_with_last_item(std::span<const Subject> subjects) {
-  return std::count_if(subjects.begin(), subjects.end(), [](const Subject& s) { return s.last_item.has_value(); });
+std::int64_t num_with_last_item(std::span<const EvalExample> examples) {
+  return std::count_if(examples.begin(), examples.end(), [](const EvalExample& s) { return s.last_item.has_value(); });
 }
 
 CandidateBaseline popularity_baseline(const std::vector<data::Item>& catalogue) {
@@ -46,21 +47,21 @@ CandidateBaseline popularity_baseline(const std::vector<data::Item>& catalogue) 
   return baseline;
 }
 
-CandidateBaseline last_item_baseline(std::span<const Subject> subjects) {
+CandidateBaseline last_item_baseline(std::span<const EvalExample> examples) {
   CandidateBaseline baseline{
       .name = "last_item_repeat",
       .description = "the candidate that is the newest item of the history; chance where it is not among them"};
-  if (num_with_last_item(subjects) == 0) {
+  if (num_with_last_item(examples) == 0) {
     baseline.not_applicable = "the dataset does not say which item is the newest of a history";
   } else {
-    baseline.score = [](const Subject& subject, std::size_t j) {
-      return subject.last_item == subject.candidates[j] ? 1.0 : 0.0;
+    baseline.score = [](const EvalExample& example, std::size_t j) {
+      return example.last_item == example.candidates[j] ? 1.0 : 0.0;
     };
   }
   return baseline;
 }
 
-AnswerBaseline chance_answer(std::span<const Subject> subjects, const std::vector<data::Item>& catalogue) {
+AnswerBaseline chance_answer(std::span<const EvalExample> examples, const std::vector<data::Item>& catalogue) {
   AnswerBaseline baseline{.name = "chance",
                           .description = fmt::format("one of the catalogue's {} titles at random", catalogue.size())};
   if (catalogue.empty()) {
@@ -69,8 +70,8 @@ AnswerBaseline chance_answer(std::span<const Subject> subjects, const std::vecto
   }
   std::map<Tokens, double> share;  // titles may repeat
   for (const data::Item& item : catalogue) share[item.tokens] += 1.0 / static_cast<double>(catalogue.size());
-  for (const Subject& subject : subjects) {
-    const auto found = share.find(subject.answer);
+  for (const EvalExample& example : examples) {
+    const auto found = share.find(example.answer);
     baseline.correct.push_back(found == share.end() ? 0.0 : found->second);
   }
   return baseline;
@@ -80,39 +81,39 @@ AnswerBaseline chance_answer(std::span<const Subject> subjects, const std::vecto
 std::pair<Tokens, std::int64_t> most_frequent_answer(const data::Dataset& train, std::int64_t count,
                                                      const std::vector<std::int64_t>& eos) {
   std::map<Tokens, std::int64_t> counts;
-  for (const Subject& subject : read_subjects(train, count, eos)) ++counts[subject.answer];
+  for (const EvalExample& example : read_eval_examples(train, count, eos)) ++counts[example.answer];
   const auto best =
       std::max_element(counts.begin(), counts.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return *best;
 }
 
-AnswerBaseline majority_answer(const data::DatasetInfo& info, std::span<const Subject> subjects) {
+AnswerBaseline majority_answer(const data::DatasetInfo& info, std::span<const EvalExample> examples) {
   AnswerBaseline baseline{.name = "majority", .description = "always the most frequent answer of the train split"};
   if (!data::has_split(info, "train")) {
     baseline.not_applicable = "the dataset has no train split";
     return baseline;
   }
   std::vector<std::int64_t> eos;
-  for (const Subject& subject : subjects)
-    if (subject.eos && std::find(eos.begin(), eos.end(), *subject.eos) == eos.end()) eos.push_back(*subject.eos);
+  for (const EvalExample& example : examples)
+    if (example.eos && std::find(eos.begin(), eos.end(), *example.eos) == eos.end()) eos.push_back(*example.eos);
   std::sort(eos.begin(), eos.end());
   const data::Dataset train(info.directory, "train", /*verify_checksums=*/false);
   const std::int64_t count = std::min(train.size(), kMaxTrainAnswers);
   const auto [answer, times] = most_frequent_answer(train, count, eos);
   baseline.description += fmt::format(" ({} of its {}{} examples)", times, count < train.size() ? "first " : "", count);
-  for (const Subject& subject : subjects) baseline.correct.push_back(subject.answer == answer ? 1.0 : 0.0);
+  for (const EvalExample& example : examples) baseline.correct.push_back(example.answer == answer ? 1.0 : 0.0);
   return baseline;
 }
 
-AnswerBaseline last_item_answer(std::span<const Subject> subjects, const std::vector<data::Item>& catalogue) {
+AnswerBaseline last_item_answer(std::span<const EvalExample> examples, const std::vector<data::Item>& catalogue) {
   AnswerBaseline baseline{.name = "last_item_repeat", .description = "the title of the newest item of the history"};
-  if (num_with_last_item(subjects) == 0) {
+  if (num_with_last_item(examples) == 0) {
     baseline.not_applicable = "the dataset does not say which item is the newest of a history";
     return baseline;
   }
-  for (const Subject& subject : subjects) {
-    const bool known = subject.last_item && *subject.last_item < catalogue.size();
-    baseline.correct.push_back(known && catalogue[*subject.last_item].tokens == subject.answer ? 1.0 : 0.0);
+  for (const EvalExample& example : examples) {
+    const bool known = example.last_item && *example.last_item < catalogue.size();
+    baseline.correct.push_back(known && catalogue[*example.last_item].tokens == example.answer ? 1.0 : 0.0);
   }
   return baseline;
 }
@@ -127,12 +128,12 @@ std::int64_t num_odd_characters(const std::string& utf8) {
   return std::count_if(utf8.begin(), utf8.end(), [](char c) { return !is_continuation_byte(c) && !is_plain(c); });
 }
 
-std::vector<CandidateBaseline> candidate_baselines(std::span<const Subject> subjects,
+std::vector<CandidateBaseline> candidate_baselines(std::span<const EvalExample> examples,
                                                    const std::vector<data::Item>& catalogue) {
   std::vector<CandidateBaseline> baselines;
   baselines.push_back({.name = "chance",
                        .description = "a candidate at random",
-                       .score = [](const Subject&, std::size_t) { return 0.0; }});
+                       .score = [](const EvalExample&, std::size_t) { return 0.0; }});
   baselines.push_back(popularity_baseline(catalogue));
   baselines.push_back({.name = "shortest_title",
                        .description = "the candidate whose title has the fewest characters",
@@ -144,16 +145,16 @@ std::vector<CandidateBaseline> candidate_baselines(std::span<const Subject> subj
                        .score = by_item(of_each(catalogue, [](const data::Item& item) {
                          return -static_cast<double>(num_odd_characters(item.title));
                        }))});
-  baselines.push_back(last_item_baseline(subjects));
+  baselines.push_back(last_item_baseline(examples));
   return baselines;
 }
 
-std::vector<AnswerBaseline> answer_baselines(const data::DatasetInfo& info, std::span<const Subject> subjects,
+std::vector<AnswerBaseline> answer_baselines(const data::DatasetInfo& info, std::span<const EvalExample> examples,
                                              const std::vector<data::Item>& catalogue) {
   std::vector<AnswerBaseline> baselines;
-  baselines.push_back(chance_answer(subjects, catalogue));
-  baselines.push_back(majority_answer(info, subjects));
-  baselines.push_back(last_item_answer(subjects, catalogue));
+  baselines.push_back(chance_answer(examples, catalogue));
+  baselines.push_back(majority_answer(info, examples));
+  baselines.push_back(last_item_answer(examples, catalogue));
   return baselines;
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/store/dataset.h"
-#include "eval/subject.h"
+#include "eval/eval_example.h"
 
 namespace allreco::eval {
 
@@ -17,12 +17,12 @@ struct CandidateBaseline {
   std::string name;
   std::string description;
   std::optional<std::string> not_applicable = {};  // why; then there is no rule
-  std::function<double(const Subject&, std::size_t candidate)> score = {};
+  std::function<double(const EvalExample&, std::size_t candidate)> score = {};
 };
 
 /// chance, most_popular_candidate, shortest_title, fewest_odd_characters, last_item_repeat: always all five.
 /// `catalogue` must outlive the result.
-std::vector<CandidateBaseline> candidate_baselines(std::span<const Subject> subjects,
+std::vector<CandidateBaseline> candidate_baselines(std::span<const EvalExample> examples,
                                                    const std::vector<data::Item>& catalogue);
 
 /// A rule that names one answer outright; to stand beside generated text.
@@ -30,12 +30,12 @@ struct AnswerBaseline {
   std::string name;
   std::string description;
   std::optional<std::string> not_applicable = {};
-  std::vector<double> correct = {};  // per subject: the probability of being right
+  std::vector<double> correct = {};  // per example: the probability of being right
 };
 
 /// chance (a title of the catalogue at random), majority (the most frequent answer of the train split),
 /// last_item_repeat: always all three.
-std::vector<AnswerBaseline> answer_baselines(const data::DatasetInfo& info, std::span<const Subject> subjects,
+std::vector<AnswerBaseline> answer_baselines(const data::DatasetInfo& info, std::span<const EvalExample> examples,
                                              const std::vector<data::Item>& catalogue);
 
 /// Characters (code points) of UTF-8 text, and those of them outside [A-Za-z .?].

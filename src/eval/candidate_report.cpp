@@ -20,22 +20,22 @@ using core::Json;
 
 constexpr std::int64_t kCutoffs[] = {2, 3, 5, 10, 20, 50};
 
-/// The subjects that can be ranked, with the model's scores of each.
+/// The examples that can be ranked, with the model's scores of each.
 struct Ranked {
-  std::vector<const Subject*> subjects;
+  std::vector<const EvalExample*> examples;
   std::vector<std::vector<double>> log_likelihood;
   std::vector<std::vector<double>> per_token;
   std::int64_t most_candidates = 0;
 };
 
-Ranked ranked_of(std::span<const Subject> subjects, std::span<const CandidateScores> scores) {
+Ranked ranked_of(std::span<const EvalExample> examples, std::span<const CandidateScores> scores) {
   Ranked ranked;
-  for (std::size_t i = 0; i < subjects.size(); ++i) {
-    if (subjects[i].candidates.empty()) continue;
-    ranked.subjects.push_back(&subjects[i]);
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    if (examples[i].candidates.empty()) continue;
+    ranked.examples.push_back(&examples[i]);
     ranked.log_likelihood.push_back(scores[i].log_likelihood);
     ranked.per_token.push_back(scores[i].per_token());
-    ranked.most_candidates = std::max(ranked.most_candidates, std::ssize(subjects[i].candidates));
+    ranked.most_candidates = std::max(ranked.most_candidates, std::ssize(examples[i].candidates));
   }
   return ranked;
 }
@@ -73,7 +73,7 @@ Json rank_summary(const std::vector<Ranks>& ranks) {
 /// Mean over users of the mean over each user's examples: a user with many examples counts once.
 double auc_per_user(const Ranked& ranked, const std::vector<Ranks>& ranks) {
   std::vector<std::optional<std::uint64_t>> users;
-  for (const Subject* subject : ranked.subjects) users.push_back(subject->user);
+  for (const EvalExample* example : ranked.examples) users.push_back(example->user);
   const Clusters clusters = clusters_of(users);
   std::vector<double> sums(static_cast<std::size_t>(clusters.count)), counts(sums.size());
   for (std::size_t i = 0; i < ranks.size(); ++i) {
@@ -90,7 +90,7 @@ double pooled_auc_of(const Ranked& ranked, const std::vector<std::vector<double>
   for (std::size_t i = 0; i < scores.size(); ++i) {
     for (std::size_t j = 0; j < scores[i].size(); ++j) {
       flat.push_back(scores[i][j]);
-      is_gold.push_back(j == ranked.subjects[i]->gold);
+      is_gold.push_back(j == ranked.examples[i]->gold);
     }
   }
   return pooled_auc(flat, is_gold);
@@ -98,7 +98,7 @@ double pooled_auc_of(const Ranked& ranked, const std::vector<std::vector<double>
 
 std::vector<Ranks> ranks_of_all(const Ranked& ranked, const std::vector<std::vector<double>>& scores) {
   std::vector<Ranks> ranks;
-  for (std::size_t i = 0; i < scores.size(); ++i) ranks.push_back(ranks_of(scores[i], ranked.subjects[i]->gold));
+  for (std::size_t i = 0; i < scores.size(); ++i) ranks.push_back(ranks_of(scores[i], ranked.examples[i]->gold));
   return ranks;
 }
 
@@ -120,8 +120,8 @@ void add_model_scores(Json& report, EstimateTable& table, const Ranked& ranked,
   std::vector<Claim> claims;
   for (std::size_t i = 0; i < scores.size(); ++i) {
     const std::vector<double> p = softmax(scores[i]);
-    losses.push_back(log_loss(scores[i], ranked.subjects[i]->gold));
-    briers.push_back(brier_score(p, ranked.subjects[i]->gold));
+    losses.push_back(log_loss(scores[i], ranked.examples[i]->gold));
+    briers.push_back(brier_score(p, ranked.examples[i]->gold));
     claims.push_back({p[argmax(p)], hit_rate(ranks[i], 1)});
   }
   table.add(at + "/log_loss", std::move(losses));
@@ -135,9 +135,9 @@ void add_model_scores(Json& report, EstimateTable& table, const Ranked& ranked,
   place["chosen_position_histogram"] = chosen_positions(scores, ranked.most_candidates);
 }
 
-void add_baselines(Json& report, EstimateTable& table, const Ranked& ranked, std::span<const Subject> subjects,
+void add_baselines(Json& report, EstimateTable& table, const Ranked& ranked, std::span<const EvalExample> examples,
                    const std::vector<data::Item>& catalogue) {
-  for (const CandidateBaseline& baseline : candidate_baselines(subjects, catalogue)) {
+  for (const CandidateBaseline& baseline : candidate_baselines(examples, catalogue)) {
     Json& place = report["baselines"][baseline.name];
     place["description"] = baseline.description;
     if (baseline.not_applicable) {
@@ -145,10 +145,10 @@ void add_baselines(Json& report, EstimateTable& table, const Ranked& ranked, std
       continue;
     }
     std::vector<Ranks> ranks;
-    for (const Subject* subject : ranked.subjects) {
+    for (const EvalExample* example : ranked.examples) {
       std::vector<double> scores;
-      for (std::size_t j = 0; j < subject->candidates.size(); ++j) scores.push_back(baseline.score(*subject, j));
-      ranks.push_back(ranks_of(scores, subject->gold));
+      for (std::size_t j = 0; j < example->candidates.size(); ++j) scores.push_back(baseline.score(*example, j));
+      ranks.push_back(ranks_of(scores, example->gold));
     }
     place["ranks"] = rank_summary(ranks);
     add_ranking_metrics(table, "/baselines/" + baseline.name, ranks, ranked.most_candidates);
@@ -156,29 +156,29 @@ void add_baselines(Json& report, EstimateTable& table, const Ranked& ranked, std
 }
 
 /// Counts of what the reader must know about the lists.
-Json list_facts(const Ranked& ranked, std::span<const Subject> subjects, const std::vector<data::Item>& catalogue) {
+Json list_facts(const Ranked& ranked, std::span<const EvalExample> examples, const std::vector<data::Item>& catalogue) {
   std::int64_t total = 0, fewest = ranked.most_candidates, repeated = 0, other_words = 0, last_among = 0,
                last_unknown = 0;
   std::vector<std::int64_t> positions(static_cast<std::size_t>(ranked.most_candidates));
   std::vector<double> expected(positions.size());  // were the lists shuffled
-  for (const Subject* subject : ranked.subjects) {
-    total += std::ssize(subject->candidates);
-    fewest = std::min(fewest, std::ssize(subject->candidates));
-    ++positions[subject->gold];
-    for (std::size_t j = 0; j < subject->candidates.size(); ++j)
-      expected[j] += 1.0 / static_cast<double>(subject->candidates.size());
+  for (const EvalExample* example : ranked.examples) {
+    total += std::ssize(example->candidates);
+    fewest = std::min(fewest, std::ssize(example->candidates));
+    ++positions[example->gold];
+    for (std::size_t j = 0; j < example->candidates.size(); ++j)
+      expected[j] += 1.0 / static_cast<double>(example->candidates.size());
     std::set<std::vector<data::TokenId>> titles;
-    for (std::uint32_t id : subject->candidates) titles.insert(catalogue[id].tokens);
-    repeated += titles.size() < subject->candidates.size();
-    other_words += catalogue[subject->candidates[subject->gold]].tokens != subject->answer;
-    last_unknown += !subject->last_item;
+    for (std::uint32_t id : example->candidates) titles.insert(catalogue[id].tokens);
+    repeated += titles.size() < example->candidates.size();
+    other_words += catalogue[example->candidates[example->gold]].tokens != example->answer;
+    last_unknown += !example->last_item;
     last_among +=
-        subject->last_item && std::ranges::find(subject->candidates, *subject->last_item) != subject->candidates.end();
+        example->last_item && std::ranges::find(example->candidates, *example->last_item) != example->candidates.end();
   }
-  const auto n = static_cast<double>(ranked.subjects.size());
-  return {{"num_examples", ranked.subjects.size()},
-          {"num_examples_left_out",
-           std::count_if(subjects.begin(), subjects.end(), [](const Subject& s) { return s.has_unusable_candidates; })},
+  const auto n = static_cast<double>(ranked.examples.size());
+  return {{"num_examples", ranked.examples.size()},
+          {"num_examples_left_out", std::count_if(examples.begin(), examples.end(),
+                                                  [](const EvalExample& s) { return s.has_unusable_candidates; })},
           {"num_candidates",
            {{"fewest", fewest}, {"most", ranked.most_candidates}, {"mean", static_cast<double>(total) / n}}},
           {"gold_position_histogram", positions},
@@ -222,14 +222,14 @@ void warn_of_lists(const Json& report, std::vector<std::string>& warnings) {
 
 }  // namespace
 
-core::Json candidate_report(std::span<const Subject> subjects, std::span<const CandidateScores> scores,
+core::Json candidate_report(std::span<const EvalExample> examples, std::span<const CandidateScores> scores,
                             const std::vector<data::Item>& catalogue, const BootstrapOptions& bootstrap,
                             std::vector<std::string>& warnings) {
-  const Ranked ranked = ranked_of(subjects, scores);
+  const Ranked ranked = ranked_of(examples, scores);
   std::vector<std::optional<std::uint64_t>> users;
-  for (const Subject* subject : ranked.subjects) users.push_back(subject->user);
+  for (const EvalExample* example : ranked.examples) users.push_back(example->user);
   EstimateTable table(clusters_of(users));
-  Json report = list_facts(ranked, subjects, catalogue);
+  Json report = list_facts(ranked, examples, catalogue);
   report["ties"] =
       "accuracy and hit_rate: expectation over random tie-breaking; ndcg and mrr: mid-rank; auc: a tie counts half";
   report["headline"] = "log_likelihood";
@@ -237,13 +237,13 @@ core::Json candidate_report(std::span<const Subject> subjects, std::span<const C
       "the sum over title and EOS is the probability of that answer among all texts, so it needs no correction; it "
       "favours short titles where "
       "the model is unsure, while the mean per token favours long, common ones and is no probability";
-  if (!ranked.subjects.front()->eos)
+  if (!ranked.examples.front()->eos)
     report["note"] = "the examples end without EOS: a title's log-likelihood includes all texts that begin with it";
   add_model_scores(report, table, ranked, ranked.log_likelihood, "log_likelihood",
                    "sum of log p over the title's tokens and EOS");
   add_model_scores(report, table, ranked, ranked.per_token, "log_likelihood_per_token",
                    "the same divided by the number of these tokens");
-  add_baselines(report, table, ranked, subjects, catalogue);
+  add_baselines(report, table, ranked, examples, catalogue);
   table.write_to(report, bootstrap.resamples, bootstrap.seed);
   warn_of_lists(report, warnings);
   warn_of_baselines("accuracy", report["scores"]["log_likelihood"]["accuracy"], report["baselines"], "accuracy",

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/json.h"
+#include "eval/eval_example.h"
 #include "eval/ranking.h"
-#include "eval/subject.h"
 
 namespace allreco::eval {
 
@@ -15,9 +15,9 @@ struct BootstrapOptions {
   std::uint64_t seed = 42;
 };
 
-/// Subjects without candidates are left out. REQUIRES one with candidates. Messages about what weakens the numbers go
+/// Examples without candidates are left out. REQUIRES one with candidates. Messages about what weakens the numbers go
 /// to `warnings`.
-core::Json candidate_report(std::span<const Subject> subjects, std::span<const CandidateScores> scores,
+core::Json candidate_report(std::span<const EvalExample> examples, std::span<const CandidateScores> scores,
                             const std::vector<data::Item>& catalogue, const BootstrapOptions& bootstrap,
                             std::vector<std::string>& warnings);
 

@@ -24,7 +24,7 @@ constexpr int kDocumentVersion = 2;
 /// What every rank knows before and while it measures.
 struct Measured {
   std::vector<data::Item> catalogue;
-  std::vector<Subject> subjects;
+  std::vector<EvalExample> examples;
   std::int64_t num_beyond_context = 0;  // examples with more tokens than max_position_embeddings
   LossResult loss;
   std::vector<CandidateScores> scores;
@@ -40,8 +40,8 @@ void check_fit(const model::ModelConfig& model, const data::DatasetInfo& info) {
         info.directory.string(), info.vocab_size, model.vocab_size);
 }
 
-bool any_candidates(std::span<const Subject> subjects) {
-  return std::any_of(subjects.begin(), subjects.end(), [](const Subject& s) { return !s.candidates.empty(); });
+bool any_candidates(std::span<const EvalExample> examples) {
+  return std::any_of(examples.begin(), examples.end(), [](const EvalExample& s) { return !s.candidates.empty(); });
 }
 
 GenerationOptions generation_options(const EvaluateConfig& config) {
@@ -58,12 +58,12 @@ Measured read_all(dist::Session& session, const model::ModelConfig& model, const
     core::check_options(config);
     check_fit(model, dataset.info());
     measured.catalogue = data::read_catalogue(dataset.info());
-    measured.subjects = read_subjects(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
-    for (const Subject& subject : measured.subjects)
-      measured.num_beyond_context += dataset.length(subject.index) > model.max_position_embeddings;
+    measured.examples = read_eval_examples(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
+    for (const EvalExample& example : measured.examples)
+      measured.num_beyond_context += dataset.length(example.index) > model.max_position_embeddings;
     if (config.generate)
       measured.plan =
-          plan_generation(dataset, measured.subjects, generation_options(config), model.max_position_embeddings);
+          plan_generation(dataset, measured.examples, generation_options(config), model.max_position_embeddings);
   });
   return measured;
 }
@@ -86,7 +86,7 @@ Json dataset_json(const data::Dataset& dataset, const EvaluateConfig& config, co
                {"split", config.split},
                {"split_by", described(info, "/split_method/method")},
                {"num_examples", dataset.size()},
-               {"num_examples_evaluated", measured.subjects.size()},
+               {"num_examples_evaluated", measured.examples.size()},
                {"num_examples_beyond_context", measured.num_beyond_context}};
   for (const char* key : {"command", "source", "split_method", "template", "candidates", "counts",
                           "share_of_targets_tied_with_last_item", "share_of_targets_with_title_in_history"})
@@ -112,7 +112,7 @@ Json candidates_json(const data::Dataset& dataset, const Measured& measured, con
     return {{"not_applicable", measured.catalogue.empty() && dataset.has_candidates() ? "the dataset has no items.jsonl"
                                : dataset.has_candidates() ? "no example has candidates of which the right one is known"
                                                           : "the examples have no candidates"}};
-  Json report = candidate_report(measured.subjects, measured.scores, measured.catalogue, bootstrap, warnings);
+  Json report = candidate_report(measured.examples, measured.scores, measured.catalogue, bootstrap, warnings);
   report["negatives"] = negatives_of(dataset.info());
   return report;
 }
@@ -137,7 +137,7 @@ Json document_of(const data::Dataset& dataset, const Measured& measured, const E
                       {"supervised_tokens", measured.loss.supervised_tokens}};
   document["candidates"] = candidates_json(dataset, measured, bootstrap, warnings);
   document["generation"] = config.generate
-                               ? generation_report(dataset.info(), measured.subjects, measured.answers,
+                               ? generation_report(dataset.info(), measured.examples, measured.answers,
                                                    measured.catalogue, tokenizer, measured.plan, bootstrap, warnings)
                                : Json{{"not_applicable", "generate = false"}};
   document["warnings"] = warnings;
@@ -172,12 +172,12 @@ Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data:
   Measured measured = read_all(session, decoder.config(), dataset, config, eos);
   measured.loss = evaluate_loss(session, decoder, dataset, config.max_tokens_per_batch, config.max_eval_samples);
   require_finite(measured.loss, decoder, dataset, config.split);
-  if (any_candidates(measured.subjects) && !measured.catalogue.empty())
+  if (any_candidates(measured.examples) && !measured.catalogue.empty())
     measured.scores =
-        score_candidates(session, decoder, dataset, measured.subjects, measured.catalogue, config.max_tokens_per_batch);
+        score_candidates(session, decoder, dataset, measured.examples, measured.catalogue, config.max_tokens_per_batch);
   if (config.generate)
     measured.answers =
-        generate_answers(session, decoder, dataset, measured.subjects, generation_options(config), measured.plan, eos);
+        generate_answers(session, decoder, dataset, measured.examples, generation_options(config), measured.plan, eos);
 
   Evaluation evaluation;
   session.together("evaluation report", [&] {
@@ -185,7 +185,7 @@ Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data:
     evaluation.tokenizer = tokenizer_of(dataset.info());
     const data::Tokenizer* tokenizer = evaluation.tokenizer ? &*evaluation.tokenizer : nullptr;
     evaluation.document = document_of(dataset, measured, config, model_description, tokenizer);
-    evaluation.subjects = std::move(measured.subjects);
+    evaluation.examples = std::move(measured.examples);
     evaluation.scores = std::move(measured.scores);
     evaluation.answers = std::move(measured.answers);
   });

@@ -12,8 +12,8 @@
 #include "data/store/dataset.h"
 #include "data/tokenizer/tokenizer.h"
 #include "dist/session.h"
+#include "eval/eval_example.h"
 #include "eval/ranking.h"
-#include "eval/subject.h"
 #include "model/decoder/decoder.h"
 
 namespace allreco::eval {
@@ -49,9 +49,9 @@ struct EvaluateConfig {
 /// What was found. On rank 0; empty on the other ranks.
 struct Evaluation {
   core::Json document;
-  std::vector<Subject> subjects;
-  std::vector<CandidateScores> scores;              // one a subject; empty: no candidates
-  std::vector<std::vector<data::TokenId>> answers;  // one a subject; empty: not generated
+  std::vector<EvalExample> examples;
+  std::vector<CandidateScores> scores;              // one a example; empty: no candidates
+  std::vector<std::vector<data::TokenId>> answers;  // one a example; empty: not generated
   std::optional<data::Tokenizer> tokenizer;         // of the dataset
 };
 

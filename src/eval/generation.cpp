@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/check.h"
-#include "eval/share.h"
+#include "eval/chunks.h"
 
 namespace allreco::eval {
 
@@ -14,11 +14,11 @@ constexpr std::int64_t kMarginTokens = 8;  // beyond the longest right answer: a
 
 using Tokens = std::vector<data::TokenId>;
 
-/// The generated ids of one rank as bytes: (subject, count, ids...) as int64, again and again.
+/// The generated ids of one rank as bytes: (example, count, ids...) as int64, again and again.
 class AnswerBytes {
  public:
-  void append(std::size_t subject, const Tokens& ids) {
-    put(static_cast<std::int64_t>(subject));
+  void append(std::size_t example, const Tokens& ids) {
+    put(static_cast<std::int64_t>(example));
     put(std::ssize(ids));
     for (data::TokenId id : ids) put(id);
   }
@@ -49,58 +49,58 @@ class AnswerBytes {
   std::string bytes_;
 };
 
-std::vector<Tokens> prompts_of(const data::Dataset& dataset, std::span<const Subject> subjects) {
+std::vector<Tokens> prompts_of(const data::Dataset& dataset, std::span<const EvalExample> examples) {
   std::vector<Tokens> prompts;
-  for (const Subject& subject : subjects) prompts.push_back(dataset.prompt(subject.index));
+  for (const EvalExample& example : examples) prompts.push_back(dataset.prompt(example.index));
   return prompts;
 }
 
 }  // namespace
 
-GenerationPlan plan_generation(const data::Dataset& dataset, std::span<const Subject> subjects,
+GenerationPlan plan_generation(const data::Dataset& dataset, std::span<const EvalExample> examples,
                                const GenerationOptions& options, std::int64_t max_position_embeddings) {
   GenerationPlan plan;
-  for (const Subject& subject : subjects)
-    plan.longest_answer = std::max(plan.longest_answer, dataset.num_supervised(subject.index));
+  for (const EvalExample& example : examples)
+    plan.longest_answer = std::max(plan.longest_answer, dataset.num_supervised(example.index));
   plan.max_new_tokens = options.max_new_tokens > 0 ? options.max_new_tokens : plan.longest_answer + kMarginTokens;
-  for (const Subject& subject : subjects) {
-    const std::int64_t prompt_length = dataset.prompt_length(subject.index);
+  for (const EvalExample& example : examples) {
+    const std::int64_t prompt_length = dataset.prompt_length(example.index);
     if (prompt_length < 1)
       core::user_error("example {} has an empty prompt: there is nothing to generate from; use --generate false",
-                       subject.index);
+                       example.index);
     if (prompt_length >= max_position_embeddings)
       core::user_error(
           "the prompt of example {} has {} tokens and fills the model's context of {} (max_position_embeddings): "
           "prepare with a smaller max_length, or use --generate false",
-          subject.index, prompt_length, max_position_embeddings);
+          example.index, prompt_length, max_position_embeddings);
     plan.limits.push_back(std::min(plan.max_new_tokens, max_position_embeddings - prompt_length));
     plan.num_cut_by_context += plan.limits.back() < plan.max_new_tokens;
-    plan.num_out_of_reach += plan.limits.back() < std::ssize(subject.answer);
+    plan.num_out_of_reach += plan.limits.back() < std::ssize(example.answer);
   }
   return plan;
 }
 
 std::vector<Tokens> generate_answers(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
-                                     std::span<const Subject> subjects, const GenerationOptions& options,
+                                     std::span<const EvalExample> examples, const GenerationOptions& options,
                                      const GenerationPlan& plan, const std::vector<std::int64_t>& eos) {
-  const auto chunks = cut_into_chunks(std::ssize(subjects), options.max_tokens_per_batch, options.max_batch_examples,
+  const auto chunks = cut_into_chunks(std::ssize(examples), options.max_tokens_per_batch, options.max_batch_examples,
                                       [&](std::int64_t i) {
                                         const auto s = static_cast<std::size_t>(i);
-                                        return dataset.prompt_length(subjects[s].index) + plan.limits[s];
+                                        return dataset.prompt_length(examples[s].index) + plan.limits[s];
                                       });
   AnswerBytes mine;
   for_each_chunk(session, chunks, "generation", [&](std::size_t, const Chunk& chunk) {
     const auto begin = static_cast<std::size_t>(chunk.begin);
     const auto count = static_cast<std::size_t>(chunk.end - chunk.begin);
     const auto limits = std::span(plan.limits).subspan(begin, count);
-    auto answers = decoder.generate_greedy(prompts_of(dataset, subjects.subspan(begin, count)),
+    auto answers = decoder.generate_greedy(prompts_of(dataset, examples.subspan(begin, count)),
                                            *std::max_element(limits.begin(), limits.end()), eos);
     for (std::size_t i = 0; i < count; ++i) {
       answers[i].resize(std::min(answers[i].size(), static_cast<std::size_t>(limits[i])));
       mine.append(begin + i, answers[i]);
     }
   });
-  std::vector<Tokens> answers(subjects.size());
+  std::vector<Tokens> answers(examples.size());
   for (const std::string& bytes : session.all_gather(mine.bytes())) AnswerBytes::read_into(bytes, answers);
   return answers;
 }
@@ -131,11 +131,11 @@ std::string decode_any(const data::Tokenizer& tokenizer, const Tokens& ids) {
   return text;
 }
 
-bool is_exact_match(const Subject& subject, const Tokens& generated, const data::Tokenizer* tokenizer) {
-  if (tokenizer) return strip(decode_any(*tokenizer, generated)) == strip(decode_any(*tokenizer, subject.answer));
-  if (subject.eos) return generated == subject.answer;
-  return generated.size() >= subject.answer.size() &&
-         std::equal(subject.answer.begin(), subject.answer.end(), generated.begin());
+bool is_exact_match(const EvalExample& example, const Tokens& generated, const data::Tokenizer* tokenizer) {
+  if (tokenizer) return strip(decode_any(*tokenizer, generated)) == strip(decode_any(*tokenizer, example.answer));
+  if (example.eos) return generated == example.answer;
+  return generated.size() >= example.answer.size() &&
+         std::equal(example.answer.begin(), example.answer.end(), generated.begin());
 }
 
 }  // namespace allreco::eval

@@ -16,9 +16,9 @@ constexpr const char* kByText = "equal texts, white space at the ends stripped";
 constexpr const char* kByIds =
     "equal token ids (the dataset has no tokenizer); where no EOS ends the right answer, the first ids of its length";
 
-void add_baselines(Json& report, EstimateTable& table, const data::DatasetInfo& info, std::span<const Subject> subjects,
-                   const std::vector<data::Item>& catalogue) {
-  for (AnswerBaseline& baseline : answer_baselines(info, subjects, catalogue)) {
+void add_baselines(Json& report, EstimateTable& table, const data::DatasetInfo& info,
+                   std::span<const EvalExample> examples, const std::vector<data::Item>& catalogue) {
+  for (AnswerBaseline& baseline : answer_baselines(info, examples, catalogue)) {
     Json& place = report["baselines"][baseline.name];
     place["description"] = baseline.description;
     if (baseline.not_applicable) {
@@ -31,24 +31,24 @@ void add_baselines(Json& report, EstimateTable& table, const data::DatasetInfo& 
 
 }  // namespace
 
-core::Json generation_report(const data::DatasetInfo& info, std::span<const Subject> subjects,
+core::Json generation_report(const data::DatasetInfo& info, std::span<const EvalExample> examples,
                              std::span<const std::vector<data::TokenId>> answers,
                              const std::vector<data::Item>& catalogue, const data::Tokenizer* tokenizer,
                              const GenerationPlan& plan, const BootstrapOptions& bootstrap,
                              std::vector<std::string>& warnings) {
-  core::require(answers.size() == subjects.size(), "one generated answer a subject");
+  core::require(answers.size() == examples.size(), "one generated answer a example");
   std::vector<double> exact;
   std::vector<std::optional<std::uint64_t>> users;
   std::int64_t unfinished = 0, empty = 0;
-  for (std::size_t i = 0; i < subjects.size(); ++i) {
-    exact.push_back(is_exact_match(subjects[i], answers[i], tokenizer) ? 1.0 : 0.0);
-    users.push_back(subjects[i].user);
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    exact.push_back(is_exact_match(examples[i], answers[i], tokenizer) ? 1.0 : 0.0);
+    users.push_back(examples[i].user);
     unfinished += std::ssize(answers[i]) >= plan.limits[i];
     empty += answers[i].empty();
   }
   Json report = {{"decoding", "greedy"},
                  {"match", tokenizer ? kByText : kByIds},
-                 {"num_examples", subjects.size()},
+                 {"num_examples", examples.size()},
                  {"max_new_tokens", plan.max_new_tokens},
                  {"longest_answer_tokens", plan.longest_answer},
                  {"num_cut_by_context", plan.num_cut_by_context},
@@ -56,7 +56,7 @@ core::Json generation_report(const data::DatasetInfo& info, std::span<const Subj
                  {"num_empty", empty}};
   EstimateTable table(clusters_of(users));
   table.add("/exact_match", std::move(exact), /*is_share=*/true);
-  add_baselines(report, table, info, subjects, catalogue);
+  add_baselines(report, table, info, examples, catalogue);
   table.write_to(report, bootstrap.resamples, bootstrap.seed);
   if (plan.num_out_of_reach > 0)
     warnings.push_back(

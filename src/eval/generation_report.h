@@ -11,8 +11,8 @@
 
 namespace allreco::eval {
 
-/// `answers`: one a subject. `tokenizer` may be null: then ids are compared.
-core::Json generation_report(const data::DatasetInfo& info, std::span<const Subject> subjects,
+/// `answers`: one a example. `tokenizer` may be null: then ids are compared.
+core::Json generation_report(const data::DatasetInfo& info, std::span<const EvalExample> examples,
                              std::span<const std::vector<data::TokenId>> answers,
                              const std::vector<data::Item>& catalogue, const data::Tokenizer* tokenizer,
                              const GenerationPlan& plan, const BootstrapOptions& bootstrap,

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "core/check.h"
-#include "eval/subject.h"
+#include "eval/eval_example.h"
 
 namespace allreco::eval {
 

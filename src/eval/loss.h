@@ -5,7 +5,7 @@
 
 #include "data/store/dataset.h"
 #include "dist/session.h"
-#include "eval/share.h"
+#include "eval/chunks.h"
 #include "model/decoder/decoder.h"
 
 namespace allreco::eval {

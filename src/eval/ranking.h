@@ -7,7 +7,7 @@
 
 #include "data/store/dataset.h"
 #include "dist/session.h"
-#include "eval/subject.h"
+#include "eval/eval_example.h"
 #include "model/decoder/decoder.h"
 
 namespace allreco::eval {
@@ -21,13 +21,13 @@ struct CandidateScores {
   std::vector<double> per_token() const;  // log_likelihood / num_tokens
 };
 
-/// Collective: the scores of every subject (empty for one without candidates), in order, on every rank; the same for
+/// Collective: the scores of every example (empty for one without candidates), in order, on every rank; the same for
 /// every world size. Each candidate is scored by the tokens of its catalogue title, the right one too, followed by the
 /// EOS that ends the example's answer (if one does). No forward pass holds more than `max_tokens_per_batch` tokens
 /// unless one prompt with one candidate does. UserError for a candidate that is missing from the catalogue, for titles
 /// without tokens and for an empty prompt. Fault for a model whose log-probabilities are not finite.
 std::vector<CandidateScores> score_candidates(dist::Session& session, model::Decoder& decoder,
-                                              const data::Dataset& dataset, std::span<const Subject> subjects,
+                                              const data::Dataset& dataset, std::span<const EvalExample> examples,
                                               const std::vector<data::Item>& catalogue,
                                               std::int64_t max_tokens_per_batch);
 

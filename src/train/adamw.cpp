@@ -11,9 +11,9 @@
 
 namespace allreco::train {
 
-std::vector<EqualRate> group_by_rate(const std::vector<ParameterSlice>& slices) {
+std::vector<EqualRate> group_by_rate(const std::vector<ParamGroup>& slices) {
   std::vector<EqualRate> rates;
-  for (const ParameterSlice& slice : slices) {
+  for (const ParamGroup& slice : slices) {
     auto rate = std::find_if(rates.begin(), rates.end(),
                              [&](const EqualRate& r) { return r.factor == slice.learning_rate_factor; });
     if (rate == rates.end()) rate = rates.insert(rates.end(), {slice.learning_rate_factor, {}});
@@ -40,7 +40,7 @@ void fused_adamw(const AdamWTensors& tensors, const AdamWConfig& config, std::in
                     /*maximize=*/false, divisor);
 }
 
-AdamW::AdamW(at::Tensor parameters, std::vector<ParameterSlice> slices, const AdamWConfig& config)
+AdamW::AdamW(at::Tensor parameters, std::vector<ParamGroup> slices, const AdamWConfig& config)
     : config_(config),
       slices_(std::move(slices)),
       rates_(group_by_rate(slices_)),
@@ -65,7 +65,7 @@ void AdamW::step(const at::Tensor& gradients, double learning_rate, double gradi
 
 std::vector<model::NamedTensor> AdamW::named_views(const std::vector<at::Tensor>& state) const {
   std::vector<model::NamedTensor> views;
-  for (const ParameterSlice& slice : slices_) {
+  for (const ParamGroup& slice : slices_) {
     const std::int64_t end = slice.begin + slice.numel();
     views.push_back({"exp_avg." + slice.name, state[0].slice(0, slice.begin, end).view(slice.shape)});
     views.push_back({"exp_avg_sq." + slice.name, state[1].slice(0, slice.begin, end).view(slice.shape)});

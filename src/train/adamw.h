@@ -17,7 +17,7 @@ struct EqualRate {
   std::vector<std::pair<std::int64_t, std::int64_t>> stretches;
 };
 /// Adjacent slices of one factor are joined. In the order in which the factors come first.
-std::vector<EqualRate> group_by_rate(const std::vector<ParameterSlice>& slices);
+std::vector<EqualRate> group_by_rate(const std::vector<ParamGroup>& slices);
 
 /// Tensors of one learning rate.
 struct AdamWTensors {
@@ -32,7 +32,7 @@ class AdamW : public Optimizer {
  public:
   /// Moments start at 0, in the parameters' dtype. `parameters`: flat; updated in place by step(). The slices cover
   /// them.
-  AdamW(at::Tensor parameters, std::vector<ParameterSlice> slices, const AdamWConfig& config);
+  AdamW(at::Tensor parameters, std::vector<ParamGroup> slices, const AdamWConfig& config);
 
   void step(const at::Tensor& gradients, double learning_rate, double gradient_factor = 1) override;
   std::vector<at::Tensor> state() const override { return {exp_avg_, exp_avg_sq_}; }
@@ -45,7 +45,7 @@ class AdamW : public Optimizer {
 
  private:
   AdamWConfig config_;
-  std::vector<ParameterSlice> slices_;
+  std::vector<ParamGroup> slices_;
   std::vector<EqualRate> rates_;
   at::Tensor parameters_, exp_avg_, exp_avg_sq_;
 };

@@ -11,13 +11,13 @@ namespace {
 
 constexpr std::int64_t kBlock = model::ops::kAdamW8BitBlocksize;
 
-bool is_8bit(const ParameterSlice& slice) { return slice.numel() >= kMin8BitSize; }
+bool is_8bit(const ParamGroup& slice) { return slice.numel() >= kMin8BitSize; }
 
-std::int64_t num_blocks_of(const ParameterSlice& slice) { return model::ops::num_blocks_of(slice.numel(), kBlock); }
+std::int64_t num_blocks_of(const ParamGroup& slice) { return model::ops::num_blocks_of(slice.numel(), kBlock); }
 
 }  // namespace
 
-AdamW8Bit::AdamW8Bit(at::Tensor parameters, std::vector<ParameterSlice> slices, const AdamWConfig& config)
+AdamW8Bit::AdamW8Bit(at::Tensor parameters, std::vector<ParamGroup> slices, const AdamWConfig& config)
     : config_(config), slices_(std::move(slices)), parameters_(std::move(parameters)), maps_(parameters_.device()) {
   core::require(parameters_.scalar_type() == at::kFloat, "adamw_8bit needs parameters in float32");
   lay_out();
@@ -32,7 +32,7 @@ AdamW8Bit::AdamW8Bit(at::Tensor parameters, std::vector<ParameterSlice> slices, 
 }
 
 void AdamW8Bit::lay_out() {
-  for (const ParameterSlice& slice : slices_) {
+  for (const ParamGroup& slice : slices_) {
     std::int64_t& num_elements = is_8bit(slice) ? num_8bit_ : num_32bit_;
     places_.push_back({num_elements, num_blocks_});
     join_or_append({slice.begin, slice.begin + slice.numel(), num_elements, num_blocks_, slice.learning_rate_factor,
@@ -108,7 +108,7 @@ std::vector<model::NamedTensor> AdamW8Bit::named_views(const std::vector<at::Ten
   };
   const at::Tensor codes1 = state[0].view(at::kByte), codes2 = state[1].view(at::kByte);
   for (size_t i = 0; i < slices_.size(); ++i) {
-    const ParameterSlice& slice = slices_[i];
+    const ParamGroup& slice = slices_[i];
     const Place& place = places_[i];
     if (is_8bit(slice)) {
       add("state1.", slice.name, codes1, place.state_begin, slice.shape);

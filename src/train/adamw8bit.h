@@ -21,7 +21,7 @@ inline constexpr std::int64_t kMin8BitSize = 4096;
 class AdamW8Bit : public Optimizer {
  public:
   /// As AdamW. REQUIRES parameters in float32.
-  AdamW8Bit(at::Tensor parameters, std::vector<ParameterSlice> slices, const AdamWConfig& config);
+  AdamW8Bit(at::Tensor parameters, std::vector<ParamGroup> slices, const AdamWConfig& config);
 
   void step(const at::Tensor& gradients, double learning_rate, double gradient_factor = 1) override;
   /// state1, state2 (the codes, as int64: padded to 8), absmax1, absmax2, exp_avg, exp_avg_sq
@@ -51,7 +51,7 @@ class AdamW8Bit : public Optimizer {
   void step_32bit(const Run& run, const at::Tensor& gradients, double learning_rate, double gradient_factor);
 
   AdamWConfig config_;
-  std::vector<ParameterSlice> slices_;
+  std::vector<ParamGroup> slices_;
   std::vector<Place> places_;  // of the slices
   std::vector<Run> runs_;
   std::int64_t num_8bit_ = 0, num_blocks_ = 0, num_32bit_ = 0;

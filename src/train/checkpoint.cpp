@@ -42,7 +42,7 @@ void rename_directory(const fs::path& from, const fs::path& to) {
   if (error) core::user_error("cannot rename {} to {}: {}", from.string(), to.string(), error.message());
 }
 
-void write_files(const fs::path& directory, const CheckpointParts& parts, const core::Json& state) {
+void write_files(const fs::path& directory, const CheckpointContents& parts, const core::Json& state) {
   std::error_code error;
   fs::create_directory(directory, error);  // never its parent: an output_dir that is gone stays gone
   if (error) core::user_error("cannot create the directory {}: {}", directory.string(), error.message());
@@ -115,7 +115,7 @@ std::optional<std::int64_t> checkpoint_step(const std::string& name) {
   return step;
 }
 
-CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& optimizer, model::AdapterOrigin origin) {
+CheckpointContents snapshot_of(const model::LoraStore& store, const Optimizer& optimizer, model::AdapterOrigin origin) {
   const auto copy = [](const at::Tensor& tensor) { return tensor.to(at::kCPU, /*non_blocking=*/false, /*copy=*/true); };
   std::vector<at::Tensor> state;
   for (const at::Tensor& buffer : optimizer.state()) state.push_back(copy(buffer));
@@ -128,7 +128,7 @@ CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& opti
           std::move(origin)};
 }
 
-void save_checkpoint(const fs::path& output_dir, std::int64_t step, const CheckpointParts& parts,
+void save_checkpoint(const fs::path& output_dir, std::int64_t step, const CheckpointContents& parts,
                      const core::Json& state) {
   const fs::path final_path = output_dir / checkpoint_name(step);
   const fs::path unfinished = final_path.string() + kUnfinished;

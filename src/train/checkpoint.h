@@ -27,7 +27,7 @@ std::string checkpoint_name(std::int64_t step);
 std::optional<std::int64_t> checkpoint_step(const std::string& name);
 
 /// What goes into one, beside the state document.
-struct CheckpointParts {
+struct CheckpointContents {
   const model::LoraStore& store;  // only its layout and configuration are read
   at::Tensor parameters, frozen_pair;
   std::vector<model::NamedTensor> optimizer_state;
@@ -36,11 +36,11 @@ struct CheckpointParts {
 };
 
 /// A copy in host memory, so that training may go on while it is written. `store` must outlive it.
-CheckpointParts snapshot_of(const model::LoraStore& store, const Optimizer& optimizer, model::AdapterOrigin origin);
+CheckpointContents snapshot_of(const model::LoraStore& store, const Optimizer& optimizer, model::AdapterOrigin origin);
 
 /// Writes OUTPUT_DIR/checkpoint-N.tmp, syncs it and renames it; one of that name is replaced. Then OUTPUT_DIR/last
 /// points to it. UserError (a full disk, ...) leaves no trace.
-void save_checkpoint(const std::filesystem::path& output_dir, std::int64_t step, const CheckpointParts& parts,
+void save_checkpoint(const std::filesystem::path& output_dir, std::int64_t step, const CheckpointContents& parts,
                      const core::Json& state);
 
 /// Points OUTPUT_DIR/<link> (last, best) to the checkpoint `name`, atomically.

@@ -21,8 +21,8 @@ std::int64_t numel_of(const std::vector<std::int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
 }
 
-std::vector<ParameterSlice> parameter_slices(const model::LoraStore& store, double loraplus_lr_ratio) {
-  std::vector<ParameterSlice> slices;
+std::vector<ParamGroup> param_groups(const model::LoraStore& store, double loraplus_lr_ratio) {
+  std::vector<ParamGroup> slices;
   for (const model::LoraEntry& entry : store.entries()) {
     const bool is_a = entry.factor == model::LoraFactor::a;
     slices.push_back({entry.name, entry.offset, entry.shape, is_a || loraplus_lr_ratio == 0 ? 1 : loraplus_lr_ratio});
@@ -32,7 +32,7 @@ std::vector<ParameterSlice> parameter_slices(const model::LoraStore& store, doub
 
 std::unique_ptr<Optimizer> make_optimizer(OptimizerType type, const model::LoraStore& store,
                                           const AdamWConfig& config) {
-  auto slices = parameter_slices(store, config.loraplus_lr_ratio);
+  auto slices = param_groups(store, config.loraplus_lr_ratio);
   if (type == OptimizerType::adamw_8bit)
     return std::make_unique<AdamW8Bit>(store.parameters(), std::move(slices), config);
   return std::make_unique<AdamW>(store.parameters(), std::move(slices), config);

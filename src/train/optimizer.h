@@ -30,7 +30,7 @@ struct AdamWConfig {
 std::int64_t numel_of(const std::vector<std::int64_t>& shape);
 
 /// One tensor in the flat store.
-struct ParameterSlice {
+struct ParamGroup {
   std::string name;
   std::int64_t begin = 0;
   std::vector<std::int64_t> shape;
@@ -40,7 +40,7 @@ struct ParameterSlice {
 
 /// The store's tensors in flat order. As in PEFT's create_loraplus_optimizer all but the A factors learn with
 /// loraplus_lr_ratio times the rate, and all decay alike.
-std::vector<ParameterSlice> parameter_slices(const model::LoraStore& store, double loraplus_lr_ratio = 0);
+std::vector<ParamGroup> param_groups(const model::LoraStore& store, double loraplus_lr_ratio = 0);
 
 class Optimizer {
  public:

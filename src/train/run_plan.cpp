@@ -56,7 +56,7 @@ void check_countable(const RunPlan& plan) {
 }  // namespace
 
 RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64_t global_batch_size,
-                 const RunStart& start) {
+                 const RunPosition& start) {
   RunPlan plan{.num_samples = num_samples, .global_batch_size = global_batch_size, .start = start};
   plan.steps_per_epoch = data::steps_per_epoch(num_samples, global_batch_size);
   const std::int64_t epoch = start.samples_consumed / num_samples;

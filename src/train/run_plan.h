@@ -12,7 +12,7 @@
 namespace allreco::train {
 
 /// Where a run goes on: so many steps done, so many samples consumed. Both 0 for a new one.
-struct RunStart {
+struct RunPosition {
   std::int64_t step = 0;
   std::int64_t samples_consumed = 0;
 };
@@ -22,7 +22,7 @@ struct RunPlan {
   std::int64_t global_batch_size = 0;
   std::int64_t steps_per_epoch = 0;
   std::int64_t num_steps = 0;
-  RunStart start;
+  RunPosition start;
 
   /// Epochs after `completed_steps`, as transformers counts them: steps of the epoch over steps per epoch.
   double epoch_after(std::int64_t completed_steps) const;
@@ -41,7 +41,7 @@ std::int64_t configured_global_batch_size(const TrainConfig& config, std::int64_
 /// num_steps = max_steps, or ceil(num_train_epochs * steps_per_epoch) as in transformers; for a run that goes on with
 /// another batch size, the steps done and what the rest of those epochs takes.
 RunPlan plan_run(const TrainConfig& config, std::int64_t num_samples, std::int64_t global_batch_size,
-                 const RunStart& start = {});
+                 const RunPosition& start = {});
 
 /// One optimiser step as a rank sees it.
 struct StepPlan {

@@ -25,8 +25,8 @@ class Stopwatch {
 };
 
 /// The flat gradient's slices in the order in which backward completes them.
-std::vector<dist::GradientBucket> slices_in_backward_order(const model::LoraStore& store) {
-  std::vector<dist::GradientBucket> slices;
+std::vector<dist::GradientSlice> slices_in_backward_order(const model::LoraStore& store) {
+  std::vector<dist::GradientSlice> slices;
   for (std::int64_t layer = store.num_layers() - 1; layer >= 0; --layer) {
     const auto [begin, end] = store.slice_of_layer(layer);
     slices.push_back({begin, end});
@@ -36,9 +36,9 @@ std::vector<dist::GradientBucket> slices_in_backward_order(const model::LoraStor
 
 }  // namespace
 
-TrainStep::TrainStep(const StepParts& parts, const TrainConfig& config, const Sharding& sharding,
+TrainStep::TrainStep(const StepContext& parts, const TrainConfig& config, const Sharding& sharding,
                      const Schedule& schedule)
-    : parts_(parts),
+    : context_(parts),
       config_(config),
       schedule_(schedule),
       sharding_(sharding),
@@ -53,18 +53,18 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   const Stopwatch watch;
   StepReport report;
   // 1. Who computes what: every rank knows, from the offsets alone.
-  const StepPlan plan = parts_.batches.next_step();
+  const StepPlan plan = context_.batches.next_step();
   report.times.data_wait_ms = watch.elapsed_ms();
   report.tokens = plan.tokens;
   report.supervised_tokens = plan.supervised_tokens;
   report.learning_rate = schedule_.at(step);
   // 2. Forward and backward, shard by shard; under the last one the reducer already sums finished layers over the
   // ranks.
-  parts_.session.enter_phase(step + 1, "forward and backward");
-  parts_.store.zero_gradients();
+  context_.session.enter_phase(step + 1, "forward and backward");
+  context_.store.zero_gradients();
   const LocalResult local = run_shards(plan, step, report.times);
   // 3. The rest of the gradients.
-  parts_.session.enter_phase(step + 1, "summing gradients");
+  context_.session.enter_phase(step + 1, "summing gradients");
   reducer_.finish();
   report.times.communication_exposed_ms = reducer_.exposed_ms();
   // 4. One small sum agrees on errors, on stopping and on the loss: each shard's has a place of its own, so that the
@@ -73,16 +73,16 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   totals[0] = local.failure ? 1.0 : 0.0;
   totals[1] = stop_requested ? 1.0 : 0.0;
   std::copy(local.nll.begin(), local.nll.end(), totals.begin() + 2 + sharding_.first);
-  parts_.session.all_sum(totals);
+  context_.session.all_sum(totals);
   if (totals[0] > 0) {
-    parts_.session.together("computing the step's gradients", [&] {
+    context_.session.together("computing the step's gradients", [&] {
       if (local.failure) std::rethrow_exception(local.failure);
     });
   }
   report.loss = tree_sum(std::span(totals).subspan(2)) / static_cast<double>(plan.supervised_tokens);
   report.stop_requested = totals[1] > 0;
   // 5. Clip, update, and cast for the next forward.
-  parts_.session.enter_phase(step + 1, "optimiser");
+  context_.session.enter_phase(step + 1, "optimiser");
   update(step, report);
   report.times.step_ms = watch.elapsed_ms();
   return report;
@@ -97,7 +97,7 @@ TrainStep::LocalResult TrainStep::run_shards(const StepPlan& plan, std::int64_t 
   bool all_ended = false;   // so the last shard's layers can be added to those of the others
   bool in_reducer = false;  // what fails there fails for all: nobody can take part any more
   const auto last_layer_done = [&](std::int64_t) {
-    const dist::GradientBucket& slice = slices_[static_cast<size_t>(layers_done)];
+    const dist::GradientSlice& slice = slices_[static_cast<size_t>(layers_done)];
     if (all_ended) shard_sums_.end_last_shard(slice.begin, slice.end);
     in_reducer = true;
     reducer_.layer_done(layers_done++);
@@ -115,7 +115,7 @@ TrainStep::LocalResult TrainStep::run_shards(const StepPlan& plan, std::int64_t 
     if (in_reducer) throw;
     local.failure = std::current_exception();  // the others are waiting in the reducer: take part, then tell them
   }
-  while (layers_done < parts_.store.num_layers()) last_layer_done(layers_done);
+  while (layers_done < context_.store.num_layers()) last_layer_done(layers_done);
   shard_sums_.restart();
   return local;
 }
@@ -132,36 +132,36 @@ double TrainStep::run_micro_batches(const data::MicroBatches& micro_batches, mod
 
 double TrainStep::forward_backward(const model::TrainPass& pass, StepTimes& times) {
   const Stopwatch waiting;
-  const MicroBatch next = parts_.batches.next();
+  const MicroBatch next = context_.batches.next();
   times.data_wait_ms += waiting.elapsed_ms();
   if (!next.batch) return 0;
   const Stopwatch computing;
-  const double nll = parts_.decoder.forward_backward(*next.batch, pass);
+  const double nll = context_.decoder.forward_backward(*next.batch, pass);
   times.compute_ms += computing.elapsed_ms();
   return nll;
 }
 
 void TrainStep::update(std::int64_t step, StepReport& report) {
-  const at::Tensor& gradients = parts_.store.gradients();
+  const at::Tensor& gradients = context_.store.gradients();
   report.grad_norm = global_norm(gradients);
   report.skip_reason = reason_to_skip(report);
   if (report.skipped()) return;
-  parts_.optimizer.step(gradients, report.learning_rate, clip_factor(report.grad_norm, config_.max_grad_norm));
-  if (!all_finite(parts_.store.parameters())) {  // the same bits on every rank
+  context_.optimizer.step(gradients, report.learning_rate, clip_factor(report.grad_norm, config_.max_grad_norm));
+  if (!all_finite(context_.store.parameters())) {  // the same bits on every rank
     core::fault(
         "step {} made the adapter's parameters NaN or infinite (loss {:g}, gradient norm {:g}, learning rate {:g}): "
         "lower "
         "learning_rate, set max_grad_norm, warm up longer, or use dtype = float32",
         step + 1, report.loss, report.grad_norm, report.learning_rate);
   }
-  parts_.store.refresh_compute_copy();
+  context_.store.refresh_compute_copy();
 }
 
 // Both numbers are global and have the same bits everywhere, so every rank decides alike.
 std::string TrainStep::reason_to_skip(const StepReport& report) {
   if (!std::isfinite(report.loss)) return fmt::format("its loss is {}", report.loss);
   if (!std::isfinite(report.grad_norm)) return fmt::format("its gradient's norm is {}", report.grad_norm);
-  return parts_.spikes.check(config_.spike_limits(), report.loss, report.grad_norm);
+  return context_.spikes.check(config_.spike_limits(), report.loss, report.grad_norm);
 }
 
 }  // namespace allreco::train

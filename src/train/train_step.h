@@ -39,7 +39,7 @@ struct StepReport {
 };
 
 /// What a step works on; all of it outlives the TrainStep.
-struct StepParts {
+struct StepContext {
   dist::Session& session;
   dist::Communicator& communicator;  // of the gradients' device
   BatchSource& batches;              // at the first step that is run
@@ -51,7 +51,7 @@ struct StepParts {
 
 class TrainStep {
  public:
-  TrainStep(const StepParts& parts, const TrainConfig& config, const Sharding& sharding, const Schedule& schedule);
+  TrainStep(const StepContext& parts, const TrainConfig& config, const Sharding& sharding, const Schedule& schedule);
 
   /// Collective. Computes step `step` (0-based): the one after the last, since its plan and micro-batches come
   /// from `batches`. An error on one rank is thrown on all.
@@ -69,11 +69,11 @@ class TrainStep {
   void update(std::int64_t step, StepReport& report);
   std::string reason_to_skip(const StepReport& report);
 
-  StepParts parts_;
+  StepContext context_;
   const TrainConfig& config_;
   Schedule schedule_;
   Sharding sharding_;
-  std::vector<dist::GradientBucket> slices_;
+  std::vector<dist::GradientSlice> slices_;
   ShardSums shard_sums_;
   dist::GradientReducer reducer_;
 };

@@ -15,7 +15,7 @@
 #include "dist/nccl_communicator.h"
 #include "model/lora/adapter.h"
 #include "model/lora/dora.h"
-#include "model/lora/weight_start.h"
+#include "model/lora/weight_init.h"
 #include "train/checkpoint.h"
 #include "train/output_dir.h"
 #include "train/run_inputs.h"
@@ -63,7 +63,7 @@ Start agree_on_start(dist::Session& session, const TrainConfig& config) {
 RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dataset& dataset,
                   const dist::Session& session) {
   std::int64_t batch_size = configured_global_batch_size(config, session.world_size());
-  RunStart from;
+  RunPosition from;
   if (start.resumes()) {
     const SavedBatch saved = batch_from_json(start.document, start.checkpoint);
     from = saved.start;
@@ -78,13 +78,13 @@ RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dat
 }
 
 /// Collective. Decompositions take long, so layers are dealt to the ranks; all get the owner's bits.
-void start_from_weights(dist::Session& session, dist::Communicator& communicator, const model::Weights& base,
-                        std::uint64_t seed, model::LoraStore& store) {
+void init_from_weights(dist::Session& session, dist::Communicator& communicator, const model::Weights& base,
+                       std::uint64_t seed, model::LoraStore& store) {
   const auto begin_time = std::chrono::steady_clock::now();
   const auto owner_of = [&](std::int64_t layer) { return static_cast<int>(layer % session.world_size()); };
   session.together("starting LoRA from the weights", [&] {
     for (std::int64_t layer = 0; layer < store.num_layers(); ++layer)
-      if (owner_of(layer) == session.rank()) model::start_layer_from_weights(store, base, layer, seed);
+      if (owner_of(layer) == session.rank()) model::init_layer_from_weights(store, base, layer, seed);
   });
   for (std::int64_t layer = 0; layer < store.num_layers(); ++layer) {
     const auto [begin, end] = store.slice_of_layer(layer);
@@ -110,8 +110,8 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
     state.best_metric.reset();
   }
   const bool starts_anew = !start.resumes() && job.adapter_name_or_path.empty();
-  if (starts_anew && store.config().starts_from_weight())
-    start_from_weights(session, communicator, base, job.config.seed, store);
+  if (starts_anew && store.config().initializes_from_weight())
+    init_from_weights(session, communicator, base, job.config.seed, store);
   session.together("loading the adapter", [&] {
     if (!session.is_leader()) return;
     if (start.resumes()) {

@@ -43,7 +43,7 @@ std::vector<std::string> require_same_identity(const core::Json& saved, const co
                                                const std::vector<std::string>& resume_with_changed);
 
 struct SavedBatch {
-  RunStart start;
+  RunPosition start;
   std::int64_t per_device_train_batch_size = 0;
   std::int64_t gradient_accumulation_steps = 0;
   std::int64_t global_batch_size = 0;

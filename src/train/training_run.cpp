@@ -39,8 +39,8 @@ double mean(double sum, std::int64_t count) { return count > 0 ? sum / static_ca
 
 }  // namespace
 
-TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
-    : parts_(parts),
+TrainingRun::TrainingRun(const RunContext& parts, TrainerState state)
+    : context_(parts),
       config_(parts.job.config),
       output_dir_(config_.output_dir),
       identity_(
@@ -62,11 +62,11 @@ TrainingRun::TrainingRun(const RunParts& parts, TrainerState state)
 
 TrainResult TrainingRun::run() {
   bool stopped = false;
-  while (state_.global_step < parts_.plan.num_steps && !stopped) {
-    const StepReport report = train_step_.run(state_.global_step, parts_.signals.received() != 0);
+  while (state_.global_step < context_.plan.num_steps && !stopped) {
+    const StepReport report = train_step_.run(state_.global_step, context_.signals.received() != 0);
     account_for(report);
-    stopped = report.stop_requested && state_.global_step < parts_.plan.num_steps;
-    const Due due = due_after(config_, parts_.plan, state_.global_step);
+    stopped = report.stop_requested && state_.global_step < context_.plan.num_steps;
+    const Due due = due_after(config_, context_.plan, state_.global_step);
     account_for_saves();
     if (due.log) write_log_line(report);
     std::optional<double> metric;
@@ -82,7 +82,7 @@ void TrainingRun::account_for(const StepReport& report) {
   if (report.skipped()) {
     ++state_.num_skipped_steps;
     ++state_.num_skipped_in_a_row;
-    if (parts_.session.is_leader()) {
+    if (context_.session.is_leader()) {
       core::log_warning("step {} is skipped: {}", state_.global_step, report.skip_reason);
     }
     if (state_.num_skipped_in_a_row >= config_.max_skipped_steps) {
@@ -99,17 +99,17 @@ void TrainingRun::account_for(const StepReport& report) {
   ++state_.num_losses;
   const double seconds = report.times.step_ms / 1000;
   log_.step_done({.step = state_.global_step,
-                  .epoch = parts_.plan.epoch_after(state_.global_step),
+                  .epoch = context_.plan.epoch_after(state_.global_step),
                   .loss = report.loss,
                   .tokens_per_second = static_cast<double>(report.tokens) / seconds});
 }
 
 void TrainingRun::write_log_line(const StepReport& report) {
   const LogWindow& window = state_.window;
-  const std::int64_t peak_rss = parts_.session.all_max(peak_rss_bytes());
+  const std::int64_t peak_rss = context_.session.all_max(peak_rss_bytes());
   core::Json line;
   line["step"] = state_.global_step;
-  line["epoch"] = parts_.plan.epoch_after(state_.global_step);
+  line["epoch"] = context_.plan.epoch_after(state_.global_step);
   line["loss"] = window.num_losses > 0 ? core::Json(mean(window.loss_sum, window.num_losses)) : core::Json();
   line["grad_norm"] = report.grad_norm;
   line["learning_rate"] = report.learning_rate;
@@ -122,11 +122,11 @@ void TrainingRun::write_log_line(const StepReport& report) {
   line["communication_exposed_ms"] = mean(window.times.communication_exposed_ms, window.num_timed_steps);
   line["data_wait_ms"] = mean(window.times.data_wait_ms, window.num_timed_steps);
   line["peak_rss_bytes"] = peak_rss;
-  line["peak_gpu_bytes"] = model::peak_device_bytes(parts_.inputs.base.weights.device());  // of rank 0
+  line["peak_gpu_bytes"] = model::peak_device_bytes(context_.inputs.base.weights.device());  // of rank 0
   if (state_.num_skipped_steps > 0) line["skipped_steps"] = state_.num_skipped_steps;
   if (state_.num_failed_saves > 0) line["failed_saves"] = state_.num_failed_saves;
   state_.window = {};
-  parts_.session.together("writing metrics.jsonl", [&] {
+  context_.session.together("writing metrics.jsonl", [&] {
     require_in_place();
     log_.write(line);
   });
@@ -134,18 +134,18 @@ void TrainingRun::write_log_line(const StepReport& report) {
 
 double TrainingRun::evaluate() {
   const auto start = std::chrono::steady_clock::now();
-  const data::Dataset& split = *parts_.inputs.eval_data;
-  const eval::LossResult result = eval::evaluate_loss(parts_.session, decoder_, split,
+  const data::Dataset& split = *context_.inputs.eval_data;
+  const eval::LossResult result = eval::evaluate_loss(context_.session, decoder_, split,
                                                       config_.per_device_eval_batch_size * split.info().max_length);
   core::Json line;
   line["step"] = state_.global_step;
-  line["epoch"] = parts_.plan.epoch_after(state_.global_step);
+  line["epoch"] = context_.plan.epoch_after(state_.global_step);
   line["eval_loss"] = result.mean_nll();
   note_history(line);
   line["eval_perplexity"] = result.perplexity();
   line["eval_supervised_tokens"] = result.supervised_tokens;
   line["eval_runtime_ms"] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-  parts_.session.together("writing metrics.jsonl", [&] {
+  context_.session.together("writing metrics.jsonl", [&] {
     require_in_place();
     log_.write(line);
   });
@@ -161,15 +161,15 @@ bool TrainingRun::is_best(double metric) const {
 }
 
 void TrainingRun::require_in_place() const {
-  if (parts_.directory != nullptr) parts_.directory->require_in_place();
+  if (context_.directory != nullptr) context_.directory->require_in_place();
 }
 
-model::AdapterOrigin TrainingRun::origin() const { return {parts_.inputs.base.name, parts_.inputs.base.storage}; }
+model::AdapterOrigin TrainingRun::origin() const { return {context_.inputs.base.name, context_.inputs.base.storage}; }
 
 // All ranks hold the same bits, so all decide alike.
 void TrainingRun::require_finite() const {
-  const std::vector<at::Tensor> state = parts_.optimizer.state();
-  if (all_finite(parts_.store.parameters()) && std::all_of(state.begin(), state.end(), all_finite)) return;
+  const std::vector<at::Tensor> state = context_.optimizer.state();
+  if (all_finite(context_.store.parameters()) && std::all_of(state.begin(), state.end(), all_finite)) return;
   core::fault(
       "after step {} the adapter or its optimiser's moments are not finite (NaN or infinite), so nothing is saved: "
       "lower "
@@ -180,17 +180,17 @@ void TrainingRun::require_finite() const {
 
 void TrainingRun::save(std::optional<double> metric) {
   require_finite();
-  parts_.session.together("saving a checkpoint", [&] { require_in_place(); });
+  context_.session.together("saving a checkpoint", [&] { require_in_place(); });
   const bool best = metric && is_best(*metric);
   if (best) {
     state_.best_metric = metric;
     state_.best_model_checkpoint = checkpoint_name(state_.global_step);
   }
-  parts_.session.enter_phase(state_.global_step, "saving a checkpoint");
+  context_.session.enter_phase(state_.global_step, "saving a checkpoint");
   if (!writer_) return;
   writer_->save({.step = state_.global_step,
-                 .parts = snapshot_of(parts_.store, parts_.optimizer, origin()),
-                 .state = to_json(state_, config_, parts_.plan, identity_, parts_.session.world_size()),
+                 .parts = snapshot_of(context_.store, context_.optimizer, origin()),
+                 .state = to_json(state_, config_, context_.plan, identity_, context_.session.world_size()),
                  .best = best,
                  .metric = metric.value_or(0)});
 }
@@ -215,7 +215,7 @@ void TrainingRun::account_for_saves() {
 }
 
 void TrainingRun::finish_saves(bool stopped) {
-  parts_.session.together("saving a checkpoint", [&] {
+  context_.session.together("saving a checkpoint", [&] {
     if (!writer_) return;
     writer_->wait();
     require_in_place();
@@ -241,8 +241,8 @@ TrainResult TrainingRun::finish(bool stopped) {
                            .best_model_checkpoint = state_.best_model_checkpoint};
   if (!stopped) {
     require_finite();
-    parts_.session.together("writing the adapter", [&] {
-      if (parts_.session.is_leader()) write_results(result);
+    context_.session.together("writing the adapter", [&] {
+      if (context_.session.is_leader()) write_results(result);
     });
   }
   return result;
@@ -257,19 +257,19 @@ void TrainingRun::write_results(const TrainResult& result) {
     }
     copy_adapter(output_dir_ / result.best_model_checkpoint, output_dir_);
   } else {
-    model::save_adapter(output_dir_, parts_.store, origin());
+    model::save_adapter(output_dir_, context_.store, origin());
   }
   core::Json json;
   json["global_step"] = result.global_step;
-  json["epoch"] = parts_.plan.epoch_after(result.global_step);
+  json["epoch"] = context_.plan.epoch_after(result.global_step);
   json["train_loss"] = result.train_loss;
-  json["samples_consumed"] = parts_.plan.samples_after(result.global_step);
+  json["samples_consumed"] = context_.plan.samples_after(result.global_step);
   json["skipped_steps"] = result.num_skipped_steps;
   json["failed_saves"] = state_.num_failed_saves;
   json["best_metric"] = result.best_metric ? core::Json(*result.best_metric) : core::Json();
   json["best_model_checkpoint"] =
       result.best_model_checkpoint.empty() ? core::Json() : core::Json(result.best_model_checkpoint);
-  json["world_size"] = parts_.session.world_size();
+  json["world_size"] = context_.session.world_size();
   core::write_json_file(output_dir_ / "train_results.json", json);
 }
 

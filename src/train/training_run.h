@@ -25,7 +25,7 @@
 namespace allreco::train {
 
 /// What the loop works on; all of it outlives the TrainingRun.
-struct RunParts {
+struct RunContext {
   dist::Session& session;
   dist::Communicator& communicator;  // of the model's device
   const TrainJob& job;
@@ -41,7 +41,7 @@ struct RunParts {
 class TrainingRun {
  public:
   /// `state`: of a new run, or as a checkpoint left it; store and optimiser go with it.
-  TrainingRun(const RunParts& parts, TrainerState state);
+  TrainingRun(const RunContext& parts, TrainerState state);
 
   /// Collective. Runs to the last step or to a stop signal.
   TrainResult run();
@@ -66,7 +66,7 @@ class TrainingRun {
   TrainResult finish(bool stopped);
   void write_results(const TrainResult& result);
 
-  RunParts parts_;
+  RunContext context_;
   const TrainConfig& config_;
   std::filesystem::path output_dir_;
   core::Json identity_;

@@ -15,8 +15,8 @@ namespace allreco::dist {
 namespace {
 
 /// Adjacent slices, some empty, over a buffer of their total size.
-std::vector<GradientBucket> random_slices(core::RandomStream& random) {
-  std::vector<GradientBucket> slices;
+std::vector<GradientSlice> random_slices(core::RandomStream& random) {
+  std::vector<GradientSlice> slices;
   std::int64_t end = 0;
   const auto num_slices = 1 + random.next_below(40);
   for (std::uint64_t i = 0; i < num_slices; ++i) {
@@ -29,7 +29,7 @@ std::vector<GradientBucket> random_slices(core::RandomStream& random) {
 
 /// What backward on this rank leaves in [begin, end): integers in float32 (exact sums) or numbers whose sum depends on
 /// the order.
-void fill(at::Tensor gradients, GradientBucket slice, int rank, std::uint64_t key, bool integers) {
+void fill(at::Tensor gradients, GradientSlice slice, int rank, std::uint64_t key, bool integers) {
   core::RandomStream random(
       core::mix_key(key, {static_cast<std::uint64_t>(rank), static_cast<std::uint64_t>(slice.begin)}));
   const at::Tensor values = at::empty({slice.end - slice.begin}, at::kFloat);
@@ -46,7 +46,7 @@ struct Run {
   bool fills_late = false;  // this rank skips backward and only calls finish()
 };
 
-at::Tensor reduce(Communicator& plane, at::Device device, const std::vector<GradientBucket>& slices,
+at::Tensor reduce(Communicator& plane, at::Device device, const std::vector<GradientSlice>& slices,
                   std::int64_t min_bytes, std::uint64_t key, Run run) {
   at::Tensor gradients = at::zeros({slices.back().end}, at::TensorOptions(device).dtype(at::kFloat));
   GradientReducer reducer(plane, gradients, slices, SumOrder::fastest, min_bytes);
@@ -73,12 +73,12 @@ INSTANTIATE_TEST_SUITE_P(Mpi, GradientReducerOnPlane, every_plane(), name_of_pla
 TEST_P(GradientReducerOnPlane, SumsAreExactForRandomLayouts) {
   core::RandomStream random(11);
   for (std::uint64_t layout = 0; layout < 30; ++layout) {
-    const std::vector<GradientBucket> slices = random_slices(random);
+    const std::vector<GradientSlice> slices = random_slices(random);
     const auto min_bytes = static_cast<std::int64_t>(random.next_below(40'000));
     at::Tensor expected = at::zeros({slices.back().end}, at::kFloat);
     for (int rank = 0; rank < plane().world_size(); ++rank) {
       at::Tensor one = at::zeros_like(expected);
-      for (const GradientBucket& slice : slices) fill(one, slice, rank, layout + 1, true);
+      for (const GradientSlice& slice : slices) fill(one, slice, rank, layout + 1, true);
       expected += one;
     }
     EXPECT_TRUE(at::equal(reduce(plane(), device(), slices, min_bytes, layout, {}), expected)) << "layout " << layout;
@@ -88,7 +88,7 @@ TEST_P(GradientReducerOnPlane, SumsAreExactForRandomLayouts) {
 TEST_P(GradientReducerOnPlane, OverlapAndRepetitionDoNotChangeABit) {
   core::RandomStream random(12);
   for (std::uint64_t layout = 0; layout < 10; ++layout) {
-    const std::vector<GradientBucket> slices = random_slices(random);
+    const std::vector<GradientSlice> slices = random_slices(random);
     const at::Tensor overlapped = reduce(plane(), device(), slices, 8192, layout, {.overlap = true, .integers = false});
     const at::Tensor again = reduce(plane(), device(), slices, 8192, layout, {.overlap = true, .integers = false});
     const at::Tensor at_the_end =
@@ -103,12 +103,12 @@ TEST_P(GradientReducerOnPlane, OverlapAndRepetitionDoNotChangeABit) {
 // The last rank has no samples; the sum is that of the others.
 TEST_P(GradientReducerOnPlane, ARankWithoutSamplesMayOnlyFinish) {
   core::RandomStream random(13);
-  const std::vector<GradientBucket> slices = random_slices(random);
+  const std::vector<GradientSlice> slices = random_slices(random);
   const int idle = plane().world_size() - 1;
   at::Tensor expected = at::zeros({slices.back().end}, at::kFloat);
   for (int rank = 0; rank < idle; ++rank) {
     at::Tensor one = at::zeros_like(expected);
-    for (const GradientBucket& slice : slices) fill(one, slice, rank, 1, true);
+    for (const GradientSlice& slice : slices) fill(one, slice, rank, 1, true);
     expected += one;
   }
   EXPECT_TRUE(at::equal(reduce(plane(), device(), slices, 8192, 0, {.fills_late = plane().rank() == idle}), expected));
@@ -117,7 +117,7 @@ TEST_P(GradientReducerOnPlane, ARankWithoutSamplesMayOnlyFinish) {
 TEST(GradientReducer, JoinsNeighboursUntilTheBucketIsLargeEnough) {
   const auto plane = make_self_communicator();
   const at::Tensor gradients = at::zeros({1000}, at::kFloat);
-  const std::vector<GradientBucket> slices{{0, 100}, {100, 200}, {200, 200}, {200, 700}, {700, 900}, {900, 1000}};
+  const std::vector<GradientSlice> slices{{0, 100}, {100, 200}, {200, 200}, {200, 700}, {700, 900}, {900, 1000}};
   const auto num_buckets = [&](std::int64_t bytes) {
     return GradientReducer(*plane, gradients, slices, SumOrder::fastest, bytes).num_buckets();
   };
@@ -134,7 +134,7 @@ TEST(GradientReducer, JoinsNeighboursUntilTheBucketIsLargeEnough) {
 TEST(GradientReducer, RefusesGapsAndWrongOrder) {
   const auto plane = make_self_communicator();
   const at::Tensor gradients = at::zeros({10}, at::kFloat);
-  using Slices = std::vector<GradientBucket>;
+  using Slices = std::vector<GradientSlice>;
   EXPECT_THROW(GradientReducer(*plane, gradients, Slices{{0, 4}, {5, 10}}), core::Fault);
   EXPECT_THROW(GradientReducer(*plane, gradients, Slices{{0, 4}, {4, 9}}), core::Fault);
   EXPECT_THROW(GradientReducer(*plane, gradients.view({2, 5}), Slices{{0, 10}}), core::Fault);

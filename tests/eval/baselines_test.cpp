@@ -19,18 +19,19 @@ std::map<std::string, CandidateBaseline> by_name(std::vector<CandidateBaseline> 
   return map;
 }
 
-double accuracy_of(const CandidateBaseline& baseline, const Subject& subject) {
+double accuracy_of(const CandidateBaseline& baseline, const EvalExample& eval_example) {
   std::vector<double> scores;
-  for (std::size_t j = 0; j < subject.candidates.size(); ++j) scores.push_back(baseline.score(subject, j));
-  return hit_rate(ranks_of(scores, subject.gold), 1);
+  for (std::size_t j = 0; j < eval_example.candidates.size(); ++j) scores.push_back(baseline.score(eval_example, j));
+  return hit_rate(ranks_of(scores, eval_example.gold), 1);
 }
 
-Subject subject_with(std::vector<std::uint32_t> candidates, std::size_t gold, std::optional<std::uint32_t> last_item) {
-  Subject subject;
-  subject.candidates = std::move(candidates);
-  subject.gold = gold;
-  subject.last_item = last_item;
-  return subject;
+EvalExample example_with(std::vector<std::uint32_t> candidates, std::size_t gold,
+                         std::optional<std::uint32_t> last_item) {
+  EvalExample eval_example;
+  eval_example.candidates = std::move(candidates);
+  eval_example.gold = gold;
+  eval_example.last_item = last_item;
+  return eval_example;
 }
 
 TEST(Baselines, HandmadeCatalogue) {
@@ -45,14 +46,14 @@ TEST(Baselines, HandmadeCatalogue) {
   EXPECT_EQ(num_odd_characters(catalogue[3].title), 3);
   EXPECT_EQ(num_odd_characters("Why? A.b"), 0);
 
-  const std::vector<Subject> subjects{subject_with({0, 1, 2, 3}, 1, 3), subject_with({3, 2, 1, 0}, 3, std::nullopt),
-                                      subject_with({0, 1}, 0, 0)};
-  const auto baselines = by_name(candidate_baselines(subjects, catalogue));
+  const std::vector<EvalExample> eval_examples{example_with({0, 1, 2, 3}, 1, 3),
+                                               example_with({3, 2, 1, 0}, 3, std::nullopt), example_with({0, 1}, 0, 0)};
+  const auto baselines = by_name(candidate_baselines(eval_examples, catalogue));
   ASSERT_EQ(baselines.size(), 5u);
   const auto expect = [&](const char* name, double first, double second, double third) {
-    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), subjects[0]), first) << name;
-    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), subjects[1]), second) << name;
-    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), subjects[2]), third) << name;
+    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), eval_examples[0]), first) << name;
+    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), eval_examples[1]), second) << name;
+    EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), eval_examples[2]), third) << name;
   };
   expect("chance", 0.25, 0.25, 0.5);
   expect("most_popular_candidate", 0.5, 0.0, 0.0);  // items 1 and 2 tie
@@ -63,8 +64,8 @@ TEST(Baselines, HandmadeCatalogue) {
 
 TEST(Baselines, SayWhyTheyDoNotApply) {
   const std::vector<data::Item> catalogue{{0, "", "a", 0, {}}, {1, "", "b", 0, {}}};
-  const std::vector<Subject> subjects{subject_with({0, 1}, 0, std::nullopt)};
-  const auto baselines = by_name(candidate_baselines(subjects, catalogue));
+  const std::vector<EvalExample> eval_examples{example_with({0, 1}, 0, std::nullopt)};
+  const auto baselines = by_name(candidate_baselines(eval_examples, catalogue));
   EXPECT_TRUE(baselines.at("most_popular_candidate").not_applicable);
   EXPECT_TRUE(baselines.at("last_item_repeat").not_applicable);
   EXPECT_FALSE(baselines.at("shortest_title").not_applicable);
@@ -76,8 +77,8 @@ TEST(Baselines, AnswersCountedByHand) {
   const data::Dataset test(directory, "test");
   const data::Dataset train(directory, "train");
   const auto catalogue = data::read_catalogue(test.info());
-  const auto subjects = read_subjects(test, test.size(), {testing::kEos});
-  const auto baselines = answer_baselines(test.info(), subjects, catalogue);
+  const auto eval_examples = read_eval_examples(test, test.size(), {testing::kEos});
+  const auto baselines = answer_baselines(test.info(), eval_examples, catalogue);
   ASSERT_EQ(baselines.size(), 3u);
 
   const auto same_title = [](std::uint32_t a, std::uint32_t b) {
@@ -92,11 +93,11 @@ TEST(Baselines, AnswersCountedByHand) {
   for (const auto& [item, count] : counts) most = std::max(most, count);
   ASSERT_EQ(std::count_if(counts.begin(), counts.end(), [&](const auto& c) { return c.second == most; }), 1)
       << "pick examples without a tie";
-  for (std::size_t i = 0; i < subjects.size(); ++i) {
-    const auto target = *subjects[i].target;
+  for (std::size_t i = 0; i < eval_examples.size(); ++i) {
+    const auto target = *eval_examples[i].target;
     EXPECT_NEAR(baselines[0].correct[i], (target == 3 || target == 7 ? 2.0 : 1.0) / testing::kNumItems, 1e-15);
     EXPECT_EQ(baselines[1].correct[i], counts[target == 7 ? 3 : target] == most ? 1.0 : 0.0);
-    EXPECT_EQ(baselines[2].correct[i], same_title(target, *subjects[i].last_item) ? 1.0 : 0.0);
+    EXPECT_EQ(baselines[2].correct[i], same_title(target, *eval_examples[i].last_item) ? 1.0 : 0.0);
   }
 }
 

@@ -128,7 +128,7 @@ TEST(Evaluate, TableShowsBaselinesAndWarnings) {
         "5 candidates", "split by random", "warning: the split is random", "warning: only the first 12 of 90",
         "is not clearly above chance 20.0 %"})
     EXPECT_NE(table.find(text), std::string::npos) << text << "\n" << table;
-  EXPECT_EQ(evaluation.subjects.size(), 12u);
+  EXPECT_EQ(evaluation.examples.size(), 12u);
 }
 
 TEST(Evaluate, SaysWhatDoesNotApply) {

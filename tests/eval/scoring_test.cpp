@@ -78,17 +78,17 @@ TEST(Ranking, SharedPrefixAgreesWithWholeSequences) {
   const auto catalogue = data::read_catalogue(dataset.info());
   testing::SessionOfTest one;
   TinyModel tiny;
-  const auto subjects = read_subjects(dataset, dataset.size(), {kEos});
+  const auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
   // 12 tokens: every prompt is repeated for each candidate; 60: cut in the middle of examples; 4096: several examples
   // together.
   for (std::int64_t max_tokens : {12, 60, 4096}) {
-    const auto scores = score_candidates(one.session, tiny.decoder, dataset, subjects, catalogue, max_tokens);
-    ASSERT_EQ(scores.size(), subjects.size());
-    for (std::size_t i = 0; i < subjects.size(); ++i) {
+    const auto scores = score_candidates(one.session, tiny.decoder, dataset, eval_examples, catalogue, max_tokens);
+    ASSERT_EQ(scores.size(), eval_examples.size());
+    for (std::size_t i = 0; i < eval_examples.size(); ++i) {
       const data::Example example = dataset.example(static_cast<std::int64_t>(i));
-      for (std::size_t j = 0; j < subjects[i].candidates.size(); ++j) {
+      for (std::size_t j = 0; j < eval_examples[i].candidates.size(); ++j) {
         Tokens whole(example.tokens.begin(), example.tokens.begin() + example.prompt_length);
-        const Tokens& title = catalogue[subjects[i].candidates[j]].tokens;
+        const Tokens& title = catalogue[eval_examples[i].candidates[j]].tokens;
         whole.insert(whole.end(), title.begin(), title.end());
         whole.push_back(kEos);
         EXPECT_NEAR(scores[i].log_likelihood[j], log_likelihood_alone(tiny.decoder, whole, example.prompt_length),
@@ -108,10 +108,11 @@ TEST(Ranking, EqualTitlesTieExactly) {
   const auto catalogue = data::read_catalogue(dataset.info());
   testing::SessionOfTest one;
   TinyModel tiny(at::kFloat);
-  auto subjects = read_subjects(dataset, dataset.size(), {kEos});
-  for (Subject& subject : subjects) subject.candidates = {3, 0, 7, 1, 3};
+  auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
+  for (EvalExample& eval_example : eval_examples) eval_example.candidates = {3, 0, 7, 1, 3};
   // 30 tokens: two computations would fall into batches of different sizes.
-  for (const CandidateScores& scores : score_candidates(one.session, tiny.decoder, dataset, subjects, catalogue, 30)) {
+  for (const CandidateScores& scores :
+       score_candidates(one.session, tiny.decoder, dataset, eval_examples, catalogue, 30)) {
     EXPECT_EQ(scores.log_likelihood[0], scores.log_likelihood[2]);
     EXPECT_EQ(scores.log_likelihood[0], scores.log_likelihood[4]);
     EXPECT_NE(scores.log_likelihood[0], scores.log_likelihood[1]);
@@ -124,14 +125,16 @@ TEST(Ranking, RefusesWhatCannotBeScored) {
   auto catalogue = data::read_catalogue(dataset.info());
   testing::SessionOfTest one;
   TinyModel tiny;
-  auto subjects = read_subjects(dataset, dataset.size(), {kEos});
-  const auto score = [&] { return score_candidates(one.session, tiny.decoder, dataset, subjects, catalogue, 100); };
-  subjects[1].candidates[0] = 99;
+  auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
+  const auto score = [&] {
+    return score_candidates(one.session, tiny.decoder, dataset, eval_examples, catalogue, 100);
+  };
+  eval_examples[1].candidates[0] = 99;
   EXPECT_THROW(score(), core::UserError);
-  subjects[1].candidates = {0, 1};
+  eval_examples[1].candidates = {0, 1};
   catalogue[1].tokens.clear();
   EXPECT_NO_THROW(score());  // EOS alone is an answer
-  for (Subject& subject : subjects) subject.eos.reset();
+  for (EvalExample& eval_example : eval_examples) eval_example.eos.reset();
   EXPECT_THROW(score(), core::UserError);
 }
 
@@ -154,7 +157,7 @@ TEST(Generation, AgreesWithNaiveLoop) {
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 9), "test");
   testing::SessionOfTest one;
   TinyModel tiny;
-  const auto subjects = read_subjects(dataset, dataset.size(), {kEos});
+  const auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
   const auto prompt_of = [&](std::size_t i) {
     const data::Example example = dataset.example(static_cast<std::int64_t>(i));
     return Tokens(example.tokens.begin(), example.tokens.begin() + example.prompt_length);
@@ -162,13 +165,13 @@ TEST(Generation, AgreesWithNaiveLoop) {
   // Random weights never say EOS by themselves: one answer's fourth token plays it.
   const data::TokenId eos = naive_greedy(tiny.decoder, prompt_of(4), 4, -1).back();
   GenerationPlan plan{
-      .max_new_tokens = 7, .longest_answer = 7, .limits = std::vector<std::int64_t>(subjects.size(), 7)};
+      .max_new_tokens = 7, .longest_answer = 7, .limits = std::vector<std::int64_t>(eval_examples.size(), 7)};
   plan.limits[2] = 3;  // a prompt near the end of the context
   for (const auto& [batch, tokens] : {std::pair{1, 4096}, std::pair{4, 4096}, std::pair{8, 60}}) {
     const GenerationOptions options{.max_batch_examples = batch, .max_tokens_per_batch = tokens};
-    const auto answers = generate_answers(one.session, tiny.decoder, dataset, subjects, options, plan, {eos});
-    ASSERT_EQ(answers.size(), subjects.size());
-    for (std::size_t i = 0; i < subjects.size(); ++i)
+    const auto answers = generate_answers(one.session, tiny.decoder, dataset, eval_examples, options, plan, {eos});
+    ASSERT_EQ(answers.size(), eval_examples.size());
+    for (std::size_t i = 0; i < eval_examples.size(); ++i)
       EXPECT_EQ(answers[i], naive_greedy(tiny.decoder, prompt_of(i), plan.limits[i], eos)) << i;
     EXPECT_LE(answers[4].size(), 3u);
   }
@@ -177,46 +180,46 @@ TEST(Generation, AgreesWithNaiveLoop) {
 TEST(Generation, PlanFollowsAnswersAndContext) {
   const ScratchDirectory scratch;
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 24), "test");
-  const auto subjects = read_subjects(dataset, dataset.size(), {kEos});
+  const auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
   std::int64_t longest_prompt = 0, longest_answer = 0;
-  for (const Subject& subject : subjects) {
-    longest_prompt = std::max(longest_prompt, dataset.prompt_length(subject.index));
-    longest_answer = std::max(longest_answer, std::ssize(subject.answer) + 1);
+  for (const EvalExample& eval_example : eval_examples) {
+    longest_prompt = std::max(longest_prompt, dataset.prompt_length(eval_example.index));
+    longest_answer = std::max(longest_answer, std::ssize(eval_example.answer) + 1);
   }
-  const GenerationPlan free = plan_generation(dataset, subjects, {}, 2048);
+  const GenerationPlan free = plan_generation(dataset, eval_examples, {}, 2048);
   EXPECT_EQ(free.longest_answer, longest_answer);
-  EXPECT_EQ(free.limits, std::vector<std::int64_t>(subjects.size(), longest_answer + 8));
+  EXPECT_EQ(free.limits, std::vector<std::int64_t>(eval_examples.size(), longest_answer + 8));
   EXPECT_EQ(free.num_cut_by_context + free.num_out_of_reach, 0);
-  const GenerationPlan tight = plan_generation(dataset, subjects, {.max_new_tokens = 5}, longest_prompt + 2);
+  const GenerationPlan tight = plan_generation(dataset, eval_examples, {.max_new_tokens = 5}, longest_prompt + 2);
   std::int64_t cut = 0, out_of_reach = 0;
-  for (std::size_t i = 0; i < subjects.size(); ++i) {
-    const std::int64_t room = longest_prompt + 2 - dataset.prompt_length(subjects[i].index);
+  for (std::size_t i = 0; i < eval_examples.size(); ++i) {
+    const std::int64_t room = longest_prompt + 2 - dataset.prompt_length(eval_examples[i].index);
     EXPECT_EQ(tight.limits[i], std::min<std::int64_t>(5, room));
     cut += room < 5;
-    out_of_reach += std::ssize(subjects[i].answer) > tight.limits[i];
+    out_of_reach += std::ssize(eval_examples[i].answer) > tight.limits[i];
   }
   EXPECT_GT(cut, 0);
   EXPECT_EQ(tight.num_cut_by_context, cut);
   EXPECT_GT(out_of_reach, 0);
   EXPECT_EQ(tight.num_out_of_reach, out_of_reach);
-  EXPECT_THROW(plan_generation(dataset, subjects, {}, longest_prompt), core::UserError);
+  EXPECT_THROW(plan_generation(dataset, eval_examples, {}, longest_prompt), core::UserError);
 }
 
 TEST(Generation, ExactMatchOfIdsAndTexts) {
-  Subject subject;
-  subject.answer = {5, 6};
-  EXPECT_TRUE(is_exact_match(subject, {5, 6, 9}, nullptr));  // no EOS: nothing is known of what follows
-  EXPECT_FALSE(is_exact_match(subject, {5}, nullptr));
-  subject.eos = kEos;
-  EXPECT_TRUE(is_exact_match(subject, {5, 6}, nullptr));
-  EXPECT_FALSE(is_exact_match(subject, {5, 6, 9}, nullptr));
+  EvalExample eval_example;
+  eval_example.answer = {5, 6};
+  EXPECT_TRUE(is_exact_match(eval_example, {5, 6, 9}, nullptr));  // no EOS: nothing is known of what follows
+  EXPECT_FALSE(is_exact_match(eval_example, {5}, nullptr));
+  eval_example.eos = kEos;
+  EXPECT_TRUE(is_exact_match(eval_example, {5, 6}, nullptr));
+  EXPECT_FALSE(is_exact_match(eval_example, {5, 6, 9}, nullptr));
 
   const data::Tokenizer tokenizer(testing::repository("examples/stories260k"));
-  subject.answer = tokenizer.encode("a red ball");
-  EXPECT_TRUE(is_exact_match(subject, tokenizer.encode("a red ball "), &tokenizer));  // stripped
-  EXPECT_TRUE(is_exact_match(subject, tokenizer.encode("a red ball\n"), &tokenizer));
-  EXPECT_FALSE(is_exact_match(subject, tokenizer.encode("a red bal"), &tokenizer));
-  EXPECT_FALSE(is_exact_match(subject, {600}, &tokenizer));  // a model's vocabulary may be larger
+  eval_example.answer = tokenizer.encode("a red ball");
+  EXPECT_TRUE(is_exact_match(eval_example, tokenizer.encode("a red ball "), &tokenizer));  // stripped
+  EXPECT_TRUE(is_exact_match(eval_example, tokenizer.encode("a red ball\n"), &tokenizer));
+  EXPECT_FALSE(is_exact_match(eval_example, tokenizer.encode("a red bal"), &tokenizer));
+  EXPECT_FALSE(is_exact_match(eval_example, {600}, &tokenizer));  // a model's vocabulary may be larger
   EXPECT_EQ(decode_any(tokenizer, {600}), "<600>");
   EXPECT_EQ(strip(" \t\n"), "");
 }
@@ -239,12 +242,12 @@ TEST(Generation, Stories260kTellsTheGoldenStory) {
   model::Decoder decoder(base.config, base.weights, nullptr);
   const data::Dataset dataset(scratch / "ds", "test");
   const auto eos = end_tokens(dataset.info(), base.config.eos_token_ids);
-  const auto subjects = read_subjects(dataset, 1, eos);
+  const auto eval_examples = read_eval_examples(dataset, 1, eos);
   const GenerationOptions options{.max_new_tokens = 200};
-  const GenerationPlan plan = plan_generation(dataset, subjects, options, base.config.max_position_embeddings);
-  const auto answers = generate_answers(one.session, decoder, dataset, subjects, options, plan, eos);
-  EXPECT_EQ(answers[0], subjects[0].answer);
-  EXPECT_TRUE(is_exact_match(subjects[0], answers[0], nullptr));
+  const GenerationPlan plan = plan_generation(dataset, eval_examples, options, base.config.max_position_embeddings);
+  const auto answers = generate_answers(one.session, decoder, dataset, eval_examples, options, plan, eos);
+  EXPECT_EQ(answers[0], eval_examples[0].answer);
+  EXPECT_TRUE(is_exact_match(eval_examples[0], answers[0], nullptr));
   // The fixture gives 8 digits; fp32 per-token NLL is good to 5e-5.
   EXPECT_NEAR(evaluate_loss(one.session, decoder, dataset, 4096).mean_nll(),
               golden["golden_text_mean_nll"].get<double>(), 1e-5);

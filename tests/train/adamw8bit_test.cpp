@@ -148,7 +148,7 @@ TEST(AdamW8Bit, ABlockNeverSpansTwoTensors) {
   AdamW8Bit all(together, slices, {.weight_decay = 0.1});
   run_steps(all, count, 1e-2);
   const auto state = state_of(all);
-  for (const ParameterSlice& slice : slices) {
+  for (const ParamGroup& slice : slices) {
     at::Tensor alone = start.slice(0, slice.begin, slice.begin + slice.numel()).clone();
     AdamW8Bit one(alone, {{slice.name, 0, slice.shape}}, {.weight_decay = 0.1});
     core::RandomStream again(9);

@@ -20,7 +20,7 @@ model::ModelConfig tiny_model() { return model::read_model_config(fixture("golde
 /// A store and an optimiser after two updates with random gradients: no buffer is constant.
 struct Trained {
   explicit Trained(std::uint64_t seed)
-      : store(tiny_model(), {.r = 4}, at::kFloat, seed), optimizer(store.parameters(), parameter_slices(store), {}) {
+      : store(tiny_model(), {.r = 4}, at::kFloat, seed), optimizer(store.parameters(), param_groups(store), {}) {
     core::RandomStream random(seed);
     for (int update = 0; update < 2; ++update) {
       auto* gradients = store.gradients().mutable_data_ptr<float>();
@@ -30,7 +30,7 @@ struct Trained {
   }
   model::LoraStore store;
   AdamW optimizer;
-  CheckpointParts parts() const { return snapshot_of(store, optimizer, {"base"}); }
+  CheckpointContents parts() const { return snapshot_of(store, optimizer, {"base"}); }
 };
 
 TEST(Checkpoint, ComesBackBitForBit) {
@@ -51,7 +51,7 @@ TEST(Checkpoint, ComesBackBitForBit) {
   save_checkpoint(scratch.path(), 8, other.parts(), {{"global_step", 7}});
   EXPECT_EQ(core::read_file(scratch / "checkpoint-8/SHA256SUMS"), core::read_file(scratch / "checkpoint-7/SHA256SUMS"));
   model::LoraStore narrow(tiny_model(), {.r = 2}, at::kFloat, 1);
-  AdamW narrow_optimizer(narrow.parameters(), parameter_slices(narrow), {});
+  AdamW narrow_optimizer(narrow.parameters(), param_groups(narrow), {});
   EXPECT_THROW(load_checkpoint(scratch / "checkpoint-7", narrow, narrow_optimizer), core::UserError);
 }
 

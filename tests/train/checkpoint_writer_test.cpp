@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 struct Trained {
   model::LoraStore store{model::read_model_config(fixture("golden/llama-tiny")), {.r = 4}, at::kFloat, 1};
-  AdamW optimizer{store.parameters(), parameter_slices(store), {}};
+  AdamW optimizer{store.parameters(), param_groups(store), {}};
   SaveRequest request(std::int64_t step, bool best = false) const {
     return {.step = step,
             .parts = snapshot_of(store, optimizer, {"base"}),

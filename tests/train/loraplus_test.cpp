@@ -22,7 +22,7 @@ void expect_two_rates() {
   run_steps(both_optimizer, start.numel(), 1e-3);
   run_steps(slow_optimizer, start.numel(), 1e-3);
   run_steps(fast_optimizer, start.numel(), 1e-3 * kRatio);
-  for (const ParameterSlice& slice : plus) {
+  for (const ParamGroup& slice : plus) {
     const auto part = [&](const at::Tensor& flat) { return flat.slice(0, slice.begin, slice.begin + slice.numel()); };
     const at::Tensor expected = part(slice.learning_rate_factor == 1 ? slow : fast);
     // The fused 32-bit kernel computes the elements behind its last whole vector with other roundings.
@@ -39,14 +39,14 @@ TEST(LoraPlus, EqualsTwoRunsWithTwoRates) {
 TEST(LoraPlus, RaisesTheRateOfTheBFactors) {
   const model::LoraStore store(model::read_model_config(fixture("golden/llama-tiny")), {.r = 4}, at::kFloat, 1);
   std::int64_t end = 0;
-  for (const ParameterSlice& slice : parameter_slices(store, 16)) {
+  for (const ParamGroup& slice : param_groups(store, 16)) {
     EXPECT_EQ(slice.learning_rate_factor, slice.name.find("lora_B") != std::string::npos ? 16 : 1) << slice.name;
     EXPECT_EQ(slice.begin, end);
     end += slice.numel();
   }
   EXPECT_EQ(end, store.num_parameters());
-  EXPECT_EQ(group_by_rate(parameter_slices(store)).size(), 1u);
-  EXPECT_EQ(group_by_rate(parameter_slices(store))[0].stretches.size(), 1u) << "without LoRA+ one pass over all";
+  EXPECT_EQ(group_by_rate(param_groups(store)).size(), 1u);
+  EXPECT_EQ(group_by_rate(param_groups(store))[0].stretches.size(), 1u) << "without LoRA+ one pass over all";
 }
 
 }  // namespace

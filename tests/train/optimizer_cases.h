@@ -25,8 +25,8 @@ inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
 }
 
 /// Tensors large and small, of two rates, whose blocks end inside and at their borders.
-inline std::vector<ParameterSlice> mixed_slices(double ratio) {
-  std::vector<ParameterSlice> slices;
+inline std::vector<ParamGroup> mixed_slices(double ratio) {
+  std::vector<ParamGroup> slices;
   std::int64_t begin = 0;
   for (const std::int64_t count : {8192, 4096, 5000, 100, 4095, 20480, 4097, 65536}) {
     const std::string name = fmt::format("t{}", slices.size());
@@ -36,7 +36,7 @@ inline std::vector<ParameterSlice> mixed_slices(double ratio) {
   return slices;
 }
 
-inline std::int64_t size_of(const std::vector<ParameterSlice>& slices) {
+inline std::int64_t size_of(const std::vector<ParamGroup>& slices) {
   return slices.back().begin + slices.back().numel();
 }
 

@@ -11,7 +11,7 @@
 #include "model/decoder/weights.h"
 #include "model/families/config.h"
 #include "model/lora/lora.h"
-#include "model/lora/projection_run.h"
+#include "model/lora/lora_linear.h"
 #include "model/ops/attention.h"
 
 namespace allreco::model {
@@ -43,7 +43,7 @@ struct BlockActivations {
   at::Tensor x1;                   // [N, D] after the attention's residual
   at::Tensor rstd2;                // [N]
   at::Tensor gate, up;             // [N, F]
-  RunActivations run_q, run_kv, run_o, run_gate_up, run_down;
+  LoraLinearActivations run_q, run_kv, run_o, run_gate_up, run_down;
 };
 
 class Block {
@@ -68,7 +68,7 @@ class Block {
   const LayerWeights& weights_;
   std::int64_t layer_;
   double attention_scale_;
-  ProjectionRun q_, kv_, o_, gate_up_, down_;
+  LoraLinear q_, kv_, o_, gate_up_, down_;
 };
 
 }  // namespace allreco::model

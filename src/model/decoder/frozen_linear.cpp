@@ -3,7 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include "core/check.h"
-#include "model/ops/product.h"
+#include "model/ops/matmul.h"
 
 namespace allreco::model {
 
@@ -14,7 +14,7 @@ struct FrozenLinear::Quantized {
   at::ScalarType compute_dtype = at::kFloat;
   std::shared_ptr<DenseWorkspace> workspace;
 
-  /// In which products of the compute dtype are multiplied (ops/product.h): wide weights are written at once.
+  /// In which products of the compute dtype are multiplied (ops/matmul.h): wide weights are written at once.
   at::ScalarType product_dtype() const {
     return nf4.packed.is_cpu() && ops::widens_products(compute_dtype) ? at::kFloat : compute_dtype;
   }

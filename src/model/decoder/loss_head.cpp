@@ -12,7 +12,7 @@
 #include <algorithm>
 
 #include "model/ops/cross_entropy.h"
-#include "model/ops/product.h"
+#include "model/ops/matmul.h"
 #include "model/ops/rms_norm.h"
 
 namespace allreco::model {

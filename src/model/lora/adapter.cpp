@@ -26,7 +26,7 @@ constexpr const char* kStorageKey = "base_model_storage";
 
 std::vector<std::int64_t> written_shape(const LoraEntry& entry, bool has_frozen_pair) {
   std::vector<std::int64_t> shape = entry.shape;
-  if (has_frozen_pair) shape[static_cast<size_t>(entry.rank_dim())] *= 2;
+  if (has_frozen_pair) shape[static_cast<size_t>(entry.r_dim())] *= 2;
   return shape;
 }
 
@@ -63,7 +63,7 @@ at::Tensor to_written(const at::Tensor& parameters, const at::Tensor& frozen_pai
   const at::Tensor trained = LoraStore::view_of(parameters, entry).to(at::kCPU, at::kFloat);
   if (!frozen_pair.defined()) return trained.contiguous();
   const at::Tensor frozen = LoraStore::view_of(frozen_pair, entry).to(at::kCPU, at::kFloat);
-  return at::cat({trained, entry.factor == LoraFactor::b ? -frozen : frozen}, entry.rank_dim());
+  return at::cat({trained, entry.factor == LoraFactor::b ? -frozen : frozen}, entry.r_dim());
 }
 
 void from_written(const at::Tensor& written, const LoraEntry& entry, LoraStore& store) {
@@ -72,7 +72,7 @@ void from_written(const at::Tensor& written, const LoraEntry& entry, LoraStore& 
     trained.copy_(written);
     return;
   }
-  const auto halves = written.chunk(2, entry.rank_dim());
+  const auto halves = written.chunk(2, entry.r_dim());
   trained.copy_(halves[0]);
   LoraStore::view_of(store.frozen_pair(), entry).copy_(entry.factor == LoraFactor::b ? -halves[1] : halves[1]);
 }

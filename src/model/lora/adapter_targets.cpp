@@ -179,7 +179,7 @@ void check_nothing_else_matches(const TargetRules& rules, const ModelConfig& mod
 /// A weight has as many singular vectors, and columns of Q, as its smaller side.
 void check_rank_of_start(const LoraConfig& config, const ModelConfig& model, const std::string& module, Projection p,
                          std::int64_t r) {
-  if (!config.starts_from_weight()) return;
+  if (!config.initializes_from_weight()) return;
   const auto [out, in] = shape_of(p, model);
   if (r <= std::min(out, in)) return;
   user_error(

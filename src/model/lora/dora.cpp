@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "model/ops/product.h"
+#include "model/ops/matmul.h"
 
 namespace allreco::model {
 
@@ -36,10 +36,10 @@ void start_magnitudes(LoraStore& store, const Weights& weights) {
     for (const LoraGroupKind kind : kLoraGroups) {
       const LoraGroup& group = store.group(layer, kind);
       for (size_t i = 0; i < group.members.size(); ++i) {
-        const std::int64_t r = group.rank_offsets[i + 1] - group.rank_offsets[i];
+        const std::int64_t r = group.r_offsets[i + 1] - group.r_offsets[i];
         const FrozenLinear& base = weights.layers[static_cast<size_t>(layer)][group.members[i]];
         group.magnitudes[i].copy_(
-            direction_norms(base, group.a.narrow(0, group.rank_offsets[i], r), group.b[i], group.scalings[i]));
+            direction_norms(base, group.a.narrow(0, group.r_offsets[i], r), group.b[i], group.scalings[i]));
       }
     }
   }

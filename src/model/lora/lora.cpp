@@ -145,7 +145,7 @@ void LoraStore::check_memory(std::int64_t bytes_per_parameter) const {
 void LoraStore::allocate(at::ScalarType compute_dtype, at::Device device) {
   const at::ScalarType master_dtype = compute_dtype == at::kDouble ? at::kDouble : at::kFloat;
   const auto master = at::TensorOptions().dtype(master_dtype).device(device);
-  const bool has_pair = config_.starts_from_weight(), has_copy = has_pair || compute_dtype != master_dtype;
+  const bool has_pair = config_.initializes_from_weight(), has_copy = has_pair || compute_dtype != master_dtype;
   const auto size = static_cast<std::int64_t>(c10::elementSize(master_dtype));
   const auto copy_size = static_cast<std::int64_t>(has_copy ? c10::elementSize(compute_dtype) : 0);
   const std::int64_t kept = has_pair ? 3 * size + 2 * copy_size : 2 * size + copy_size, drawn = has_pair ? 0 : size;
@@ -164,7 +164,7 @@ void LoraStore::allocate(at::ScalarType compute_dtype, at::Device device) {
 LoraEntry LoraStore::in_compute(LoraEntry entry) const {
   if (!frozen_pair_.defined()) return entry;
   entry.offset *= 2;
-  entry.shape[static_cast<size_t>(entry.rank_dim())] *= 2;
+  entry.shape[static_cast<size_t>(entry.r_dim())] *= 2;
   return entry;
 }
 
@@ -176,12 +176,12 @@ void LoraStore::make_views() {
       LoraGroup& group = mutable_group(layer, kind);
       if (group.members.empty()) continue;
       group.has_frozen_pair = frozen_pair_.defined();
-      group.rank_offsets = {0};
+      group.r_offsets = {0};
       LoraEntry stacked = *entry;
       stacked.shape[0] = 0;
       for (size_t i = 0; i < group.members.size(); ++i, ++entry) {
         stacked.shape[0] += entry->shape[0];
-        group.rank_offsets.push_back(in_compute(stacked).shape[0]);
+        group.r_offsets.push_back(in_compute(stacked).shape[0]);
       }
       group.a = view_of(compute_, in_compute(stacked));
       group.grad_a = view_of(gradients_, stacked);
@@ -238,7 +238,7 @@ void LoraStore::refresh_frozen_pair() {
 /// Into one half of each factor: [A; A0] and [B, -B0].
 void LoraStore::copy_to_pair(const at::Tensor& flat, bool frozen) {
   for (const LoraEntry& entry : entries_) {
-    const std::int64_t dim = entry.rank_dim(), r = entry.shape[static_cast<size_t>(dim)];
+    const std::int64_t dim = entry.r_dim(), r = entry.shape[static_cast<size_t>(dim)];
     const at::Tensor half = view_of(compute_, in_compute(entry)).narrow(dim, frozen ? r : 0, r);
     half.copy_(view_of(flat, entry));
     if (frozen && entry.factor == LoraFactor::b) half.neg_();

@@ -31,12 +31,12 @@ inline constexpr size_t kNumLoraGroups = kLoraGroups.size();
 /// The LoRA factors of one group in one layer, as views. R = sum of the members' ranks. With a frozen pair r is twice
 /// the trained rank: rows of a member's A are [A; A0], columns of its B [B, -B0], and gradients have half as many.
 struct LoraGroup {
-  std::vector<Projection> members;         // targeted ones only; empty: the group has no LoRA
-  std::vector<std::int64_t> rank_offsets;  // members.size() + 1: rows of member i in a are [offset_i, offset_i+1)
-  at::Tensor a;                            // [R, in], compute dtype
-  std::vector<double> scalings;            // per member
-  std::vector<at::Tensor> b;               // per member [out, r], compute dtype
-  std::vector<at::Tensor> magnitudes;      // DoRA: per member [out], the masters themselves; else empty
+  std::vector<Projection> members;      // targeted ones only; empty: the group has no LoRA
+  std::vector<std::int64_t> r_offsets;  // members.size() + 1: rows of member i in a are [offset_i, offset_i+1)
+  at::Tensor a;                         // [R, in], compute dtype
+  std::vector<double> scalings;         // per member
+  std::vector<at::Tensor> b;            // per member [out, r], compute dtype
+  std::vector<at::Tensor> magnitudes;   // DoRA: per member [out], the masters themselves; else empty
   bool has_frozen_pair = false;
   at::Tensor grad_a;               // [R, in], fp32 (float64 in float64 models)
   std::vector<at::Tensor> grad_b;  // per member [out, r]
@@ -60,15 +60,15 @@ struct LoraEntry {
   std::int64_t offset = 0;
   std::vector<std::int64_t> shape;  // A [r, in], B [out, r], magnitude [out]
   /// Of A and B: the dimension that counts ranks.
-  std::int64_t rank_dim() const { return factor == LoraFactor::a ? 0 : 1; }
+  std::int64_t r_dim() const { return factor == LoraFactor::a ? 0 : 1; }
   std::int64_t numel() const { return c10::multiply_integers(shape); }
 };
 
 class LoraStore {
  public:
   /// Allocates and sets PEFT's start for init_lora_weights, each factor drawn from (seed, its name). `compute_dtype`:
-  /// of the model's activations. The same values on any `device`. NaN until start_layer_from_weights
-  /// (model/weight_start.h) or load_adapter sets them: DoRA's magnitudes, and factors that start from the weight.
+  /// of the model's activations. The same values on any `device`. NaN until init_layer_from_weights
+  /// (model/weight_init.h) or load_adapter sets them: DoRA's magnitudes, and factors that start from the weight.
   /// UserError before anything is allocated when that would take more than the memory that is available.
   LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed,
             at::Device device = at::kCPU);

@@ -53,7 +53,7 @@ void check_initialization(const LoraConfig& config) {
     user_error("init_lora_weights = {} is not supported, expected one of {}, {}N with N from 0 to {}",
                config.init_lora_weights, fmt::join(known, ", "), kPissaIterations, kMostPissaIterations);
   }
-  if (config.use_dora && config.starts_from_weight()) {
+  if (config.use_dora && config.initializes_from_weight()) {
     user_error(
         "init_lora_weights = {} cannot be used with use_dora: the adapter is written as PEFT converts it to plain "
         "LoRA, and that conversion drops DoRA's magnitudes",
@@ -68,7 +68,7 @@ double LoraConfig::scaling(std::int64_t rank, double alpha) const {
   return alpha / (use_rslora ? std::sqrt(size) : size);
 }
 
-bool LoraConfig::starts_from_weight() const {
+bool LoraConfig::initializes_from_weight() const {
   return init_lora_weights == "pissa" || init_lora_weights == "olora" || pissa_iterations();
 }
 
@@ -82,7 +82,7 @@ std::optional<std::int64_t> LoraConfig::pissa_iterations() const {
 }
 
 LoraConfig as_plain_lora(LoraConfig config) {
-  if (!config.starts_from_weight()) return config;
+  if (!config.initializes_from_weight()) return config;
   const double factor = config.use_rslora ? std::sqrt(2.0) : 2;  // of alpha: the scaling stays
   config.init_lora_weights = "true";
   config.r *= 2;
@@ -100,7 +100,7 @@ std::optional<std::string> as_regex(const std::vector<std::string>& modules) {
 
 void validate(const LoraConfig& config) {
   core::check_options(config);
-  if (config.starts_from_weight()) core::check_options(as_plain_lora(config));  // what it is written as
+  if (config.initializes_from_weight()) core::check_options(as_plain_lora(config));  // what it is written as
   check_patterns(config);
   check_modules(config);
   check_initialization(config);

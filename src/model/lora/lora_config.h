@@ -21,7 +21,7 @@ struct LoraConfig {
   /// As in PEFT names or ends of module paths, the single entry all-linear, which stands for the names of all seven
   /// projections, or a regular expression, see as_regex.
   std::vector<std::string> target_modules{"all-linear"};
-  /// What starts from the weight itself: weight_start.h.
+  /// What starts from the weight itself: weight_init.h.
   std::string init_lora_weights = "true";
   std::vector<std::string> exclude_modules{};
   LoraPattern<std::int64_t> rank_pattern{};
@@ -59,7 +59,7 @@ struct LoraConfig {
   /// alpha / rank, or alpha / sqrt(rank) with use_rslora.
   double scaling(std::int64_t rank, double alpha) const;
   /// pissa, pissa_niter_N, olora: both factors start from the weight, and what they start with is subtracted again.
-  bool starts_from_weight() const;
+  bool initializes_from_weight() const;
   /// N of pissa_niter_N.
   std::optional<std::int64_t> pissa_iterations() const;
 };

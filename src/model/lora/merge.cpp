@@ -12,7 +12,7 @@ at::Tensor merged_weight(const at::Tensor& weight, const LoraGroup& group, Proje
   const auto found = std::find(group.members.begin(), group.members.end(), projection);
   if (found == group.members.end()) return weight;
   const auto i = static_cast<size_t>(found - group.members.begin());
-  const at::Tensor a = group.a.narrow(0, group.rank_offsets[i], group.rank_offsets[i + 1] - group.rank_offsets[i]);
+  const at::Tensor a = group.a.narrow(0, group.r_offsets[i], group.r_offsets[i + 1] - group.r_offsets[i]);
   at::Tensor merged = at::addmm(weight, group.b[i], a, /*beta=*/1, /*alpha=*/group.scalings[i]);
   if (group.magnitudes.empty()) return merged;
   const at::Tensor norms = at::linalg_vector_norm(merged, 2, at::IntArrayRef{1}, /*keepdim=*/true);

@@ -84,7 +84,7 @@ TEST(LoraStore, GroupsAreViewsOfTheFlatStores) {
     EXPECT_EQ(store.gradients().scalar_type(), store.parameters().scalar_type());
     const LoraGroup& qkv = store.group(0, LoraGroupKind::qkv);
     EXPECT_EQ(qkv.members, (std::vector{Projection::q, Projection::v}));
-    EXPECT_EQ(qkv.rank_offsets, (std::vector<std::int64_t>{0, 3, 6}));
+    EXPECT_EQ(qkv.r_offsets, (std::vector<std::int64_t>{0, 3, 6}));
     EXPECT_EQ(qkv.a.sizes(), (std::vector<std::int64_t>{6, 6}));
     EXPECT_EQ(qkv.b[1].sizes(), (std::vector<std::int64_t>{4, 3}));
     EXPECT_EQ(qkv.a.scalar_type(), dtype);

@@ -1,4 +1,4 @@
-// Subject: what evaluation keeps in memory of an example while the ranks score it; its prompt stays on disk.
+// EvalExample: what evaluation keeps in memory of an example while the ranks score it; its prompt stays on disk.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace allreco::eval {
 
-struct Subject {
+struct EvalExample {
   std::int64_t index = 0;  // in the split
   std::optional<std::uint64_t> user;
   std::optional<std::int64_t> timestamp;
@@ -28,7 +28,7 @@ std::vector<std::int64_t> end_tokens(const data::DatasetInfo& info, const std::v
 std::int64_t num_to_evaluate(const data::Dataset& dataset, std::int64_t max_eval_samples);
 
 /// The first `count` examples. Candidates that cannot be ranked are left out and marked.
-std::vector<Subject> read_subjects(const data::Dataset& dataset, std::int64_t count,
-                                   const std::vector<std::int64_t>& eos);
+std::vector<EvalExample> read_eval_examples(const data::Dataset& dataset, std::int64_t count,
+                                            const std::vector<std::int64_t>& eos);
 
 }  // namespace allreco::eval

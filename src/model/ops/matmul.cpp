@@ -1,4 +1,4 @@
-#include "model/ops/product.h"
+#include "model/ops/matmul.h"
 
 #include <ATen/Version.h>
 #include <ATen/ops/empty.h>

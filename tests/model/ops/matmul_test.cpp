@@ -1,6 +1,6 @@
 // Products against loops in double precision. Run once more with ATEN_CPU_CAPABILITY=avx2, so that both ways of
 // bfloat16 are covered on any machine.
-#include "model/ops/product.h"
+#include "model/ops/matmul.h"
 
 #include <ATen/Version.h>
 #include <ATen/ops/empty.h>

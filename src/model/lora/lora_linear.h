@@ -1,4 +1,4 @@
-// ProjectionRun: the frozen projections of one layer that share an input, with their LoRA factors; forward and backward
+// LoraLinear: the frozen projections of one layer that share an input, with their LoRA factors; forward and backward
 // side by side. Legend: T rows, in/out features, R the sum of the run's LoRA ranks, r one projection's.
 #pragma once
 #include <ATen/core/Tensor.h>
@@ -20,15 +20,15 @@ struct DropoutPlace {
 };
 
 /// What backward needs of a run's forward.
-struct RunActivations {
+struct LoraLinearActivations {
   at::Tensor low_rank;                 // x A^T [T, R]
   std::vector<at::Tensor> directions;  // DoRA, per LoRA member: dropout(x) (W + scaling B A)^T [T, out]
 };
 
-class ProjectionRun {
+class LoraLinear {
  public:
   /// `run`: neighbours in kProjections order that read the same input; `group` holds their LoRA factors, or is null.
-  ProjectionRun(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group);
+  LoraLinear(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group);
 
   bool has_lora() const { return num_lora_ > 0; }
 
@@ -36,11 +36,11 @@ class ProjectionRun {
   /// base to PEFT: what it subtracts sees x without dropout. With DoRA, as in PEFT,
   /// y_i = (x - dropout_i(x)) W_i^T + magnitude_i / norm_i * dropout_i(x) (W_i + scaling_i B_i A_i)^T, where norm_i are
   /// the row norms of that sum. `kept`, where not null, receives what backward needs.
-  std::vector<at::Tensor> forward(const at::Tensor& x, const DropoutPlace& dropout, RunActivations* kept) const;
+  std::vector<at::Tensor> forward(const at::Tensor& x, const DropoutPlace& dropout, LoraLinearActivations* kept) const;
 
   /// Adds the factors' gradients to the store; DoRA's norms count as constants (section 4.3 of arXiv:2402.09353). The
   /// gradient for x [T, in] is added to `*dx`, or assigned where that is undefined; null: not wanted.
-  void backward(const at::Tensor& x, const RunActivations& kept, const std::vector<at::Tensor>& dys,
+  void backward(const at::Tensor& x, const LoraLinearActivations& kept, const std::vector<at::Tensor>& dys,
                 const DropoutPlace& dropout, at::Tensor* dx) const;
 
  private:
@@ -49,8 +49,8 @@ class ProjectionRun {
     Projection projection;
     std::int64_t lora = -1;  // index among the run's LoRA members, or -1
   };
-  std::int64_t rank_begin(std::int64_t lora) const;
-  std::int64_t rank_of(std::int64_t lora) const;
+  std::int64_t r_begin(std::int64_t lora) const;
+  std::int64_t r_of(std::int64_t lora) const;
   at::Tensor a_of_run() const;                                         // [R, in]
   at::Tensor grad_a_of(std::int64_t first, std::int64_t count) const;  // LoRA members: [their trained ranks, in]
   at::Tensor a_of(std::int64_t lora) const;                            // [r, in]
@@ -64,8 +64,8 @@ class ProjectionRun {
   at::Tensor frozen_part(const at::Tensor& t, std::int64_t dim) const;
   at::Tensor low_rank(const at::Tensor& x, const DropoutPlace& dropout) const;
   at::Tensor dora_forward(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z, const Member& member,
-                          const DropoutPlace& dropout, RunActivations* kept) const;
-  std::vector<at::Tensor> dora_backward(const RunActivations& kept, const std::vector<at::Tensor>& dys) const;
+                          const DropoutPlace& dropout, LoraLinearActivations* kept) const;
+  std::vector<at::Tensor> dora_backward(const LoraLinearActivations& kept, const std::vector<at::Tensor>& dys) const;
   void add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) const;
   void backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
                         const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const;

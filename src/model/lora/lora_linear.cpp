@@ -1,4 +1,4 @@
-#include "model/lora/projection_run.h"
+#include "model/lora/lora_linear.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
@@ -8,7 +8,7 @@
 #include "core/random.h"
 #include "model/lora/dora.h"
 #include "model/ops/dropout.h"
-#include "model/ops/product.h"
+#include "model/ops/matmul.h"
 
 namespace allreco::model {
 
@@ -26,7 +26,7 @@ void add_product(const at::Tensor& gradient, const at::Tensor& left, const at::T
 
 }  // namespace
 
-ProjectionRun::ProjectionRun(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group)
+LoraLinear::LoraLinear(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group)
     : group_(group) {
   for (Projection p : run) {
     Member member{&weights[p], p, -1};
@@ -41,52 +41,50 @@ ProjectionRun::ProjectionRun(const LayerWeights& weights, std::span<const Projec
   }
 }
 
-std::int64_t ProjectionRun::rank_begin(std::int64_t lora) const {
-  const auto& offsets = group_->rank_offsets;
+std::int64_t LoraLinear::r_begin(std::int64_t lora) const {
+  const auto& offsets = group_->r_offsets;
   return offsets[static_cast<size_t>(first_lora_ + lora)] - offsets[static_cast<size_t>(first_lora_)];
 }
-std::int64_t ProjectionRun::rank_of(std::int64_t lora) const { return rank_begin(lora + 1) - rank_begin(lora); }
-at::Tensor ProjectionRun::a_of_run() const {
-  return group_->a.narrow(0, group_->rank_offsets[static_cast<size_t>(first_lora_)], rank_begin(num_lora_));
+std::int64_t LoraLinear::r_of(std::int64_t lora) const { return r_begin(lora + 1) - r_begin(lora); }
+at::Tensor LoraLinear::a_of_run() const {
+  return group_->a.narrow(0, group_->r_offsets[static_cast<size_t>(first_lora_)], r_begin(num_lora_));
 }
-at::Tensor ProjectionRun::grad_a_of(std::int64_t first, std::int64_t count) const {
-  const std::int64_t begin = group_->rank_offsets[member_of(first)];
+at::Tensor LoraLinear::grad_a_of(std::int64_t first, std::int64_t count) const {
+  const std::int64_t begin = group_->r_offsets[member_of(first)];
   return group_->grad_a.narrow(0, group_->trained(begin),
-                               group_->trained(group_->rank_offsets[member_of(first + count)] - begin));
+                               group_->trained(group_->r_offsets[member_of(first + count)] - begin));
 }
-at::Tensor ProjectionRun::trained_part(const at::Tensor& t, std::int64_t dim) const {
+at::Tensor LoraLinear::trained_part(const at::Tensor& t, std::int64_t dim) const {
   return t.narrow(dim, 0, group_->trained(t.size(dim)));
 }
-at::Tensor ProjectionRun::frozen_part(const at::Tensor& t, std::int64_t dim) const {
+at::Tensor LoraLinear::frozen_part(const at::Tensor& t, std::int64_t dim) const {
   const std::int64_t begin = group_->trained(t.size(dim));
   return t.narrow(dim, begin, t.size(dim) - begin);
 }
-at::Tensor ProjectionRun::a_of(std::int64_t lora) const {
-  return a_of_run().narrow(0, rank_begin(lora), rank_of(lora));
-}
-const at::Tensor& ProjectionRun::b_of(std::int64_t lora) const { return group_->b[member_of(lora)]; }
+at::Tensor LoraLinear::a_of(std::int64_t lora) const { return a_of_run().narrow(0, r_begin(lora), r_of(lora)); }
+const at::Tensor& LoraLinear::b_of(std::int64_t lora) const { return group_->b[member_of(lora)]; }
 
-std::uint64_t ProjectionRun::dropout_key(const Member& member, const DropoutPlace& dropout) {
+std::uint64_t LoraLinear::dropout_key(const Member& member, const DropoutPlace& dropout) {
   return core::mix_key(dropout.layer_key, {index_of(member.projection)});
 }
 
-at::Tensor ProjectionRun::dropped(const at::Tensor& x, const Member& member, const DropoutPlace& dropout) const {
+at::Tensor LoraLinear::dropped(const at::Tensor& x, const Member& member, const DropoutPlace& dropout) const {
   return ops::dropout(x, dropout.row_keys, dropout_key(member, dropout), dropout.probability);
 }
 
-const at::Tensor& ProjectionRun::norms_of(const Member& member) const {
+const at::Tensor& LoraLinear::norms_of(const Member& member) const {
   at::Tensor& norms = group_->norms[member_of(member.lora)];
   if (!norms.defined())
     norms = direction_norms(*member.base, a_of(member.lora), b_of(member.lora), scaling_of(member.lora));
   return norms;
 }
 
-at::Tensor ProjectionRun::low_rank(const at::Tensor& x, const DropoutPlace& dropout) const {
+at::Tensor LoraLinear::low_rank(const at::Tensor& x, const DropoutPlace& dropout) const {
   if (dropout.probability == 0) return ops::mm(x, a_of_run().t());  // one product, whatever the ranks
-  at::Tensor z = at::empty({x.size(0), rank_begin(num_lora_)}, x.options());
+  at::Tensor z = at::empty({x.size(0), r_begin(num_lora_)}, x.options());
   for (const Member& member : members_) {  // every projection draws its own mask, as in PEFT
     if (member.lora < 0) continue;
-    const at::Tensor z_i = z.narrow(1, rank_begin(member.lora), rank_of(member.lora)), a = a_of(member.lora);
+    const at::Tensor z_i = z.narrow(1, r_begin(member.lora), r_of(member.lora)), a = a_of(member.lora);
     at::Tensor trained = trained_part(z_i, 1);
     ops::mm_into(trained, dropped(x, member, dropout), trained_part(a, 0).t());
     if (group_->has_frozen_pair) frozen_part(z_i, 1).copy_(ops::mm(x, frozen_part(a, 0).t()));
@@ -94,8 +92,8 @@ at::Tensor ProjectionRun::low_rank(const at::Tensor& x, const DropoutPlace& drop
   return z;
 }
 
-std::vector<at::Tensor> ProjectionRun::forward(const at::Tensor& x, const DropoutPlace& dropout,
-                                               RunActivations* kept) const {
+std::vector<at::Tensor> LoraLinear::forward(const at::Tensor& x, const DropoutPlace& dropout,
+                                            LoraLinearActivations* kept) const {
   std::vector<at::Tensor> ys;
   for (const Member& member : members_) ys.push_back(member.base->forward(x));  // [T, out]
   if (!has_lora()) return ys;
@@ -104,7 +102,7 @@ std::vector<at::Tensor> ProjectionRun::forward(const at::Tensor& x, const Dropou
   for (size_t i = 0; i < members_.size(); ++i) {
     const std::int64_t lora = members_[i].lora;
     if (lora < 0) continue;
-    const at::Tensor z_i = z.narrow(1, rank_begin(lora), rank_of(lora));
+    const at::Tensor z_i = z.narrow(1, r_begin(lora), r_of(lora));
     if (uses_dora()) {
       ys[i] = dora_forward(ys[i], x, z_i, members_[i], dropout, kept);
     } else {
@@ -116,8 +114,8 @@ std::vector<at::Tensor> ProjectionRun::forward(const at::Tensor& x, const Dropou
 }
 
 /// The magnitudes act in their own precision: in bfloat16 their small changes would be lost.
-at::Tensor ProjectionRun::dora_forward(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z,
-                                       const Member& member, const DropoutPlace& dropout, RunActivations* kept) const {
+at::Tensor LoraLinear::dora_forward(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z, const Member& member,
+                                    const DropoutPlace& dropout, LoraLinearActivations* kept) const {
   at::Tensor direction = y, rest;  // [T, out]
   if (dropout.probability > 0) {
     direction = member.base->forward(dropped(x, member, dropout));
@@ -131,8 +129,8 @@ at::Tensor ProjectionRun::dora_forward(const at::Tensor& y, const at::Tensor& x,
 }
 
 /// Adds the magnitudes' gradients; returns those of the directions, and dys where there is no LoRA.
-std::vector<at::Tensor> ProjectionRun::dora_backward(const RunActivations& kept,
-                                                     const std::vector<at::Tensor>& dys) const {
+std::vector<at::Tensor> LoraLinear::dora_backward(const LoraLinearActivations& kept,
+                                                  const std::vector<at::Tensor>& dys) const {
   std::vector<at::Tensor> d_directions = dys;
   for (size_t i = 0; i < members_.size(); ++i) {
     const Member& member = members_[i];
@@ -145,8 +143,8 @@ std::vector<at::Tensor> ProjectionRun::dora_backward(const RunActivations& kept,
   return d_directions;
 }
 
-void ProjectionRun::backward(const at::Tensor& x, const RunActivations& kept, const std::vector<at::Tensor>& dys,
-                             const DropoutPlace& dropout, at::Tensor* dx) const {
+void LoraLinear::backward(const at::Tensor& x, const LoraLinearActivations& kept, const std::vector<at::Tensor>& dys,
+                          const DropoutPlace& dropout, at::Tensor* dx) const {
   const bool drops = dropout.probability > 0;
   const std::vector<at::Tensor> inner = uses_dora() ? dora_backward(kept, dys) : dys;  // of W x + scaling B A x
   const std::vector<at::Tensor>& outer = drops ? dys : inner;                          // of W x, undropped
@@ -159,13 +157,13 @@ void ProjectionRun::backward(const at::Tensor& x, const RunActivations& kept, co
   }
   if (!has_lora()) return;
 
-  at::Tensor dz = at::empty({x.size(0), rank_begin(num_lora_)}, x.options());  // [T, R]
+  at::Tensor dz = at::empty({x.size(0), r_begin(num_lora_)}, x.options());  // [T, R]
   for (size_t i = 0; i < members_.size(); ++i) {
     const std::int64_t lora = members_[i].lora;
     if (lora < 0) continue;
-    at::Tensor dz_i = dz.narrow(1, rank_begin(lora), rank_of(lora));
+    at::Tensor dz_i = dz.narrow(1, r_begin(lora), r_of(lora));
     ops::addmm_(dz_i, inner[i], b_of(lora), /*beta=*/0, /*alpha=*/scaling_of(lora));
-    const at::Tensor z_i = kept.low_rank.narrow(1, rank_begin(lora), rank_of(lora));
+    const at::Tensor z_i = kept.low_rank.narrow(1, r_begin(lora), r_of(lora));
     add_product(group_->grad_b[member_of(lora)], inner[i], trained_part(z_i, 1), scaling_of(lora));
     if (drops) {
       const at::Tensor d_dropped_base = uses_dora() ? inner[i] - dys[i] : at::Tensor();
@@ -178,15 +176,15 @@ void ProjectionRun::backward(const at::Tensor& x, const RunActivations& kept, co
 }
 
 /// One product, unless a frozen pair lies between the ranks that learn.
-void ProjectionRun::add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) const {
+void LoraLinear::add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) const {
   if (!group_->has_frozen_pair) return add_product(grad_a_of(0, num_lora_), dz, x, 1);
   for (std::int64_t lora = 0; lora < num_lora_; ++lora)
-    add_product(grad_a_of(lora, 1), trained_part(dz.narrow(1, rank_begin(lora), rank_of(lora)), 1), x, 1);
+    add_product(grad_a_of(lora, 1), trained_part(dz.narrow(1, r_begin(lora), r_of(lora)), 1), x, 1);
 }
 
 /// Through dropout(x) A^T and, with DoRA, dropout(x) W^T.
-void ProjectionRun::backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
-                                     const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const {
+void LoraLinear::backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
+                                  const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const {
   const at::Tensor a = a_of(member.lora);
   add_product(grad_a_of(member.lora, 1), trained_part(dz, 1), dropped(x, member, dropout), 1);
   if (dx == nullptr) return;

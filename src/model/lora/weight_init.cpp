@@ -1,4 +1,4 @@
-#include "model/lora/weight_start.h"
+#include "model/lora/weight_init.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
@@ -11,7 +11,7 @@
 
 #include "core/check.h"
 #include "core/random.h"
-#include "model/ops/product.h"
+#include "model/ops/matmul.h"
 
 namespace allreco::model {
 
@@ -68,8 +68,8 @@ double scaling_of(const LoraEntry& entry, const LoraStore& store) {
 
 }  // namespace
 
-StartFactors start_factors(const at::Tensor& weight, const LoraConfig& config, std::int64_t r, double scaling,
-                           std::uint64_t key) {
+InitFactors init_factors(const at::Tensor& weight, const LoraConfig& config, std::int64_t r, double scaling,
+                         std::uint64_t key) {
   if (config.init_lora_weights == "olora") {
     const auto [q, upper] = at::linalg_qr(weight);
     return {upper.narrow(0, 0, r), q.narrow(1, 0, r)};
@@ -79,14 +79,14 @@ StartFactors start_factors(const at::Tensor& weight, const LoraConfig& config, s
   return {root.unsqueeze(1) * vh, u * root};
 }
 
-void start_layer_from_weights(LoraStore& store, const Weights& weights, std::int64_t layer, std::uint64_t seed) {
-  core::require(store.config().starts_from_weight(), "this store does not start from the weights");
+void init_layer_from_weights(LoraStore& store, const Weights& weights, std::int64_t layer, std::uint64_t seed) {
+  core::require(store.config().initializes_from_weight(), "this store does not start from the weights");
   for (const LoraEntry& a : store.entries()) {
     if (a.layer != layer || a.factor != LoraFactor::a) continue;
     const at::Tensor weight =
         weights.layers[static_cast<size_t>(layer)][a.projection].dense().to(store.parameters().scalar_type());
     const std::uint64_t key = core::mix_key(seed, {core::key_of("pissa"), core::key_of(a.name)});
-    const StartFactors start = start_factors(weight, store.config(), a.shape[0], scaling_of(a, store), key);
+    const InitFactors start = init_factors(weight, store.config(), a.shape[0], scaling_of(a, store), key);
     LoraStore::view_of(store.parameters(), a).copy_(start.a);
     LoraStore::view_of(store.parameters(), partner_of(a, store)).copy_(start.b);
   }

@@ -1,4 +1,4 @@
-#include "eval/share.h"
+#include "eval/chunks.h"
 
 #include <algorithm>
 #include <numeric>

@@ -1,6 +1,6 @@
 // Starts from the weights against what PEFT made of them (tests/fixtures/lora-starts). Signs of singular vectors and of
 // Q's columns are free, so products are compared, and lengths of rows.
-#include "model/lora/weight_start.h"
+#include "model/lora/weight_init.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
@@ -51,7 +51,7 @@ double product_tolerance(const at::Tensor& weight, const LoraConfig& config, std
 LoraStore started(const BaseModel& base, const LoraConfig& config, std::uint64_t seed = 0) {
   LoraStore store(base.config, config, base.weights.dtype(), seed);
   for (std::int64_t layer = 0; layer < store.num_layers(); ++layer)
-    start_layer_from_weights(store, base.weights, layer, seed);
+    init_layer_from_weights(store, base.weights, layer, seed);
   store.frozen_pair().copy_(store.parameters());
   store.refresh_frozen_pair();
   store.refresh_compute_copy();
@@ -178,7 +178,7 @@ TEST(WeightStart, IterationsConvergeToTheLargestSingularVectors) {
     const auto product = [&](const std::string& start, std::uint64_t key, double scaling) {
       LoraConfig config;
       config.init_lora_weights = start;
-      const StartFactors factors = start_factors(weight, config, r, scaling, key);
+      const InitFactors factors = init_factors(weight, config, r, scaling, key);
       EXPECT_EQ(factors.a.sizes(), (std::vector<std::int64_t>{r, in}));
       EXPECT_EQ(factors.b.sizes(), (std::vector<std::int64_t>{out, r}));
       // The two factors share the singular values evenly.
