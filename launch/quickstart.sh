@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# The main job from nothing, on data and a small real model of this repository: sets up, builds, prepares the reviews,
-# evaluates the untrained model, fine-tunes it with LoRA on 2 ranks, and evaluates it again.
+# The main job from nothing, on data of this repository: sets up, builds, prepares the reviews, evaluates the model as it is,
+# fine-tunes it with LoRA on 2 ranks, and evaluates it again.
 #
-#   launch/quickstart.sh [--output_dir DIR] [--ranks N]
+#   launch/quickstart.sh [--model NAME] [--output_dir DIR] [--ranks N]
+#
+#   --model   stories260k (the default; in this repository, half a minute), smollm2-135m (ten minutes) or gemma3-270m; the
+#             last two are downloaded once into models/ by launch/get_model.sh, which names their licences
 #
 # Everything it writes lies in DIR (default: quickstart_output), which is emptied first if an earlier quickstart made it.
 # Another run of yours there is left alone: the script stops.
@@ -10,11 +13,13 @@ set -euo pipefail
 # shellcheck source=launch/common.sh
 source "$(dirname "$0")/common.sh"
 
-output="$ROOT/quickstart_output"
+model=stories260k
+output=""
 ranks=2
 while (($# > 0)); do
   case "$1" in
     -h | --help) show_help; exit 0 ;;
+    --model) model="$(require_value "$1" "$@")"; shift ;;
     --output_dir) output="$(require_value "$1" "$@")"; shift ;;
     --ranks) ranks="$(require_value "$1" "$@")"; shift ;;
     *) die 2 "unknown argument '$1'; see --help" ;;
@@ -23,8 +28,21 @@ while (($# > 0)); do
 done
 
 DATA="$ROOT/examples/gift-cards"
-MODEL="$ROOT/examples/stories260k"
-CONFIG="$ROOT/configs/quickstart.cfg"
+case "$model" in
+  stories260k)
+    MODEL="$ROOT/examples/stories260k"
+    CONFIG="$ROOT/configs/quickstart.cfg"
+    template=amazon-next-item
+    : "${output:=$ROOT/quickstart_output}"
+    ;;
+  smollm2-135m | gemma3-270m)
+    MODEL="$ROOT/models/$model"
+    CONFIG="$ROOT/configs/quickstart-real-model.cfg"
+    template=auto
+    : "${output:=$ROOT/quickstart_output-$model}"
+    ;;
+  *) die 2 "unknown model '$model'; there are stories260k, smollm2-135m and gemma3-270m. For another one, the commands are in README.md" ;;
+esac
 MARK="$output/.made-by-quickstart"
 phases=()
 
@@ -50,7 +68,7 @@ allreco() { "$ROOT/launch/run.sh" -n "$ranks" -- "$@"; }
 
 prepare() {
   allreco prepare --reviews "$DATA/reviews.json.gz" --metadata "$DATA/metadata.json.gz" \
-    --tokenizer "$MODEL/tokenizer.model" --output_dir "$output/dataset"
+    --tokenizer "$MODEL" --template "$template" --output_dir "$output/dataset"
 }
 train() {
   allreco train --config "$CONFIG" --model_name_or_path "$MODEL" --dataset "$output/dataset" --output_dir "$output/adapter"
@@ -65,6 +83,7 @@ evaluate() {
 empty_output
 phase "set up" "$ROOT/launch/setup.sh"
 phase "build" "$ROOT/launch/build.sh" release --target allreco
+if [[ ! -e "$MODEL" ]]; then phase "get $model" "$ROOT/launch/get_model.sh" "$model" "$MODEL"; fi
 phase "prepare: reviews to a dataset" prepare
 phase "evaluate before training" evaluate before
 phase "train: LoRA on $ranks ranks" train
