@@ -1,7 +1,8 @@
 // Scores the whole catalogue after the prompts of a split over the trie of its titles, and by a reference: each title
 // alone (packed, so that passes are as full), or the trie in another dtype. Prints how far they are apart and what each
 // costs, one JSON line.
-//   bench_trie MODEL DATASET SPLIT EXAMPLES MAX_TOKENS DTYPE {alone|trie} [REFERENCE_DTYPE]
+//   bench_trie MODEL DATASET SPLIT EXAMPLES MAX_TOKENS DTYPE {alone|trie|candidates} [REFERENCE_DTYPE]
+// candidates: only the examples' own candidates, over a trie each; what bench/score_peer.py runs.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -92,6 +93,34 @@ Run each_alone(model::Decoder& decoder, const std::vector<Tokens>& prompts, cons
   return run;
 }
 
+core::Json candidates_over_tries(model::Decoder& decoder, const data::Dataset& dataset,
+                                 const std::vector<Tokens>& titles, std::int64_t count, std::int64_t max_tokens) {
+  std::vector<eval::TokenTrie> tries;
+  std::vector<eval::TrieRequest> requests;
+  std::int64_t num_answers = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::vector<Tokens> shown;
+    for (const std::uint32_t item : dataset.example(i).candidates) shown.push_back(titles[item]);
+    num_answers += std::ssize(shown);
+    tries.emplace_back(shown);
+  }
+  for (std::int64_t i = 0; i < count; ++i) requests.push_back({&tries[static_cast<std::size_t>(i)], dataset.prompt(i)});
+  eval::TrieScorer scorer(decoder, max_tokens);
+  std::vector<eval::TrieScores> scores;
+  const double seconds = seconds_of([&] { scores = scorer.score(requests); });
+  double sum = 0;
+  for (std::size_t i = 0; i < tries.size(); ++i) {
+    const std::vector<double> sums = eval::path_log_likelihoods(tries[i], scores[i]);
+    for (std::size_t j = 0; j < tries[i].num_sequences(); ++j)
+      sum += sums[static_cast<std::size_t>(tries[i].end_of(j))];
+  }
+  return {{"answers", num_answers},
+          {"seconds", seconds},
+          {"answers_per_second", static_cast<double>(num_answers) / seconds},
+          {"tokens", scorer.num_tokens_computed()},
+          {"mean_log_likelihood", sum / static_cast<double>(num_answers)}};
+}
+
 core::Json comparison(const Run& run, const Run& reference) {
   double worst = 0, same_first = 0, shared_ten = 0;
   for (std::size_t e = 0; e < run.scores.size(); ++e) {
@@ -123,7 +152,7 @@ core::Json comparison(const Run& run, const Run& reference) {
 
 int main(int argc, char** argv) {
   if (argc < 8) {
-    std::cerr << "bench_trie MODEL DATASET SPLIT EXAMPLES MAX_TOKENS DTYPE {alone|trie} [REFERENCE_DTYPE]\n";
+    std::cerr << "bench_trie MODEL DATASET SPLIT EXAMPLES MAX_TOKENS DTYPE {alone|trie|candidates} [REFERENCE_DTYPE]\n";
     return 2;
   }
   const data::Dataset dataset(argv[2], argv[3]);
@@ -133,6 +162,11 @@ int main(int argc, char** argv) {
   std::vector<Tokens> prompts;
   for (std::int64_t i = 0; i < count; ++i) prompts.push_back(dataset.prompt(i));
   const model::BaseModel base = model::load_base_model(argv[1], argv[6]);
+  if (std::string(argv[7]) == "candidates") {
+    model::Decoder alone(base.config, base.weights, nullptr);
+    std::cout << candidates_over_tries(alone, dataset, titles, count, max_tokens).dump() << "\n";
+    return 0;
+  }
   const model::BaseModel other = model::load_base_model(argv[1], argc > 8 ? argv[8] : argv[6]);
   model::Decoder decoder(base.config, base.weights, nullptr), second(other.config, other.weights, nullptr);
   const Run run = over_the_trie(decoder, prompts, titles, max_tokens);
