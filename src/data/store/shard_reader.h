@@ -41,7 +41,7 @@ class ShardReader {
   };
 
   void check_identity(const Hdf5Reader& file, const DatasetInfo& info) const;
-  void read_offsets(const Hdf5Reader& file, const ShardEntry& entry);
+  void read_offsets(const Hdf5Reader& file, const DatasetInfo& info, const ShardEntry& entry);
   Column find_column(const Hdf5Reader& file, const std::string& name, ElementType type, std::uint64_t dimensions) const;
   template <class T>
   std::vector<T> row(const Column& column, std::int64_t i) const;
