@@ -66,7 +66,8 @@ option_value() {
   value="$(argument_value "$key" "$@")"
   if [[ -z "$value" ]]; then
     config="$(argument_value config "$@")"
-    if [[ -r "$config" ]]; then value="$(config_value "$key" "$config")"; fi
+    # A FIFO would be waited for, for ever; the program refuses what is no file.
+    if [[ -f "$config" && -r "$config" ]]; then value="$(config_value "$key" "$config")"; fi
   fi
   printf '%s' "$value"
 }
@@ -104,7 +105,7 @@ progress_of() {
   local newest step logged=""
   newest="$(newest_checkpoint "$1")"
   step="${newest##*/checkpoint-}"
-  if [[ -r "$1/metrics.jsonl" ]]; then
+  if [[ -f "$1/metrics.jsonl" && -r "$1/metrics.jsonl" ]]; then
     logged="$(tail -n 2 "$1/metrics.jsonl" | sed -n 's/.*"step": *\([0-9]\{1,\}\).*/\1/p' | tail -n 1)"
   fi
   printf '%s' $((${step:-0} > ${logged:-0} ? ${step:-0} : ${logged:-0}))

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "eval/evaluate.h"
+#include "model/checkpoint/model_directory.h"
 
 namespace allreco::cli {
 namespace fs = std::filesystem;
@@ -23,6 +24,7 @@ constexpr std::uint64_t kLargestOptionsFile = 1 << 20;
 std::string training_section(const fs::path& adapter) {
   const fs::path options = adapter / "config.cfg";
   if (!fs::exists(options)) return "No config.cfg lies beside the adapter: how it was trained is not known here.\n";
+  model::require_own_file(options, adapter);  // its text is published
   return "The options of the run (`allreco train --config`):\n\n" +
          core::markdown_code_block(core::read_file(options, kLargestOptionsFile));
 }
@@ -34,6 +36,7 @@ std::string accuracy_section(const model::ExportReport& report) {
       "`allreco evaluate --output_dir ADAPTER` writes evaluation.json beside the adapter; export again to have it "
       "here.\n";
   if (!fs::exists(path)) return "Not measured. " + how;
+  model::require_own_file(path, report.adapter);
   const core::Json evaluation = core::read_json_file(path);
   const std::string why_not =
       eval::why_not_of(evaluation, {report.base_fingerprint, report.base_storage, report.adapter_fingerprint});

@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/json_parse.h"
 
 namespace allreco::core {
 
@@ -28,7 +29,7 @@ Json parse_json(std::string_view text, const std::string& source) {
     user_error("{} is not read: its arrays and objects lie more than {} deep in each other", source, kMaxJsonDepth);
   }
   try {
-    return Json::parse(text);
+    return parsed(text);
   } catch (const Json::exception& e) {
     user_error("{} is not valid JSON: {}", source, e.what());
   }

@@ -54,7 +54,7 @@ int take_slot() {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (!slots[i].taken.exchange(true)) return static_cast<int>(i);
   }
-  fault("more than {} files are mapped at a time", slots.size());
+  user_error("more than {} files are mapped at a time: does the model need so many? Merge its shards", slots.size());
 }
 
 }  // namespace

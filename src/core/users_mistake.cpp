@@ -32,10 +32,10 @@ std::optional<std::string> users_mistake(const std::exception& error) {
   if (dynamic_cast<const UserError*>(&error) != nullptr) return error.what();
   if (const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error)) {
     const auto is_same = [&](std::errc code) { return file->code() == code; };
-    if (std::any_of(kUsers.begin(), kUsers.end(), is_same)) return error.what();
+    if (std::any_of(kUsers.begin(), kUsers.end(), is_same)) return printable(error.what());
   }
   if (dynamic_cast<const nlohmann::json::exception*>(&error) != nullptr)
-    return fmt::format("a JSON document, or a text for one, is not as expected: {}", error.what());
+    return message("a JSON document, or a text for one, is not as expected: {}", error.what());
   return std::nullopt;
 }
 

@@ -133,5 +133,25 @@ TEST_F(EvaluationQuotes, FollowTheAdapterToAnotherPlace) {
   EXPECT_NE(succeed(command).find("it is of another adapter"), std::string::npos);
 }
 
+// The card is for publishing: a link in an adapter from elsewhere must not put another file of this machine into it.
+TEST_F(EvaluationQuotes, FilesOutsideTheAdapterAreNotQuoted) {
+  evaluate(with_adapter_);
+  core::write_file_atomically(scratch_ / "secret", "password = hunter2\n");
+  for (const char* name : {"config.cfg", "evaluation.json"}) {
+    const fs::path file = fs::path(out_) / name, kept = scratch_ / "kept";
+    fs::rename(file, kept);
+    fs::create_symlink("../secret", file);
+    const auto outcome =
+        run_program(0, fmt::format("export --model_name_or_path {} --adapter_name_or_path {} --output_dir {}", base_,
+                                   out_, scratch_ / "MERGED"));
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
+    EXPECT_NE(outcome.output.find(std::string(name) + " is a link that leads out of its model"), std::string::npos)
+        << outcome.output;
+    EXPECT_FALSE(fs::exists(scratch_ / "MERGED"));
+    fs::remove(file);
+    fs::rename(kept, file);
+  }
+}
+
 }  // namespace
 }  // namespace allreco::cli

@@ -33,6 +33,18 @@ TEST(UsersMistake, IsWhatTheUserCanRepair) {
   EXPECT_TRUE(judge([] { (void)Json{{"a", 1}}.at("b"); }).has_value());
 }
 
+// Paths and keys are text from outside, and these messages are not made by core::message.
+TEST(UsersMistake, StaysOneLine) {
+  for (const auto& message :
+       {judge([] { (void)fs::is_directory(fs::status("a\n\x1b[2J" + std::string(5000, 'x'))); }), judge([] {
+          (void)Json{{"a", 1}}.at("b\n\x1b[2J");
+        })}) {
+    ASSERT_TRUE(message.has_value());
+    EXPECT_NE(message->find("\\n\\x1b[2J"), std::string::npos) << *message;
+    EXPECT_EQ(message->find_first_of("\n\x1b"), std::string::npos) << *message;
+  }
+}
+
 TEST(UsersMistake, IsNotWhatAnotherTryMayRepair) {
   EXPECT_FALSE(judge([] { fault("broken"); }).has_value());
   EXPECT_FALSE(judge([] { throw std::bad_alloc(); }).has_value());

@@ -107,6 +107,16 @@ def no_restart_after_a_users_error_or_a_stop(repository: Repository) -> None:
         harness.expect(len(repository.calls()) == number + 1, f"restarted after exit code {code}")
 
 
+def what_is_no_file_is_not_waited_for(repository: Repository) -> None:
+    """A FIFO as the config file or in the output directory: the program refuses it, which must come to be asked."""
+    os.mkfifo(repository.root / "options.cfg")
+    repository.output_dir.mkdir()
+    os.mkfifo(repository.output_dir / "metrics.jsonl")
+    repository.plan("exit 2", "exit 2")
+    repository.run("--config", repository.root / "options.cfg", restarts=1, expected=2)
+    repository.run("--output_dir", repository.output_dir, "--resume_from_checkpoint", "auto", restarts=1, expected=2)
+
+
 def gives_up_without_progress(repository: Repository) -> None:
     repository.plan("open_output_dir; save 4; log_step 5; exit 1", *["exit 1"] * 5)
     said = repository.run("--output_dir", repository.output_dir, restarts=9, expected=1)
@@ -251,7 +261,7 @@ def a_killed_mpirun_leaves_no_shared_memory(shop: harness.Workshop) -> None:
 
 
 SCRIPTED = [without_restarts, restarts_from_the_newest_checkpoint, options_are_replaced_in_both_forms,
-            no_restart_after_a_users_error_or_a_stop, gives_up_without_progress,
+            no_restart_after_a_users_error_or_a_stop, what_is_no_file_is_not_waited_for, gives_up_without_progress,
             goes_on_while_there_is_progress_until_the_limit, an_older_run_to_be_overwritten_is_not_resumed,
             a_run_that_went_back_does_not_jump_forward, signals_stop_it, a_killed_supervisor_leaves_no_training_behind,
             dead_shared_memory_is_cleared, restarts_are_for_training]

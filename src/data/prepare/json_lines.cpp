@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "core/check.h"
+#include "core/json_parse.h"
 #include "core/log.h"
 
 namespace allreco::data {
@@ -37,7 +38,7 @@ bool JsonLines::next(Json& object) {
       continue;
     }
     try {
-      object = Json::parse(line_);
+      object = core::parsed(line_);
       if (object.is_object()) return true;
       reject("not a JSON object");
     } catch (const Json::exception& error) {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 
 #include "core/check.h"
+#include "core/files.h"
 #include "data/prepare/builtin_templates.h"
 
 namespace allreco::data {
@@ -13,6 +15,11 @@ using core::Json;
 namespace {
 
 constexpr size_t kNumLetters = 26;
+// Fields stand in one another and are filled in for every row: a few of each part, or a small file would ask for any
+// amount of memory.
+constexpr std::uint64_t kLargestFile = 1 << 20;
+constexpr int kMostOfAPart = 4;
+constexpr size_t kMostControlTokens = 1024;
 
 struct Field {
   const char* key;
@@ -105,12 +112,17 @@ bool has_part(std::string_view text, std::string_view part) {
 }
 
 void check_parts(const Field& field, const std::string& text, const std::string& source) {
+  std::map<std::string_view, int> counts;
   fill_in(text, [&](std::string_view part) {
     if (std::find(field.parts.begin(), field.parts.end(), part) == field.parts.end() && !field.parts.empty()) {
       std::string allowed;
       for (std::string_view name : field.parts) allowed += fmt::format(" {{{}}}", name);
       core::user_error("template {}: \"{}\" holds the unknown part {{{}}}; it may hold{}", source, field.key, part,
                        allowed);
+    }
+    if (++counts[part] > kMostOfAPart && !field.parts.empty()) {
+      core::user_error("template {}: \"{}\" holds the part {{{}}} more than {} times", source, field.key, part,
+                       kMostOfAPart);
     }
     return std::string_view();
   });
@@ -137,7 +149,9 @@ void read_control_tokens(const Json& json, const std::string& source, PromptTemp
   const bool is_list = found->is_array() && std::all_of(found->begin(), found->end(), [](const Json& token) {
                          return token.is_string() && !token.get_ref<const std::string&>().empty();
                        });
-  if (!is_list) core::user_error("template {}: \"control_tokens\" must be a list of texts", source);
+  if (!is_list || found->size() > kMostControlTokens) {
+    core::user_error("template {}: \"control_tokens\" must be a list of texts, at most {}", source, kMostControlTokens);
+  }
   result.control_tokens = found->get<std::vector<std::string>>();
 }
 
@@ -185,7 +199,7 @@ std::vector<std::string> shipped_template_names() {
 
 PromptTemplate load_template(const std::string& name_or_path) {
   if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json")) {
-    return parse_template(core::read_json_file(name_or_path), name_or_path);
+    return parse_template(core::parse_json(core::read_file(name_or_path, kLargestFile), name_or_path), name_or_path);
   }
   std::string shipped;
   for (const BuiltinTemplate& entry : builtin_templates()) {

@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "data/prepare/line_reader.h"
+#include "data/prepare/splits.h"
 #include "data/store/shard_format.h"
 #include "data/store/shard_reader.h"
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::int64_t kLargestCount = std::int64_t{1} << 48;       // of bytes, tokens, examples: sums do not overflow
 constexpr std::int64_t kLargestVocabulary = std::int64_t{1} << 31;  // a token id is an int32
+constexpr std::int64_t kLongestExample = std::int64_t{1} << 31;     // times a batch it is a count of tokens
 
 /// A key of dataset.json or of a line of items.jsonl: a number that its type can hold, a text, or JSON.
 template <class T>
@@ -82,28 +84,34 @@ std::vector<ShardEntry> shard_entries(const DatasetInfo& info, const std::string
 
 std::string fingerprint_of(const DatasetInfo& info) {
   std::string text;
-  const Json splits = field<Json>(info.json, "splits", info.directory / kDatasetFile);
+  const fs::path file = info.directory / kDatasetFile;
+  const Json splits = field<Json>(info.json, "splits", file);
   for (const auto& [split, ignored] : splits.items()) {
+    if (!split_of_name(split))
+      core::user_error("{} has a split \"{}\"; there are train, validation and test", file.string(), split);
     for (const ShardEntry& entry : shard_entries(info, split)) text += split + " " + entry.sha256 + "\n";
   }
   return core::sha256_of_bytes(text);
 }
 
-std::vector<TokenId> token_ids(const Json& line, const fs::path& file) {
+/// The model looks up what they stand for, so they must lie in the vocabulary.
+std::vector<TokenId> token_ids(const Json& line, const fs::path& file, std::int64_t vocab_size) {
   std::vector<TokenId> ids;
   for (const Json& value : field<Json>(line, "tokens", file)) {
     const auto id = core::whole_number<TokenId>(value);
-    if (!id) core::user_error("{}: \"tokens\" holds {}, which is no token id", file.string(), value.dump());
+    if (!id || *id < 0 || *id >= vocab_size)
+      core::user_error("{}: \"tokens\" holds {}, which is no token id of a vocabulary of {}", file.string(),
+                       value.dump(), vocab_size);
     ids.push_back(*id);
   }
   return ids;
 }
 
-Item item_of(const std::string& line, const fs::path& file) {
+Item item_of(const std::string& line, const fs::path& file, std::int64_t vocab_size) {
   const Json json = core::parse_json(line, file.string());
   return {field<std::uint32_t>(json, "id", file), field<std::string>(json, "asin", file),
           field<std::string>(json, "title", file), field<std::int64_t>(json, "train_count", file),
-          token_ids(json, file)};
+          token_ids(json, file, vocab_size)};
 }
 
 }  // namespace
@@ -122,7 +130,7 @@ DatasetInfo read_dataset_info(const fs::path& directory) {
   info.vocab_size = count(info.json, "vocab_size", file, kLargestVocabulary);
   info.bos_id = field<TokenId>(info.json, "bos_id", file);
   info.eos_id = field<TokenId>(info.json, "eos_id", file);
-  info.max_length = count(info.json, "max_length", file);
+  info.max_length = count(info.json, "max_length", file, kLongestExample);
   info.num_items = count(field<Json>(info.json, "catalogue", file), "items", file, kNoItem);
   info.fingerprint = fingerprint_of(info);
   return info;
@@ -146,7 +154,7 @@ std::vector<Item> read_catalogue(const DatasetInfo& info) {
         file.string(), kDatasetFile);
   LineReader lines(file);
   for (std::string line; lines.next(line);) {
-    items.push_back(item_of(line, file));
+    items.push_back(item_of(line, file, info.vocab_size));
     if (items.back().id != items.size() - 1)
       core::user_error("{} line {} has id {}; ids count the lines from 0", file.string(), items.size(),
                        items.back().id);

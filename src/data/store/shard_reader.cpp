@@ -47,7 +47,7 @@ ShardReader::ShardReader(const DatasetInfo& info, const ShardEntry& entry, bool 
   check_bytes(file_, entry, verify_checksum);
   const Hdf5Reader file(file_.path());
   check_identity(file, info);
-  read_offsets(file, entry);
+  read_offsets(file, info, entry);
   users_ = find_column(file, "users", ElementType::uint64, 1);
   timestamps_ = find_column(file, "timestamps", ElementType::int64, 1);
   targets_ = find_column(file, "targets", ElementType::uint32, 1);
@@ -77,7 +77,7 @@ void ShardReader::check_identity(const Hdf5Reader& file, const DatasetInfo& info
                      info.vocab_size, kRemedy);
 }
 
-void ShardReader::read_offsets(const Hdf5Reader& file, const ShardEntry& entry) {
+void ShardReader::read_offsets(const Hdf5Reader& file, const DatasetInfo& info, const ShardEntry& entry) {
   const std::string path = file_.path().string();
   const ArrayPlace tokens = file.place_of("tokens");
   const ArrayPlace offsets = file.place_of("example_offsets");
@@ -105,6 +105,9 @@ void ShardReader::read_offsets(const Hdf5Reader& file, const ShardEntry& entry) 
     if (offsets_[i] >= offsets_[i + 1])
       core::user_error("/example_offsets of {} do not rise at example {} ({}, then {}). {}", path, i, offsets_[i],
                        offsets_[i + 1], kRemedy);
+    if (std::cmp_greater(offsets_[i + 1] - offsets_[i], info.max_length))
+      core::user_error("shard {}: example {} has {} tokens, but {} says that none has more than {}. {}", path, i,
+                       offsets_[i + 1] - offsets_[i], kDatasetFile, info.max_length, kRemedy);
     if (prompt_lengths_[i] > offsets_[i + 1] - offsets_[i])
       core::user_error(
           "/prompt_lengths of {}: the prompt of example {} is longer than the example ({} of {} tokens). {}", path, i,

@@ -42,7 +42,7 @@ class ShardReader {
   };
 
   void check_identity(const Hdf5Reader& file, const DatasetInfo& info) const;
-  void read_offsets(const Hdf5Reader& file, const ShardEntry& entry);
+  void read_offsets(const Hdf5Reader& file, const DatasetInfo& info, const ShardEntry& entry);
   void read_history_offsets(const Hdf5Reader& file);
   std::vector<std::uint32_t> history(std::int64_t i) const;
   Column find_column(const Hdf5Reader& file, const std::string& name, ElementType type, std::uint64_t dimensions) const;

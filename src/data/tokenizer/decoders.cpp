@@ -29,6 +29,12 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   text = std::move(result);
 }
 
+size_t size_of(const std::vector<std::string>& tokens) {
+  size_t size = 0;
+  for (const std::string& token : tokens) size += token.size();
+  return size;
+}
+
 std::string concatenated(const std::vector<std::string>& tokens) {
   std::string text;
   for (const std::string& token : tokens) text += token;
@@ -46,11 +52,13 @@ class ByteLevel : public Decoder {
 
 class Replace : public Decoder {
  public:
-  Replace(Pattern pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {}
+  Replace(Pattern pattern, std::string content, std::string where)
+      : pattern_(std::move(pattern)), content_(std::move(content)), where_(std::move(where)) {}
   void apply(std::vector<std::string>& tokens) const override {
     std::vector<Pattern::Span> matches;
     for (std::string& token : tokens) {
       pattern_.find(token, matches);
+      check_growth(token.size(), matches.size() * content_.size(), where_);
       std::string result;
       size_t end = 0;
       for (const Pattern::Span& match : matches) {
@@ -65,7 +73,7 @@ class Replace : public Decoder {
 
  private:
   Pattern pattern_;
-  std::string content_;
+  std::string content_, where_;
 };
 
 /// <0xE2> to its byte.
@@ -141,13 +149,19 @@ class Metaspace : public Decoder {
 
 class Sequence : public Decoder {
  public:
-  explicit Sequence(std::vector<std::unique_ptr<Decoder>> steps) : steps_(std::move(steps)) {}
+  Sequence(std::vector<std::unique_ptr<Decoder>> steps, std::string where)
+      : steps_(std::move(steps)), where_(std::move(where)) {}
   void apply(std::vector<std::string>& tokens) const override {
-    for (const auto& step : steps_) step->apply(tokens);
+    const size_t before = size_of(tokens);
+    for (const auto& step : steps_) {
+      step->apply(tokens);
+      check_growth(before, size_of(tokens), where_);
+    }
   }
 
  private:
   std::vector<std::unique_ptr<Decoder>> steps_;
+  std::string where_;
 };
 
 std::string character_field(const Fields& fields, const char* key, const std::string& where) {
@@ -167,7 +181,7 @@ std::unique_ptr<Decoder> make_decoder(const Fields& fields, const std::string& w
   if (type == "Fuse") return std::make_unique<Fuse>();
   if (type == "Replace") {
     return std::make_unique<Replace>(Pattern(field(fields, "pattern", where), where),
-                                     text_field(fields, "content", where));
+                                     text_field(fields, "content", where), where);
   }
   if (type == "Strip") {
     return std::make_unique<Strip>(character_field(fields, "content", where), count_field(fields, "start", where),
@@ -184,7 +198,7 @@ std::unique_ptr<Decoder> make_decoder(const Fields& fields, const std::string& w
     if (step.is_null()) core::user_error("{}: a step of the Sequence is null", where);
     steps.push_back(make_decoder(step, where, depth + 1));
   }
-  return std::make_unique<Sequence>(std::move(steps));
+  return std::make_unique<Sequence>(std::move(steps), where);
 }
 
 }  // namespace allreco::data

@@ -39,7 +39,16 @@ const std::vector<Fields>& list_field(const Fields& object, const char* key, int
   const Fields& value = field(object, key, where);
   if (!value.is_array()) core::user_error("{}: \"{}\" must be a list, not {}", where, key, value.type_name());
   if (depth > kMaxComponentDepth) core::user_error("{}: nested deeper than {} levels", where, kMaxComponentDepth);
+  if (value.size() > kMaxSteps)
+    core::user_error("{}: \"{}\" has {} entries; at most {} are allowed", where, key, value.size(), kMaxSteps);
   return value.get_ref<const std::vector<Fields>&>();
+}
+
+void check_growth(size_t before, size_t after, const std::string& where) {
+  constexpr size_t kMostTimes = 32, kFreeBytes = 4096;  // NFKD makes 11 of one (U+FDFA), byte-level characters 2
+  if (after <= kFreeBytes || after / kMostTimes <= before) return;
+  core::user_error("{} makes {} bytes of a text of {}; no tokenizer needs more than {} times as many", where, after,
+                   before, kMostTimes);
 }
 
 void refuse_type(const std::string& type, const char* supported, const std::string& where) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/check.h"
+#include "core/json.h"
 #include "data/tokenizer/unicode.h"
 
 namespace allreco::data {
@@ -14,6 +15,10 @@ constexpr size_t kMaxKeptScratches = 8;
 constexpr std::string_view kSpace = "\u2581";
 
 Fields parse(const std::string& bytes, const std::string& where) {
+  if (core::nests_too_deeply(bytes)) {
+    core::user_error("{} is not read: its arrays and objects lie more than {} deep in each other", where,
+                     core::kMaxJsonDepth);
+  }
   try {
     return Fields::parse(bytes);
   } catch (const Fields::exception& error) {

@@ -35,24 +35,27 @@ class Lowercase : public Normalizer {
 
 class Prepend : public Normalizer {
  public:
-  explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
+  Prepend(std::string prefix, std::string where) : prefix_(std::move(prefix)), where_(std::move(where)) {}
   bool apply(std::string& text) const override {
+    check_growth(text.size(), text.size() + prefix_.size(), where_);
     if (!text.empty()) text.insert(0, prefix_);
     return false;
   }
 
  private:
-  std::string prefix_;
+  std::string prefix_, where_;
 };
 
 class Replace : public Normalizer {
  public:
-  Replace(Pattern pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {}
+  Replace(Pattern pattern, std::string content, std::string where)
+      : pattern_(std::move(pattern)), content_(std::move(content)), where_(std::move(where)) {}
   bool apply(std::string& text) const override {
     std::vector<Pattern::Span> matches;
     pattern_.find(text, matches);
     if (matches.empty()) return false;
     const bool loses_front = begins_later(text, matches.front());
+    check_growth(text.size(), matches.size() * content_.size(), where_);
     std::string result;
     result.reserve(text.size() + matches.size() * content_.size());
     size_t end = 0;
@@ -74,7 +77,7 @@ class Replace : public Normalizer {
   }
 
   Pattern pattern_;
-  std::string content_;
+  std::string content_, where_;
 };
 
 class Strip : public Normalizer {
@@ -96,15 +99,21 @@ class Strip : public Normalizer {
 
 class Sequence : public Normalizer {
  public:
-  explicit Sequence(std::vector<std::unique_ptr<Normalizer>> steps) : steps_(std::move(steps)) {}
+  Sequence(std::vector<std::unique_ptr<Normalizer>> steps, std::string where)
+      : steps_(std::move(steps)), where_(std::move(where)) {}
   bool apply(std::string& text) const override {
+    const size_t before = text.size();
     bool loses_front = false;
-    for (const auto& step : steps_) loses_front |= step->apply(text);
+    for (const auto& step : steps_) {
+      loses_front |= step->apply(text);
+      check_growth(before, text.size(), where_);
+    }
     return loses_front;
   }
 
  private:
   std::vector<std::unique_ptr<Normalizer>> steps_;
+  std::string where_;
 };
 
 }  // namespace
@@ -117,10 +126,10 @@ std::unique_ptr<Normalizer> make_normalizer(const Fields& fields, const std::str
   if (type == "NFKC") return std::make_unique<UnicodeForm>(Form::nfkc);
   if (type == "NFKD") return std::make_unique<UnicodeForm>(Form::nfkd);
   if (type == "Lowercase") return std::make_unique<Lowercase>();
-  if (type == "Prepend") return std::make_unique<Prepend>(text_field(fields, "prepend", where));
+  if (type == "Prepend") return std::make_unique<Prepend>(text_field(fields, "prepend", where), where);
   if (type == "Replace") {
     return std::make_unique<Replace>(Pattern(field(fields, "pattern", where), where),
-                                     text_field(fields, "content", where));
+                                     text_field(fields, "content", where), where);
   }
   if (type == "Strip") {
     return std::make_unique<Strip>(flag_field(fields, "strip_left", where), flag_field(fields, "strip_right", where));
@@ -131,7 +140,7 @@ std::unique_ptr<Normalizer> make_normalizer(const Fields& fields, const std::str
     if (step.is_null()) core::user_error("{}: a step of the Sequence is null", where);
     steps.push_back(make_normalizer(step, where, depth + 1));
   }
-  return std::make_unique<Sequence>(std::move(steps));
+  return std::make_unique<Sequence>(std::move(steps), where);
 }
 
 }  // namespace allreco::data

@@ -123,13 +123,19 @@ class Metaspace : public PreTokenizer {
 
 class Sequence : public PreTokenizer {
  public:
-  explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> steps) : steps_(std::move(steps)) {}
+  Sequence(std::vector<std::unique_ptr<PreTokenizer>> steps, std::string where)
+      : steps_(std::move(steps)), where_(std::move(where)) {}
   void apply(Words& words) const override {
-    for (const auto& step : steps_) step->apply(words);
+    const size_t before = words.text.size();
+    for (const auto& step : steps_) {
+      step->apply(words);
+      check_growth(before, words.text.size(), where_);
+    }
   }
 
  private:
   std::vector<std::unique_ptr<PreTokenizer>> steps_;
+  std::string where_;
 };
 
 std::unique_ptr<PreTokenizer> make_metaspace(const Fields& fields, const std::string& where) {
@@ -176,7 +182,7 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const Fields& fields, const std
     if (step.is_null()) core::user_error("{}: a step of the Sequence is null", where);
     steps.push_back(make_pre_tokenizer(step, where, depth + 1));
   }
-  return std::make_unique<Sequence>(std::move(steps));
+  return std::make_unique<Sequence>(std::move(steps), where);
 }
 
 }  // namespace allreco::data

@@ -39,7 +39,7 @@ Match first_special(std::string_view text, const std::vector<SpecialPiece>& piec
 
 class SentencePieceTokenizer : public TokenizerBackend {
  public:
-  SentencePieceTokenizer(const std::string& bytes, const fs::path& path) {
+  SentencePieceTokenizer(const std::string& bytes, const fs::path& path) : path_(path.string()) {
     check_charsmaps(bytes, path.string());
     const auto status = processor_.LoadFromSerializedProto(bytes);
     if (!status.ok() || processor_.GetPieceSize() == 0)
@@ -56,7 +56,7 @@ class SentencePieceTokenizer : public TokenizerBackend {
   std::vector<TokenId> encode(std::string_view text) const override {
     std::vector<TokenId> ids;
     const auto status = processor_.Encode(text, &ids);
-    if (!status.ok()) core::fault("sentencepiece cannot encode {} bytes of text: {}", text.size(), status.message());
+    if (!status.ok()) core::user_error("{} cannot encode a text of {} bytes: {}", path_, text.size(), status.message());
     return ids;
   }
 
@@ -82,7 +82,7 @@ class SentencePieceTokenizer : public TokenizerBackend {
   std::string decode(const std::vector<TokenId>& ids) const override {
     std::string text;
     const auto status = processor_.Decode(ids, &text);
-    if (!status.ok()) core::fault("sentencepiece cannot decode {} ids: {}", ids.size(), status.message());
+    if (!status.ok()) core::user_error("{} cannot decode {} ids: {}", path_, ids.size(), status.message());
     return text;
   }
 
@@ -97,6 +97,7 @@ class SentencePieceTokenizer : public TokenizerBackend {
   std::int64_t vocab_size() const override { return processor_.GetPieceSize(); }
 
  private:
+  std::string path_;
   sentencepiece::SentencePieceProcessor processor_;
   std::vector<SpecialPiece> special_pieces_;
   bool begins_with_space_ = false;

@@ -34,22 +34,21 @@ fs::path home_of(const fs::path& directory) {
   return is_snapshot ? model : own;
 }
 
-/// A link out of the model would put another file of this machine into what is going to be published.
-void require_inside(const fs::path& file, const fs::path& home) {
-  const fs::path target = fs::canonical(file);
-  if (*target.lexically_relative(home).begin() != "..") return;
+}  // namespace
+
+void require_own_file(const fs::path& file, const fs::path& directory) {
+  std::error_code error;
+  const fs::path target = fs::canonical(file, error);
+  if (error) core::user_error("{} is a link to nothing: remove it", file.string());
+  if (*target.lexically_relative(home_of(directory)).begin() != "..") return;
   core::user_error("{} is a link that leads out of its model, to {}: put the file itself there, or remove the link",
                    file.string(), target.string());
 }
 
-}  // namespace
-
 void copy_companions(const fs::path& from, const fs::path& to, const std::string& shown) {
-  const fs::path home = home_of(from);
   for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
     if (!is_companion(entry.path()) || entry.is_directory()) continue;
-    if (!entry.exists()) core::user_error("{} is a link to nothing: remove it", entry.path().string());
-    require_inside(entry.path(), home);
+    require_own_file(entry.path(), from);
     core::copy_file(entry.path(), to / entry.path().filename(), shown);
   }
 }

@@ -106,6 +106,31 @@ TEST(TemplateTest, AFileWithAMistakeIsRefusedByName) {
   EXPECT_TRUE(contains(message_of([&] { load_template((scratch.path() / "none.json").string()); }), "none.json"));
 }
 
+// Titles stand in history items, those in {history}, that in {instruction}: repeated parts multiply.
+TEST(TemplateTest, ASmallFileCannotAskForAnyAmountOfMemory) {
+  ScratchDirectory scratch;
+  const auto path = scratch.path() / "mine.json";
+  const auto loaded = [&](const char* key, const core::Json& value) {
+    core::Json changed = to_json(load_template("amazon-next-item"));
+    changed[key] = value;
+    overwrite(path, changed.dump());
+    return message_of([&] { load_template(path.string()); });
+  };
+  const auto times = [](int count, const std::string& part) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += part;
+    return text;
+  };
+  EXPECT_EQ(loaded("history_item", times(4, "{title}")), "");
+  EXPECT_TRUE(contains(loaded("history_item", times(5, "{title}")), "holds the part {title} more than 4 times"));
+  EXPECT_TRUE(contains(loaded("prompt", times(5, "{instruction}{input}")), "more than 4 times"));
+  EXPECT_TRUE(contains(loaded("output", times(100'000, "{output}")), "more than 4 times"));
+  EXPECT_EQ(loaded("description", times(100, "{title}")), "") << "text, not parts";
+  EXPECT_EQ(loaded("control_tokens", std::vector<std::string>(1024, "x")), "");
+  EXPECT_TRUE(contains(loaded("control_tokens", std::vector<std::string>(1025, "x")), "at most 1024"));
+  EXPECT_TRUE(contains(loaded("history_separator", std::string(1 << 20, ',')), "at most 1048576 are read"));
+}
+
 TEST(TemplateTest, NumbersLabelAnyNumberOfOptions) {
   PromptTemplate t = load_template("amazon-next-item");
   const std::vector<std::string_view> titles(30, "x");

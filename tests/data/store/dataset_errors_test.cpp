@@ -124,6 +124,25 @@ TEST_F(DamagedDataset, LacksKeysOrSplits) {
   expect_error({"dataset.json", "\"sha256\""});
 }
 
+// It is what the length of a context and the size of a batch are held against.
+TEST_F(DamagedDataset, HasExamplesLongerThanItSays) {
+  Json json = description();
+  const auto longest = json["max_length"].get<std::int64_t>();
+  json["max_length"] = longest - 1;
+  describe(json);
+  expect_error({fmt::format("{} tokens, but dataset.json says that none has more than {}", longest, longest - 1)});
+  json["max_length"] = (std::int64_t{1} << 31) + 1;
+  describe(json);
+  expect_error({"dataset.json", "\"max_length\""});
+}
+
+TEST_F(DamagedDataset, HasASplitThatThereIsNot) {
+  Json json = description();
+  json["splits"]["tr\nain"] = json["splits"]["train"];
+  describe(json);
+  expect_error({"dataset.json has a split \"tr\\nain\"", "train, validation and test"});
+}
+
 TEST_F(DamagedDataset, NamesFilesElsewhere) {
   fs::copy(shard_, scratch_.path() / "other.h5");
   for (const std::string name : {"../other.h5", "/etc/passwd", "..", "", "a/b.h5"}) {
@@ -185,6 +204,10 @@ TEST_F(DamagedDataset, HasACatalogueWithIdsThatWouldWrap) {
   EXPECT_TRUE(contains(message_with(line("0", "1")), "no UserError"));
   EXPECT_TRUE(contains(message_with(line("4294967296", "1")), "\"id\" (4294967296)"));
   EXPECT_TRUE(contains(message_with(line("0", "4294967297")), "4294967297, which is no token id"));
+  const std::string vocab_size = description()["vocab_size"].dump();
+  EXPECT_TRUE(contains(message_with(line("0", vocab_size)), vocab_size + ", which is no token id"))
+      << "the first beyond";
+  EXPECT_TRUE(contains(message_with(line("0", "-1")), "-1, which is no token id"));
   EXPECT_TRUE(contains(message_with(std::string(1 << 20, '[')), "items.jsonl"));
 }
 

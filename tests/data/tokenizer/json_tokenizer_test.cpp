@@ -52,11 +52,13 @@ std::string error_of(const std::string& bytes) {
   return "no error";
 }
 
-std::string error_with(const char* pointer, const Fields& value) {
+std::string error_bytes(const char* pointer, const Fields& value) {
   Fields file = tiny();
   file[Fields::json_pointer(pointer)] = value;
-  return error_of(file.dump());
+  return file.dump();
 }
+
+std::string error_with(const char* pointer, const Fields& value) { return error_of(error_bytes(pointer, value)); }
 
 void expect_error(const char* pointer, const Fields& value, const std::string& part) {
   const std::string error = error_with(pointer, value);
@@ -154,7 +156,13 @@ TEST(JsonTokenizer, RefusesHostileFiles) {
   EXPECT_NE(error_of("{").find("not JSON"), std::string::npos);
   EXPECT_NE(error_of("[]").find("object"), std::string::npos);
   EXPECT_NE(error_of("{}").find("\"model\" is missing"), std::string::npos);
-  EXPECT_NE(error_of(std::string(100'000, '[')).find("not JSON"), std::string::npos);
+  for (const char* pointer : {"/model", "/model/vocab/a", "/model/merges", "/model/dropout", "/added_tokens/0/id"}) {
+    std::string bytes = error_bytes(pointer, "DEEP");
+    const size_t at = bytes.find("\"DEEP\"");
+    ASSERT_NE(at, std::string::npos);
+    bytes.replace(at, 6, std::string(300'000, '[') + std::string(300'000, ']'));  // writing it out would recurse
+    EXPECT_NE(error_of(bytes).find("more than 100 deep"), std::string::npos) << pointer;
+  }
   expect_error("/model", Fields::object(), "missing");
   expect_error("/model/vocab", Fields::object(), "0 tokens");
   expect_error("/model/vocab/a", 7, "each once");
@@ -173,11 +181,48 @@ TEST(JsonTokenizer, RefusesHostileFiles) {
   expect_error("/added_tokens/1", tiny()["added_tokens"][0], "next free");
   expect_error("/added_tokens/0/special", "yes", "true or false");
   Fields nested = {{"type", "NFC"}};
-  for (int i = 0; i < 1000; ++i) nested = {{"type", "Sequence"}, {"normalizers", Fields::array({nested})}};
+  for (int i = 0; i < 20; ++i) nested = {{"type", "Sequence"}, {"normalizers", Fields::array({nested})}};
   expect_error("/normalizer", nested, "deeper");
   expect_error("/post_processor", Fields::parse(R"({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}},
     {"SpecialToken": {"id": "x"}}], "special_tokens": {"x": {"ids": [99]}}})"),
                "not in the vocabulary");
+}
+
+// Each step may double its text, so a few dozen of them would fill any memory.
+TEST(JsonTokenizer, AFewStepsCannotAskForAnyAmountOfMemory) {
+  const auto error_in_use = [](const char* pointer, const Fields& value) -> std::string {
+    const JsonTokenizer tokenizer(error_bytes(pointer, value), "t.json");
+    try {
+      std::string text;
+      for (int i = 0; i < 1000; ++i) text += "ab";
+      tokenizer.decode(tokenizer.encode(text, {}), false);
+    } catch (const core::UserError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const auto times = [](int count, const Fields& step, const char* key) {
+    return Fields{{"type", "Sequence"}, {key, Fields(std::vector<Fields>(static_cast<size_t>(count), step))}};
+  };
+  const auto replace = [](const char* what, const std::string& by) {
+    return Fields{{"type", "Replace"}, {"pattern", {{"String", what}}}, {"content", by}};
+  };
+  const Fields bytes{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
+  const Fields everywhere{
+      {"type", "Replace"}, {"pattern", {{"Regex", "(?:)"}}}, {"content", std::string(100'000, 'a')}};
+  EXPECT_EQ(error_in_use("/normalizer", times(4, replace("a", "aa"), "normalizers")), "");
+  for (const auto& [pointer, value] : std::vector<std::pair<const char*, Fields>>{
+           {"/normalizer", times(40, replace("a", "aa"), "normalizers")},
+           {"/normalizer", everywhere},
+           {"/normalizer", {{"type", "Prepend"}, {"prepend", std::string(1 << 20, 'a')}}},
+           {"/pre_tokenizer", times(40, bytes, "pretokenizers")},
+           {"/decoder", times(40, replace("a", "aa"), "decoders")},
+           {"/decoder", replace("a", std::string(1 << 20, 'a'))}}) {
+    const std::string message = error_in_use(pointer, value);
+    EXPECT_TRUE(message.starts_with(std::string("t.json: ") + (pointer + 1) + " makes ")) << pointer << ": " << message;
+  }
+  EXPECT_NE(error_with("/normalizer", times(65, replace("a", "b"), "normalizers")).find("65 entries; at most 64"),
+            std::string::npos);
 }
 
 // The library's own classes (unicode_classes.json), for every character.

@@ -14,6 +14,11 @@ void prompt_template(Input input) {
   const data::PromptRow row = filled.takes_history() ? data::render_history(filled, titles, titles)
                                                      : data::PromptRow{"{input}", "{instruction}", "{output}"};
   data::render_prompt(filled, row);
+  for (const bool has_input : {true, false}) {
+    data::render_prompt_parts(filled, {row.instruction, has_input ? row.input : "", ""});
+    data::prompt_head(filled, has_input);
+    data::prompt_tail(filled, has_input);
+  }
   data::render_output(filled, titles[0]);
 }
 

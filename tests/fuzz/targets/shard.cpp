@@ -18,6 +18,7 @@ void shard(Input input) {
     info.vocab_size = file.int_attribute("vocab_size");
     info.tokenizer_sha256 = file.string_attribute("tokenizer_sha256");
     info.num_items = 1000;
+    info.max_length = entry.bytes;
     entry.examples = static_cast<std::int64_t>(file.place_of("prompt_lengths").shape.at(0));
     entry.tokens = static_cast<std::int64_t>(file.place_of("tokens").shape.at(0));
   }
