@@ -13,6 +13,7 @@ EvalExample eval_example_of(data::Example example, std::int64_t index, const std
   eval_example.timestamp = example.timestamp;
   eval_example.target = example.target;
   eval_example.last_item = example.last_item;
+  eval_example.history = std::move(example.history);
   const bool rankable = example.gold && example.candidates.size() > 1 && *example.gold < example.candidates.size();
   eval_example.has_unusable_candidates = !rankable && !example.candidates.empty();
   if (rankable) {

@@ -14,6 +14,7 @@ struct EvalExample {
   std::optional<std::int64_t> timestamp;
   std::optional<std::uint32_t> target;
   std::optional<std::uint32_t> last_item;
+  std::vector<std::uint32_t> history;     // items, oldest first; empty: none, or not known
   std::vector<std::uint32_t> candidates;  // in the order shown; empty: nothing to rank
   std::size_t gold = 0;                   // the right one's place in `candidates`
   bool has_unusable_candidates = false;   // they were left out: fewer than two, or the right one is not known

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 
 #include "core/check.h"
 #include "eval/chunks.h"
+#include "eval/trie_scoring.h"
 
 namespace allreco::eval {
 
@@ -26,74 +26,30 @@ Tokens continuation_of(const EvalExample& example, std::size_t candidate, const 
   return tokens;
 }
 
-/// Fills batches with prompts and their candidates and puts the scores where they belong.
-class Scorer {
- public:
-  Scorer(model::Decoder& decoder, const std::vector<data::Item>& catalogue, std::int64_t max_tokens)
-      : decoder_(decoder), catalogue_(catalogue), max_tokens_(max_tokens) {}
-
-  /// `scores`: one place a candidate, valid until flush().
-  void add(const EvalExample& example, const Tokens& prompt, std::span<double> scores) {
-    // Equal titles are scored once: two computations of the same number may differ in the last bit and make a tie look
-    // like a rank.
-    std::map<Tokens, std::vector<double*>> continuations;
-    for (std::size_t j = 0; j < scores.size(); ++j)
-      continuations[continuation_of(example, j, catalogue_)].push_back(&scores[j]);
-    std::int64_t parent = -1;
-    for (auto& [tokens, places] : continuations) {
-      const std::int64_t prompt_tokens = parent < 0 ? std::ssize(prompt) : 0;
-      if (!places_.empty() && builder_.num_tokens() + prompt_tokens + std::ssize(tokens) > max_tokens_) {
-        flush();
-        parent = -1;
-      }
-      if (parent < 0) parent = builder_.add_prompt(prompt);
-      places_[builder_.add_branch(parent, std::ssize(prompt), tokens)] = std::move(places);
-    }
-  }
-
-  void flush() {
-    if (places_.empty()) return;
-    const model::PackedBatch batch = builder_.build();
-    const at::Tensor log_p = decoder_.log_probabilities(batch);  // float64 [M]
-    const double* values = log_p.const_data_ptr<double>();
-    for (const auto& [segment, places] : places_) {
-      double sum = 0;
-      const auto s = static_cast<std::size_t>(segment);
-      for (std::int64_t m = batch.prediction_offsets[s]; m < batch.prediction_offsets[s + 1]; ++m) sum += values[m];
-      for (double* place : places) *place = sum;
-    }
-    places_.clear();
-    builder_ = {};
-  }
-
- private:
-  model::Decoder& decoder_;
-  const std::vector<data::Item>& catalogue_;
-  std::int64_t max_tokens_;
-  model::PackedBatchBuilder builder_;
-  std::map<std::int64_t, std::vector<double*>> places_;  // by the branch's segment
-};
-
-/// Where the scores of example i begin in one flat array; the last entry is its size.
+/// Where the scores of example i begin in one flat array, two of each candidate; the last entry is its size.
 std::vector<std::size_t> score_offsets(std::span<const EvalExample> examples) {
   std::vector<std::size_t> offsets{0};
-  for (const EvalExample& example : examples) offsets.push_back(offsets.back() + example.candidates.size());
+  for (const EvalExample& example : examples) offsets.push_back(offsets.back() + 2 * example.candidates.size());
   return offsets;
 }
 
-/// Tokens of a prompt and its candidates, each taken as an average title: the scorer bounds the batches, so chunks may
-/// be uneven.
+std::vector<Tokens> continuations_of(const EvalExample& example, const std::vector<data::Item>& catalogue) {
+  std::vector<Tokens> continuations;
+  for (std::size_t j = 0; j < example.candidates.size(); ++j)
+    continuations.push_back(continuation_of(example, j, catalogue));
+  return continuations;
+}
+
+/// By the tokens of prompts and candidates; those that candidates share are counted more than once.
 std::vector<Chunk> ranking_chunks(const data::Dataset& dataset, std::span<const EvalExample> examples,
                                   const std::vector<data::Item>& catalogue, std::int64_t max_tokens) {
-  std::int64_t title_tokens = 0;
-  for (const data::Item& item : catalogue) title_tokens += std::ssize(item.tokens) + 1;
-  const std::int64_t average =
-      std::max<std::int64_t>(1, title_tokens / std::max<std::int64_t>(1, std::ssize(catalogue)));
   return cut_into_chunks(std::ssize(examples), max_tokens, std::numeric_limits<std::int64_t>::max(),
                          [&](std::int64_t i) {
                            const EvalExample& example = examples[static_cast<std::size_t>(i)];
                            if (example.candidates.empty()) return std::int64_t{0};
-                           return dataset.prompt_length(example.index) + average * std::ssize(example.candidates);
+                           std::int64_t tokens = dataset.prompt_length(example.index);
+                           for (const Tokens& c : continuations_of(example, catalogue)) tokens += std::ssize(c);
+                           return tokens;
                          });
 }
 
@@ -104,15 +60,26 @@ Tokens prompt_of(const data::Dataset& dataset, const EvalExample& example) {
   return dataset.prompt(example.index);
 }
 
+/// Two numbers a candidate: the log-likelihood, and that of its first token.
+void put(const TokenTrie& trie, const TrieScores& scores, std::span<double> places) {
+  const std::vector<double> sums = path_log_likelihoods(trie, scores);
+  for (std::size_t j = 0; j < trie.num_sequences(); ++j) {
+    places[2 * j] = sums[static_cast<std::size_t>(trie.end_of(j))];
+    places[2 * j + 1] = scores.first[static_cast<std::size_t>(trie.beginning_of(j))];
+  }
+}
+
 CandidateScores scores_of(const EvalExample& example, std::span<const double> values,
                           const std::vector<data::Item>& catalogue) {
   CandidateScores scores;
-  for (std::size_t j = 0; j < values.size(); ++j) {
-    if (!std::isfinite(values[j]))
+  for (std::size_t j = 0; j < example.candidates.size(); ++j) {
+    const double log_likelihood = values[2 * j];
+    if (!std::isfinite(log_likelihood))
       core::fault(
           "the model gives candidate {} of example {} the log-likelihood {}: its weights or its dtype are unusable", j,
-          example.index, values[j]);
-    scores.log_likelihood.push_back(values[j]);
+          example.index, log_likelihood);
+    scores.log_likelihood.push_back(log_likelihood);
+    scores.first_token.push_back(values[2 * j + 1]);
     scores.num_tokens.push_back(std::ssize(continuation_of(example, j, catalogue)));
   }
   return scores;
@@ -136,14 +103,19 @@ std::vector<CandidateScores> score_candidates(dist::Session& session, model::Dec
   const auto place_of = [&](std::size_t i) {
     return std::span<double>(flat).subspan(offsets[i], offsets[i + 1] - offsets[i]);
   };
-  Scorer scorer(decoder, catalogue, max_tokens_per_batch);
+  TrieScorer scorer(decoder, max_tokens_per_batch);
   for_each_chunk(session, ranking_chunks(dataset, examples, catalogue, max_tokens_per_batch), "candidate scoring",
                  [&](std::size_t, const Chunk& chunk) {
-                   for (auto i = static_cast<std::size_t>(chunk.begin); i < static_cast<std::size_t>(chunk.end); ++i) {
-                     if (examples[i].candidates.empty()) continue;
-                     scorer.add(examples[i], prompt_of(dataset, examples[i]), place_of(i));
-                   }
-                   scorer.flush();  // a chunk's batches depend on no other chunk, so on no rank
+                   std::vector<std::size_t> ranked;
+                   for (auto i = static_cast<std::size_t>(chunk.begin); i < static_cast<std::size_t>(chunk.end); ++i)
+                     if (!examples[i].candidates.empty()) ranked.push_back(i);
+                   std::vector<TokenTrie> tries;
+                   for (const std::size_t i : ranked) tries.emplace_back(continuations_of(examples[i], catalogue));
+                   std::vector<TrieRequest> requests;
+                   for (std::size_t r = 0; r < ranked.size(); ++r)
+                     requests.push_back({&tries[r], prompt_of(dataset, examples[ranked[r]])});
+                   const std::vector<TrieScores> scores = scorer.score(requests);
+                   for (std::size_t r = 0; r < ranked.size(); ++r) put(tries[r], scores[r], place_of(ranked[r]));
                  });
   session.all_sum(flat);  // exact: all ranks but one add zero
   std::vector<CandidateScores> scores;

@@ -17,6 +17,7 @@ namespace allreco::eval {
 struct CandidateScores {
   std::vector<double> log_likelihood;    // log p(title and EOS | prompt), nats
   std::vector<std::int64_t> num_tokens;  // of the title with its EOS
+  std::vector<double> first_token;       // log p(first token of the title | prompt), nats
 
   std::vector<double> per_token() const;  // log_likelihood / num_tokens
 };

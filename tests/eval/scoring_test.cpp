@@ -94,6 +94,9 @@ TEST(Ranking, SharedPrefixAgreesWithWholeSequences) {
         EXPECT_NEAR(scores[i].log_likelihood[j], log_likelihood_alone(tiny.decoder, whole, example.prompt_length),
                     kDoubleTolerance);
         EXPECT_EQ(scores[i].num_tokens[j], std::ssize(title) + 1);
+        const Tokens beginning(whole.begin(), whole.begin() + example.prompt_length + 1);
+        EXPECT_NEAR(scores[i].first_token[j], log_likelihood_alone(tiny.decoder, beginning, example.prompt_length),
+                    kDoubleTolerance);
         EXPECT_DOUBLE_EQ(scores[i].per_token()[j],
                          scores[i].log_likelihood[j] / static_cast<double>(std::ssize(title) + 1));
       }

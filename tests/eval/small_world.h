@@ -109,6 +109,8 @@ inline data::Example small_example(std::uint64_t index, const std::vector<data::
   example.gold = static_cast<std::uint8_t>(stream.next_below(5));
   example.target = example.candidates[*example.gold];
   example.last_item = static_cast<std::uint32_t>(stream.next_below(kNumItems));
+  for (int k = 0; k < 2; ++k) example.history.push_back(static_cast<std::uint32_t>(stream.next_below(kNumItems)));
+  example.history.push_back(*example.last_item);
   const auto& title = items[*example.target].tokens;
   example.tokens.insert(example.tokens.end(), title.begin(), title.end());
   example.tokens.push_back(kEos);

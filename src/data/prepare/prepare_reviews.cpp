@@ -168,6 +168,7 @@ void ReviewsJob::write_example(const HistoryExample& history, Split split) {
   example.timestamp = history.timestamp;
   example.target = history.target;
   example.last_item = history.history.back();
+  example.history = history.history;
   example.candidates = history.candidates;
   if (!history.candidates.empty()) example.gold = history.gold;
   const Fit fit = encode(history, example);

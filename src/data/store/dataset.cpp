@@ -204,6 +204,11 @@ std::int64_t Dataset::num_supervised(std::int64_t i) const {
   return supervised_of(shard.length(index), shard.prompt_length(index));
 }
 
+bool Dataset::has_histories() const {
+  return std::any_of(state_->shards.begin(), state_->shards.end(),
+                     [](const ShardReader& shard) { return shard.has_histories(); });
+}
+
 bool Dataset::has_candidates() const {
   return std::any_of(state_->shards.begin(), state_->shards.end(),
                      [](const ShardReader& shard) { return shard.has_candidates(); });

@@ -23,6 +23,8 @@ struct Example {
   std::optional<std::int64_t> timestamp;   // seconds since 1970 of the target's review
   std::optional<std::uint32_t> target;     // item id in the catalogue
   std::optional<std::uint32_t> last_item;  // item id of the newest history item; /last_items, 0xFFFFFFFF where unknown
+  std::vector<std::uint32_t> history;      // item ids of the history, oldest first, the shown part of it and what a cut
+                                           // left out; empty: none, or not known (Dataset::has_histories)
   std::vector<std::uint32_t> candidates;   // item ids, the target among them, in the order shown; empty: none
   std::optional<std::uint8_t> gold;        // index of the target in `candidates`
 };
@@ -70,7 +72,9 @@ class Dataset {
   /// length - max(prompt_length, 1): the first token is never a target.
   std::int64_t num_supervised(std::int64_t i) const;
   bool has_candidates() const;
-  /// Everything about example i: up to seven reads.
+  /// Whether the split says which items each history holds.
+  bool has_histories() const;
+  /// Everything about example i: up to eight reads.
   Example example(std::int64_t i) const;
   /// Only what a loss needs, in one read: all tokens of example i, or those before its supervised part.
   std::vector<TokenId> tokens(std::int64_t i) const;

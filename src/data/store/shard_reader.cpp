@@ -1,5 +1,6 @@
 #include "data/store/shard_reader.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -53,6 +54,7 @@ ShardReader::ShardReader(const DatasetInfo& info, const ShardEntry& entry, bool 
   last_items_ = find_column(file, "last_items", ElementType::uint32, 1);
   gold_ = find_column(file, "gold", ElementType::uint8, 1);
   candidates_ = find_column(file, "candidates", ElementType::uint32, 2);
+  read_history_offsets(file);
 }
 
 void ShardReader::check_identity(const Hdf5Reader& file, const DatasetInfo& info) const {
@@ -110,6 +112,26 @@ void ShardReader::read_offsets(const Hdf5Reader& file, const ShardEntry& entry) 
   }
 }
 
+void ShardReader::read_history_offsets(const Hdf5Reader& file) {
+  if (!file.has_array("history_offsets") && !file.has_array("history_items")) return;
+  const std::string path = file_.path().string();
+  const ArrayPlace offsets = file.place_of("history_offsets");
+  const ArrayPlace items = file.place_of("history_items");
+  const std::uint64_t examples = prompt_lengths_.size();
+  if (offsets.type != ElementType::uint64 || items.type != ElementType::uint32 ||
+      offsets.shape != std::vector{examples + 1} || items.shape.size() != 1)
+    core::user_error(
+        "/history_offsets and /history_items of {} are not uint64 with one row an example and one more, and uint32. {}",
+        path, kRemedy);
+  history_offsets_.resize(examples + 1);
+  file_.read(offsets.first_byte, history_offsets_.size() * sizeof(history_offsets_[0]), history_offsets_.data());
+  if (history_offsets_.front() != 0 || history_offsets_.back() != items.shape[0] ||
+      !std::is_sorted(history_offsets_.begin(), history_offsets_.end()))
+    core::user_error("/history_offsets of {} do not rise from 0 to the {} items of /history_items. {}", path,
+                     items.shape[0], kRemedy);
+  first_history_byte_ = items.first_byte;
+}
+
 ShardReader::Column ShardReader::find_column(const Hdf5Reader& file, const std::string& name, ElementType type,
                                              std::uint64_t dimensions) const {
   if (!file.has_array(name)) return {};
@@ -154,6 +176,16 @@ std::vector<TokenId> ShardReader::first_tokens(std::int64_t i, std::int64_t coun
   return token_type_ == ElementType::uint16 ? read_ids<std::uint16_t>(i, count) : read_ids<std::uint32_t>(i, count);
 }
 
+std::vector<std::uint32_t> ShardReader::history(std::int64_t i) const {
+  if (!has_histories()) return {};
+  const auto at = static_cast<size_t>(i);
+  std::vector<std::uint32_t> items(history_offsets_[at + 1] - history_offsets_[at]);
+  if (items.empty()) return items;
+  file_.read(first_history_byte_ + history_offsets_[at] * sizeof(items[0]), items.size() * sizeof(items[0]),
+             items.data());
+  return items;
+}
+
 void ShardReader::check_items(const Example& example, std::int64_t i) const {
   const auto check = [&](std::uint32_t item) {
     if (std::cmp_greater_equal(item, num_items_))
@@ -162,6 +194,7 @@ void ShardReader::check_items(const Example& example, std::int64_t i) const {
   };
   if (example.target) check(*example.target);
   if (example.last_item) check(*example.last_item);
+  for (std::uint32_t item : example.history) check(item);
   for (std::uint32_t candidate : example.candidates) check(candidate);
   if (example.gold && *example.gold >= example.candidates.size())
     core::user_error("shard {}: gold of example {} is {}, but it has {} candidates. {}", file_.path().string(), i,
@@ -181,6 +214,7 @@ Example ShardReader::example(std::int64_t i) const {
   if (timestamps_.present) example.timestamp = row<std::int64_t>(timestamps_, i)[0];
   example.target = item_of(targets_);
   example.last_item = item_of(last_items_);
+  example.history = history(i);
   if (candidates_.present) {
     example.candidates = row<std::uint32_t>(candidates_, i);
     std::erase(example.candidates, kNoItem);

@@ -28,6 +28,7 @@ class ShardReader {
   std::int64_t length(std::int64_t i) const;
   std::int64_t prompt_length(std::int64_t i) const;
   bool has_candidates() const { return candidates_.present; }
+  bool has_histories() const { return !history_offsets_.empty(); }
   Example example(std::int64_t i) const;
   /// The first `count` tokens of example i: one read, no other column.
   std::vector<TokenId> first_tokens(std::int64_t i, std::int64_t count) const;
@@ -42,6 +43,8 @@ class ShardReader {
 
   void check_identity(const Hdf5Reader& file, const DatasetInfo& info) const;
   void read_offsets(const Hdf5Reader& file, const ShardEntry& entry);
+  void read_history_offsets(const Hdf5Reader& file);
+  std::vector<std::uint32_t> history(std::int64_t i) const;
   Column find_column(const Hdf5Reader& file, const std::string& name, ElementType type, std::uint64_t dimensions) const;
   template <class T>
   std::vector<T> row(const Column& column, std::int64_t i) const;
@@ -56,6 +59,8 @@ class ShardReader {
   std::uint64_t first_token_byte_ = 0;
   std::vector<std::uint64_t> offsets_;  // [N+1], in tokens
   std::vector<std::uint32_t> prompt_lengths_;
+  std::uint64_t first_history_byte_ = 0;
+  std::vector<std::uint64_t> history_offsets_;  // [N+1], in items; empty: no histories
   Column users_, timestamps_, targets_, last_items_, gold_, candidates_;
 };
 

@@ -43,6 +43,7 @@ std::int64_t largest_item(const Example& example) {
   std::int64_t largest = -1;
   if (example.target) largest = *example.target;
   if (example.last_item) largest = std::max<std::int64_t>(largest, *example.last_item);
+  for (std::uint32_t item : example.history) largest = std::max<std::int64_t>(largest, item);
   for (std::uint32_t candidate : example.candidates) largest = std::max<std::int64_t>(largest, candidate);
   return largest;
 }
@@ -108,6 +109,8 @@ void ShardWriter::append(const Example& example) {
   if (example.timestamp) timestamps_.push_back(*example.timestamp);
   targets_.push_back(example.target.value_or(kNoItem));
   last_items_.push_back(example.last_item.value_or(kNoItem));
+  history_items_.insert(history_items_.end(), example.history.begin(), example.history.end());
+  history_offsets_.push_back(history_items_.size());
   gold_.push_back(example.gold.value_or(kNoGold));
   candidates_.insert(candidates_.end(), example.candidates.begin(), example.candidates.end());
   candidate_counts_.push_back(static_cast<std::uint8_t>(example.candidates.size()));
@@ -146,6 +149,10 @@ void ShardWriter::write_columns(Hdf5Writer& file) const {
   if (!timestamps_.empty()) file.write_array("timestamps", timestamps_, {n});
   if (any_known(targets_, kNoItem)) file.write_array("targets", targets_, {n});
   if (any_known(last_items_, kNoItem)) file.write_array("last_items", last_items_, {n});
+  if (!history_items_.empty()) {
+    file.write_array("history_offsets", history_offsets_, {n + 1});
+    file.write_array("history_items", history_items_, {history_items_.size()});
+  }
   if (any_known(gold_, kNoGold)) file.write_array("gold", gold_, {n});
   if (candidates_.empty()) return;
   const std::uint64_t width = *std::max_element(candidate_counts_.begin(), candidate_counts_.end());

@@ -22,7 +22,7 @@ struct ShardTotals {
   std::int64_t examples = 0;
   std::int64_t tokens = 0;
   std::int64_t supervised_tokens = 0;
-  std::int64_t largest_item = -1;  // of targets, last items and candidates
+  std::int64_t largest_item = -1;  // of targets, last items, histories and candidates
   std::int64_t longest = 0;        // tokens of the longest example
 };
 
@@ -64,6 +64,8 @@ class ShardWriter {
   std::vector<std::int64_t> timestamps_;
   std::vector<std::uint32_t> targets_;
   std::vector<std::uint32_t> last_items_;
+  std::vector<std::uint64_t> history_offsets_{0};
+  std::vector<std::uint32_t> history_items_;
   std::vector<std::uint8_t> gold_;
   std::vector<std::uint32_t> candidates_;  // of all examples, one after another
   std::vector<std::uint8_t> candidate_counts_;

@@ -1,8 +1,10 @@
 #include "model/decoder/decoder.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "core/check.h"
 #include "core/random.h"
@@ -18,6 +20,14 @@ namespace {
 
 std::vector<std::int64_t> to_vector(const at::Tensor& t) {
   return {t.const_data_ptr<std::int64_t>(), t.const_data_ptr<std::int64_t>() + t.numel()};
+}
+
+/// Whether prediction i is that of row i of the rows that need logits: so unless branches part.
+bool predicts_row_by_row(const PackedBatch& batch) {
+  const auto* rows = batch.prediction_rows.const_data_ptr<std::int64_t>();
+  std::int64_t i = 0;
+  while (i < batch.num_predictions() && rows[i] == i) ++i;
+  return i == batch.num_predictions() && i == batch.logit_rows.size(0);
 }
 
 /// One key a row, from its sample and its position: int64 [T].
@@ -46,11 +56,12 @@ struct Decoder::State {
 
   StreamContext context_of(const PackedBatch& batch, std::uint64_t dropout_key, bool training);
   QueryRows loss_rows(const PackedBatch& batch, const StreamContext& context) const;
+  LossHead::Loss predictions_loss(const at::Tensor& x, const PackedBatch& batch, double gradient_scale) const;
   at::Tensor on_device(const at::Tensor& t) const { return t.to(weights.device(), /*non_blocking=*/true); }
   at::Tensor embed(const at::Tensor& tokens) const {
     return weights.embedding.index_select(0, on_device(tokens));  // [T, D]
   }
-  at::Tensor loss_rows_output(const PackedBatch& batch);
+  at::Tensor loss_rows_output(const PackedBatch& batch, KeyValueCache* cache = nullptr);
 
   ModelConfig config;
   Weights weights;
@@ -69,7 +80,7 @@ StreamContext Decoder::State::context_of(const PackedBatch& batch, std::uint64_t
   context.cos = rotary.cos();
   context.sin = rotary.sin();
   context.all.positions = on_device(batch.positions);
-  context.all.spans = attention_spans(batch.segments);
+  context.all.spans = attention_spans(batch);
   if (training && lora->config().lora_dropout > 0) {
     context.dropout_probability = lora->config().lora_dropout;
     context.dropout_key = dropout_key;
@@ -82,17 +93,33 @@ QueryRows Decoder::State::loss_rows(const PackedBatch& batch, const StreamContex
   QueryRows rows;
   rows.indices = on_device(batch.logit_rows);
   rows.positions = context.all.positions.index_select(0, rows.indices);
-  rows.spans = attention_spans(batch.segments, to_vector(batch.logit_rows));
+  rows.spans = attention_spans(batch, to_vector(batch.logit_rows));
   if (context.all.row_keys.defined()) rows.row_keys = context.all.row_keys.index_select(0, rows.indices);
   return rows;
 }
 
 /// The last block's output for the rows that need logits, [N, D].
-at::Tensor Decoder::State::loss_rows_output(const PackedBatch& batch) {
-  const StreamContext context = context_of(batch, 0, /*training=*/false);
+at::Tensor Decoder::State::loss_rows_output(const PackedBatch& batch, KeyValueCache* cache) {
+  StreamContext context = context_of(batch, 0, /*training=*/false);
+  core::require(cache != nullptr || batch.first_row == 0, "a batch that goes on behind another needs its cache");
+  if (cache != nullptr) {
+    cache->set_store_rows(on_device(at::arange(batch.first_row, batch.first_row + batch.num_tokens(), at::kLong)));
+    context.cache = cache;
+  }
   at::Tensor x = embed(batch.tokens);
   for (size_t i = 0; i + 1 < blocks.size(); ++i) x = blocks[i].forward(x, context.all, context, nullptr);
   return blocks.back().forward(x, loss_rows(batch, context), context, nullptr);
+}
+
+/// x [N, D] the last block's output at the rows that need logits. A row where branches part predicts several targets.
+LossHead::Loss Decoder::State::predictions_loss(const at::Tensor& x, const PackedBatch& batch,
+                                                double gradient_scale) const {
+  const at::Tensor targets = on_device(batch.targets);
+  if (predicts_row_by_row(batch)) return head.loss_and_gradient(x, targets, gradient_scale);
+  const at::Tensor rows = on_device(batch.prediction_rows);
+  LossHead::Loss loss = head.loss_and_gradient(x.index_select(0, rows), targets, gradient_scale);  // dx [M, D]
+  loss.dx = at::zeros_like(x).index_add_(0, rows, loss.dx);
+  return loss;
 }
 
 Decoder::Decoder(const ModelConfig& config, const Weights& weights, LoraStore* lora)
@@ -104,7 +131,7 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
   at::NoGradGuard no_grad;
   State& s = *state_;
   core::require(s.lora != nullptr, "training needs a LoRA store");
-  core::require(batch.num_predictions() == batch.logit_rows.size(0), "a training batch predicts once a row");
+  core::require(batch.first_row == 0, "training needs the whole path in its batch");
   const StreamContext context = s.context_of(batch, pass.dropout_key, /*training=*/true);
   const QueryRows loss_rows = s.loss_rows(batch, context);
   const auto num_layers = static_cast<std::int64_t>(s.blocks.size());
@@ -123,7 +150,7 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
     x = s.blocks[static_cast<size_t>(i)].forward(x, rows_of(i), context, keep ? &a : nullptr);  // [T or N, D]
   }
   // 2 loss and its gradient in one pass
-  const LossHead::Loss loss = s.head.loss_and_gradient(x, s.on_device(batch.targets), pass.gradient_scale);
+  const LossHead::Loss loss = s.predictions_loss(x, batch, pass.gradient_scale);
   // 3 backward, last layer first; each layer's gradients are complete when it is left
   at::Tensor dx = loss.dx;
   for (std::int64_t i = num_layers - 1; i >= 0; --i) {
@@ -139,9 +166,13 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
   return loss.nll_sum.item<double>();
 }
 
-at::Tensor Decoder::log_probabilities(const PackedBatch& batch) {
+KeyValueCache Decoder::make_cache(std::int64_t num_rows) const {
+  return {state_->config, 1, num_rows, state_->weights.dtype(), state_->weights.device()};
+}
+
+at::Tensor Decoder::log_probabilities(const PackedBatch& batch, KeyValueCache* cache) {
   at::NoGradGuard no_grad;
-  const at::Tensor x = state_->loss_rows_output(batch);
+  const at::Tensor x = state_->loss_rows_output(batch, cache);
   return state_->head.log_probabilities(x, batch.prediction_rows, batch.targets).cpu();
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "model/decoder/key_value_cache.h"
 #include "model/decoder/packed_batch.h"
 #include "model/decoder/weights.h"
 #include "model/lora/lora.h"
@@ -40,12 +41,14 @@ class Decoder {
   const ModelConfig& config() const;
 
   /// One micro-batch: forward, loss, backward. Adds gradient_scale * d(sum of NLL)/d(factor) to the store's gradients.
-  /// Returns the unscaled sum of NLL over the batch's predictions, in double. REQUIRES a store, and prediction_rows to
-  /// be the identity.
+  /// Returns the unscaled sum of NLL over the batch's predictions, in double. REQUIRES a store, and no earlier batch
+  /// that this one goes on behind.
   double forward_backward(const PackedBatch& batch, const TrainPass& pass);
 
-  /// log p(target) of every prediction, float64 [M] on the CPU. No dropout.
-  at::Tensor log_probabilities(const PackedBatch& batch);
+  /// log p(target) of every prediction, float64 [M] on the CPU. No dropout. `cache`, where not null, gets the batch's
+  /// keys and values at its rows [first_row, first_row + T), and holds those of the batches that it goes on behind.
+  at::Tensor log_probabilities(const PackedBatch& batch, KeyValueCache* cache = nullptr);
+  KeyValueCache make_cache(std::int64_t num_rows) const;
 
   /// Logits of logit_rows, float32 [N, V] (float64 in float64 models): for generation, tests and small batches.
   at::Tensor logits(const PackedBatch& batch);

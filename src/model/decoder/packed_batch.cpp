@@ -28,13 +28,19 @@ PackedBatch PackedBatch::pinned() const {
   return batch;
 }
 
+PackedBatchBuilder::PackedBatchBuilder(const PackedBatch& kept)
+    : first_row_(kept.first_row + kept.num_tokens()),
+      segments_(kept.segments),
+      predictions_(kept.segments.size()),
+      sample_keys_(kept.sample_keys) {}
+
 std::int64_t PackedBatchBuilder::append(std::span<const std::int32_t> tokens, std::int64_t first_position) {
   core::require(!tokens.empty(), "a segment needs at least one token");
   Segment segment;
-  segment.begin = num_tokens();
+  segment.begin = first_row_ + num_tokens();
   segment.length = static_cast<std::int64_t>(tokens.size());
   for (const std::int32_t token : tokens) {
-    positions_.push_back(first_position + num_tokens() - segment.begin);
+    positions_.push_back(first_position++);
     tokens_.push_back(token);
   }
   segments_.push_back(segment);
@@ -48,10 +54,8 @@ std::int64_t PackedBatchBuilder::add_example(std::span<const std::int32_t> token
   const auto length = static_cast<std::int64_t>(tokens.size());
   core::require(prompt_length >= 0 && prompt_length <= length, "a prompt cannot be longer than its example");
   const std::int64_t index = append(tokens, 0);
-  const std::int64_t begin = segments_.back().begin;
-  for (std::int64_t i = std::max<std::int64_t>(prompt_length, 1); i < length; ++i) {
-    predictions_.back().push_back({begin + i - 1, tokens[static_cast<size_t>(i)]});
-  }
+  for (std::int64_t i = std::max<std::int64_t>(prompt_length, 1); i < length; ++i)
+    predict(index, i, tokens[static_cast<size_t>(i)]);
   sample_keys_.back() = sample_key;
   return index;
 }
@@ -62,21 +66,36 @@ std::int64_t PackedBatchBuilder::add_prompt(std::span<const std::int32_t> tokens
   return index;
 }
 
+std::int64_t PackedBatchBuilder::holder_of(std::int64_t segment, std::int64_t length) const {
+  core::require(segment >= 0 && segment < std::ssize(segments_), "there is no such segment to branch off");
+  const auto at = [&](std::int64_t s) -> const Segment& { return segments_[static_cast<size_t>(s)]; };
+  core::require(length >= 1 && length <= at(segment).shared_length + at(segment).length,
+                "a branch shares 1 to all of the tokens that its parent stands for");
+  while (length <= at(segment).shared_length) segment = at(segment).parent;
+  return segment;
+}
+
+std::int64_t PackedBatchBuilder::add_path(std::int64_t parent, std::int64_t shared_length,
+                                          std::span<const std::int32_t> tokens) {
+  const std::int64_t holder = holder_of(parent, shared_length);
+  const std::int64_t index = append(tokens, shared_length);
+  segments_.back().parent = holder;
+  segments_.back().shared_length = shared_length;
+  sample_keys_.back() = sample_keys_[static_cast<size_t>(holder)];
+  return index;
+}
+
+void PackedBatchBuilder::predict(std::int64_t segment, std::int64_t length, std::int32_t target) {
+  const Segment& holder = segments_[static_cast<size_t>(holder_of(segment, length))];
+  const std::int64_t row = holder.begin + length - 1 - holder.shared_length - first_row_;
+  core::require(row >= 0, "a row of an earlier batch predicts nothing any more");
+  predictions_[static_cast<size_t>(segment)].push_back({row, target});
+}
+
 std::int64_t PackedBatchBuilder::add_branch(std::int64_t parent, std::int64_t shared_length,
                                             std::span<const std::int32_t> tokens) {
-  core::require(parent >= 0 && parent < static_cast<std::int64_t>(segments_.size()),
-                "a branch needs an earlier parent");
-  const Segment trunk = segments_[static_cast<size_t>(parent)];
-  core::require(trunk.parent < 0, "a branch cannot branch off a branch");
-  core::require(shared_length >= 1 && shared_length <= trunk.length, "a branch shares 1 to all of its parent's tokens");
-  const std::int64_t index = append(tokens, shared_length);
-  segments_.back().parent = parent;
-  segments_.back().shared_length = shared_length;
-  const std::int64_t begin = segments_.back().begin;
-  for (std::int64_t i = 0; i < segments_.back().length; ++i) {
-    const std::int64_t row = i == 0 ? trunk.begin + shared_length - 1 : begin + i - 1;
-    predictions_.back().push_back({row, tokens[static_cast<size_t>(i)]});
-  }
+  const std::int64_t index = add_path(parent, shared_length, tokens);
+  for (const std::int32_t token : tokens) predict(index, shared_length++, token);
   return index;
 }
 
@@ -102,6 +121,7 @@ PackedBatch PackedBatchBuilder::build() const {
   batch.tokens = to_tensor(tokens_);
   batch.positions = to_tensor(positions_);
   batch.segments = segments_;
+  batch.first_row = first_row_;
   batch.logit_rows = to_tensor(rows);
   batch.prediction_rows = to_tensor(indices);
   batch.targets = to_tensor(targets);

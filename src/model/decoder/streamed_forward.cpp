@@ -18,7 +18,7 @@ StreamedForward::StreamedForward(const ModelConfig& config, const LoraStore* lor
   context_.cos = rotary.cos();
   context_.sin = rotary.sin();
   context_.all.positions = batch_.positions;
-  context_.all.spans = attention_spans(batch_.segments);
+  context_.all.spans = attention_spans(batch_);
 }
 
 void StreamedForward::embed(const at::Tensor& embedding) { x_ = embedding.index_select(0, batch_.tokens); }

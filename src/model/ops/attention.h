@@ -20,8 +20,8 @@ struct KeyRange {
                         // sees all of it
 };
 
-/// A run of query rows (no row in two spans) with the keys they see: at most a shared prefix, an own full part and an
-/// own causal part.
+/// A run of query rows (no row in two spans) with the keys they see: any number of full ranges (the path that a branch
+/// continues, a range a segment) and an own causal one.
 struct AttentionSpan {
   std::int64_t q_begin = 0;
   std::int64_t q_length = 0;

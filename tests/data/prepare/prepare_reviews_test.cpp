@@ -95,6 +95,10 @@ class GiftCardsOracle {
     EXPECT_EQ(found.timestamp, expected.time);
     EXPECT_EQ(items_[*found.target].asin, expected.target);
     EXPECT_EQ(items_[*found.last_item].asin, expected.earlier.back());
+    std::vector<std::string> history;
+    for (const std::uint32_t item : found.history) history.push_back(items_[item].asin);
+    const auto newest = std::min<std::ptrdiff_t>(std::ssize(expected.earlier), 10);
+    EXPECT_EQ(history, std::vector<std::string>(expected.earlier.end() - newest, expected.earlier.end()));
   }
 
   /// BOS, prompt, answer, EOS, read back from the tokens. Returns the prompt's text.

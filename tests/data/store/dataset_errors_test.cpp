@@ -52,6 +52,8 @@ class DamagedDataset : public ::testing::Test {
     std::int64_t version = 1;
     std::int64_t vocab_size = kVocabulary;
     std::vector<std::uint32_t> targets{3, 999};
+    std::vector<std::uint64_t> history_offsets{0, 0, 2};
+    std::vector<std::uint32_t> history_items{5, 998};
     bool complete = true;
   };
 
@@ -67,6 +69,9 @@ class DamagedDataset : public ::testing::Test {
     file.write_array("example_offsets", layout.offsets, {layout.offsets.size()});
     file.write_array("prompt_lengths", layout.prompts, {layout.prompts.size()});
     file.write_array("targets", layout.targets, {layout.targets.size()});
+    if (!layout.history_offsets.empty())
+      file.write_array("history_offsets", layout.history_offsets, {layout.history_offsets.size()});
+    file.write_array("history_items", layout.history_items, {layout.history_items.size()});
     if (layout.complete) file.write_attribute("complete", std::int64_t{1});
     file.close();
     trust_shard();
@@ -256,6 +261,18 @@ TEST_F(DamagedDataset, HasImpossibleOffsets) {
   expect_error({name_, "/prompt_lengths", "example 0"});
 }
 
+TEST_F(DamagedDataset, HasImpossibleHistories) {
+  for (const std::vector<std::uint64_t>& offsets :
+       {std::vector<std::uint64_t>{0, 3, 2}, {1, 1, 2}, {0, 1, 1}, {0, 0, 3}}) {
+    replace_shard({.history_offsets = offsets});
+    expect_error({name_, "/history_offsets", "do not rise from 0 to the 2 items"});
+  }
+  replace_shard({.history_offsets = {0, 2}});
+  expect_error({name_, "/history_offsets", "one row an example"});
+  replace_shard({.history_offsets = {}});
+  expect_error({name_, "history_offsets"});
+}
+
 TEST_F(DamagedDataset, HasIdsOutsideTheVocabulary) {
   replace_shard({.tokens = {1, 2, 3, 512, 5, 6}});
   const Dataset dataset(directory_, "train");
@@ -271,6 +288,10 @@ TEST_F(DamagedDataset, NamesItemsOutsideTheCatalogue) {
   EXPECT_EQ(dataset.example(10).target, 0u);
   const std::string message = message_of([&] { dataset.example(11); });
   EXPECT_TRUE(contains(message, "item 1000") && contains(message, name_)) << message;
+  replace_shard({.history_items = {5, 1000}});
+  const Dataset histories(directory_, "train");
+  EXPECT_TRUE(histories.example(10).history.empty());
+  EXPECT_TRUE(contains(message_of([&] { histories.example(11); }), "item 1000"));
   replace_shard({.targets = {0}});
   expect_error({name_, "/targets", "one row an example"});
 }

@@ -48,6 +48,8 @@ inline Example sample_example(std::int64_t i, bool full, std::int64_t vocab_size
   example.timestamp = static_cast<std::int64_t>(stream.next_u64());
   example.target = static_cast<std::uint32_t>(stream.next_below(kItems));
   if (i % 3 != 0) example.last_item = static_cast<std::uint32_t>(stream.next_below(kItems));
+  for (std::int64_t k = 0; k < i % 4; ++k)  // some are empty
+    example.history.push_back(static_cast<std::uint32_t>((i * 11 + k * 17) % kItems));
   const auto num_candidates = static_cast<std::uint32_t>(2 + i % 3);
   for (std::uint32_t c = 0; c < num_candidates; ++c) example.candidates.push_back(c * 7 + 1);
   example.gold = static_cast<std::uint8_t>(stream.next_below(num_candidates));

@@ -22,6 +22,7 @@ void expect_equal(const Example& found, const Example& expected, std::int64_t i)
   EXPECT_EQ(found.timestamp, expected.timestamp) << "example " << i;
   EXPECT_EQ(found.target, expected.target) << "example " << i;
   EXPECT_EQ(found.last_item, expected.last_item) << "example " << i;
+  EXPECT_EQ(found.history, expected.history) << "example " << i;
   EXPECT_EQ(found.candidates, expected.candidates) << "example " << i;
   EXPECT_EQ(found.gold, expected.gold) << "example " << i;
 }
@@ -60,6 +61,7 @@ TEST(Dataset, GivesBackWhatWasWrittenOverManyShards) {
   const Dataset train(directory, "train");
   ASSERT_EQ(train.size(), 31);
   EXPECT_TRUE(train.has_candidates());
+  EXPECT_TRUE(train.has_histories());
   std::int64_t tokens = 0;
   std::int64_t supervised = 0;
   std::int64_t longest = 0;
@@ -121,6 +123,8 @@ TEST(Dataset, IsPlainHdf5ForOthers) {
   const auto users = read_array<std::uint64_t>(file, "/users", H5T_NATIVE_UINT64);
   const auto timestamps = read_array<std::int64_t>(file, "/timestamps", H5T_NATIVE_INT64);
   const auto last_items = read_array<std::int64_t>(file, "/last_items", H5T_NATIVE_INT64);
+  const auto histories = read_array<std::int64_t>(file, "/history_items", H5T_NATIVE_INT64);
+  const auto history_offsets = read_array<std::int64_t>(file, "/history_offsets", H5T_NATIVE_INT64);
   const auto candidates = read_array<std::int64_t>(file, "/candidates", H5T_NATIVE_INT64);
   const auto gold = read_array<int>(file, "/gold", H5T_NATIVE_INT);
   ASSERT_EQ(offsets.size(), 51u);
@@ -134,6 +138,9 @@ TEST(Dataset, IsPlainHdf5ForOthers) {
     EXPECT_EQ(timestamps[i], expected.timestamp);
     EXPECT_EQ(last_items[i], expected.last_item.value_or(0xFFFFFFFF));
     EXPECT_EQ(gold[i], *expected.gold);
+    const std::vector<std::uint32_t> history(histories.begin() + history_offsets[i],
+                                             histories.begin() + history_offsets[i + 1]);
+    EXPECT_EQ(history, expected.history);
     for (size_t c = 0; c < 4; ++c)
       EXPECT_EQ(candidates[4 * i + c], c < expected.candidates.size() ? expected.candidates[c] : 0xFFFFFFFF);
   }

@@ -62,6 +62,47 @@ TEST(PackedBatch, BranchesShareTheRowThatPredictsTheirFirstToken) {
   EXPECT_EQ(batch.segments[4].begin, 9);
 }
 
+TEST(PackedBatch, BranchesOffBranchesFormATree) {
+  PackedBatchBuilder builder;
+  const auto prompt = builder.add_prompt(Tokens{1, 2, 3});
+  const auto a = builder.add_branch(prompt, 3, Tokens{4, 5});
+  const auto b = builder.add_branch(a, 4, Tokens{6});   // 1 2 3 4 | 6
+  const auto c = builder.add_path(b, 5, Tokens{7, 8});  // 1 2 3 4 6 | 7 8
+  const auto d = builder.add_branch(c, 2, Tokens{9});   // 1 2 | 9: what it shares is all the prompt's
+  builder.predict(c, 6, 10);                            // after 1 2 3 4 6 7
+  builder.predict(c, 1, 11);                            // after 1
+  const PackedBatch batch = builder.build();
+  EXPECT_EQ(ints(batch.positions), (Ints{0, 1, 2, 3, 4, 4, 5, 6, 2}));
+  Ints parents, shared;
+  for (const Segment& s : batch.segments) parents.push_back(s.parent), shared.push_back(s.shared_length);
+  EXPECT_EQ(parents, (Ints{-1, prompt, a, b, prompt}));
+  EXPECT_EQ(shared, (Ints{0, 3, 4, 5, 2}));
+  // a: rows 2, 3; b: row 3; c: rows 6, 0; d: row 1.
+  EXPECT_EQ(ints(batch.logit_rows), (Ints{0, 1, 2, 3, 6}));
+  EXPECT_EQ(ints(batch.prediction_rows), (Ints{2, 3, 3, 4, 0, 1}));
+  EXPECT_EQ(ints(batch.targets), (Ints{4, 5, 6, 10, 11, 9}));
+  EXPECT_EQ(batch.prediction_offsets, (Ints{0, 0, 2, 3, 5, 6}));
+  EXPECT_EQ(d, 4);
+}
+
+TEST(PackedBatch, GoesOnBehindABatchInACache) {
+  PackedBatchBuilder builder;
+  const auto prompt = builder.add_prompt(Tokens{1, 2, 3});
+  const PackedBatch first = builder.build();
+  PackedBatchBuilder next(first);
+  EXPECT_TRUE(next.empty());
+  const auto a = next.add_path(prompt, 3, Tokens{4, 5});
+  next.predict(a, 4, 5);
+  const PackedBatch second = next.build();
+  EXPECT_EQ(second.first_row, 3);
+  EXPECT_EQ(ints(second.tokens), (Ints{4, 5}));
+  EXPECT_EQ(ints(second.positions), (Ints{3, 4}));
+  EXPECT_EQ(second.segments[1].begin, 3);
+  EXPECT_EQ(ints(second.logit_rows), (Ints{0}));
+  EXPECT_EQ(second.prediction_offsets, (Ints{0, 0, 1}));
+  EXPECT_THROW(next.predict(a, 3, 4), core::Fault);
+}
+
 TEST(PackedBatch, RefusesWhatCannotBe) {
   PackedBatchBuilder builder;
   EXPECT_THROW(builder.build(), core::Fault);
@@ -72,7 +113,10 @@ TEST(PackedBatch, RefusesWhatCannotBe) {
   EXPECT_THROW(builder.add_branch(prompt, 3, Tokens{1}), core::Fault);
   EXPECT_THROW(builder.add_branch(prompt, 0, Tokens{1}), core::Fault);
   const auto branch = builder.add_branch(prompt, 2, Tokens{3});
-  EXPECT_THROW(builder.add_branch(branch, 1, Tokens{4}), core::Fault);
+  EXPECT_THROW(builder.add_branch(branch, 4, Tokens{4}), core::Fault);
+  EXPECT_THROW(builder.add_branch(branch, 0, Tokens{4}), core::Fault);
+  EXPECT_THROW(builder.add_branch(2, 1, Tokens{4}), core::Fault);
+  EXPECT_THROW(builder.predict(prompt, 3, 4), core::Fault);
 }
 
 }  // namespace allreco::model

@@ -193,6 +193,22 @@ TEST(OpsAttention, BranchesShareAPrefixForwardAndBackward) {
   }
 }
 
+TEST(OpsAttention, BranchesOffBranchesSeeTheirWholePath) {
+  const KeyRange trunk{0, 70, 0, false}, first{90, 8, 70, false}, second{110, 1, 78, false}, third{120, 17, 79, false};
+  const std::vector<AttentionSpan> spans = {whole(0, 90),
+                                            {90, 20, 70, {trunk, {90, 20, 70, true}}},
+                                            {110, 1, 78, {trunk, first, second}},
+                                            {111, 9, 78, {trunk, first, {111, 9, 78, true}}},
+                                            {120, 17, 79, {trunk, first, second, {120, 17, 79, true}}},
+                                            {137, 6, 96, {trunk, first, second, third, {137, 6, 96, true}}},
+                                            {143, 30, 96, {trunk, first, second, third, {143, 30, 96, true}}}};
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    for (const Window window : {Window(), Window(3), Window(20), Window(60)}) {
+      check_case({4, 2, 16, 173, 173, spans, window}, dtype);
+    }
+  }
+}
+
 TEST(OpsAttention, QueriesMayBeFewerThanKeys) {
   // As the last block asks: runs of rows of a stream, with the rows before them as full ranges; a row without a span;
   // and one that sees nothing.
