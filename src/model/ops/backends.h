@@ -1,7 +1,7 @@
 // The two backends of an op have functions of its name and signature in namespaces cpu and cuda, for arguments that are
-// already checked: ops/x.cpp checks and hands over by device. A line in the op's header declares both. cuda/ is compiled
-// in every build, only its kernels' launches are not; on CPU tensors it computes the same with ATen's operators, which
-// the tests use.
+// already checked: ops/x.cpp checks and hands over by device. A line in the op's header declares both. cuda/ is
+// compiled in every build, only its kernels' launches are not; on CPU tensors it computes the same with ATen's
+// operators, which the tests use.
 #pragma once
 
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a name becomes declarations

@@ -1,6 +1,6 @@
 // Cross-entropy over a chunk of logits, loss and gradient in one pass, and log-probabilities of chosen tokens. All take
-// a soft cap c > 0 (Gemma's final_logit_softcapping): the logits are then c tanh(x / c) of what they are given, computed
-// on the fly in float32 at least, without a tensor of capped logits. Legend: n rows, V vocabulary.
+// a soft cap c > 0 (Gemma's final_logit_softcapping): the logits are then c tanh(x / c) of what they are given,
+// computed on the fly in float32 at least, without a tensor of capped logits. Legend: n rows, V vocabulary.
 #pragma once
 #include <ATen/core/Tensor.h>
 

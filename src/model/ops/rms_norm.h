@@ -15,7 +15,8 @@ namespace allreco::model::ops {
 ///   plus_one: n * (1 + weight) in the type computed in, rounded once (Gemma3RMSNorm).
 struct NormWeight {
   NormWeight() = default;
-  NormWeight(at::Tensor tensor, bool adds_one = false)  // NOLINT(google-explicit-constructor): a weight alone is Llama's
+  NormWeight(at::Tensor tensor,
+             bool adds_one = false)  // NOLINT(google-explicit-constructor): a weight alone is Llama's
       : weight(std::move(tensor)), plus_one(adds_one) {}
 
   at::Tensor weight;  // [D], dtype of x
