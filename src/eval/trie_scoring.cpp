@@ -68,9 +68,8 @@ class TrieScorer::Pass {
       const double* value = values + batch.prediction_offsets[static_cast<std::size_t>(placed.segment)];
       double& rest = placed.scores->rest[static_cast<std::size_t>(placed.node)];
       for (std::int64_t i = 1; i < placed.trie->node(placed.node).num_tokens; ++i) rest += *value++;
-      placed.trie->for_children(placed.node, [&](std::int64_t child) {
-        placed.scores->first[static_cast<std::size_t>(child)] = *value++;
-      });
+      placed.trie->for_children(
+          placed.node, [&](std::int64_t child) { placed.scores->first[static_cast<std::size_t>(child)] = *value++; });
     }
   }
 
@@ -169,12 +168,10 @@ std::vector<double> masked_log_likelihoods(const TokenTrie& trie, const TrieScor
   std::vector<double> sums(trie.nodes().size(), 0.0);
   for (std::int64_t node = 0; node < std::ssize(trie.nodes()); ++node) {
     double largest = -INFINITY, total = 0;
-    trie.for_children(node, [&](std::int64_t child) {
-      largest = std::max(largest, scores.first[static_cast<std::size_t>(child)]);
-    });
-    trie.for_children(node, [&](std::int64_t child) {
-      total += std::exp(scores.first[static_cast<std::size_t>(child)] - largest);
-    });
+    trie.for_children(
+        node, [&](std::int64_t child) { largest = std::max(largest, scores.first[static_cast<std::size_t>(child)]); });
+    trie.for_children(
+        node, [&](std::int64_t child) { total += std::exp(scores.first[static_cast<std::size_t>(child)] - largest); });
     trie.for_children(node, [&](std::int64_t child) {
       const auto c = static_cast<std::size_t>(child);
       sums[c] = sums[static_cast<std::size_t>(node)] + scores.first[c] - (largest + std::log(total));

@@ -69,7 +69,9 @@ TEST(TrieScoring, EqualsEverySequenceAlone) {
     std::int64_t needed = 0;
     for (const TrieRequest& request : requests) needed += std::ssize(request.prompt) + request.trie->num_computed();
     EXPECT_GE(scorer.num_tokens_computed(), needed);
-    if (max_tokens == 100000) EXPECT_EQ(scorer.num_tokens_computed(), needed);
+    if (max_tokens == 100000) {
+      EXPECT_EQ(scorer.num_tokens_computed(), needed);
+    }
   }
 }
 
