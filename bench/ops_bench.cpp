@@ -23,10 +23,10 @@
 #include "model/ops/cpu/kernels.h"
 #include "model/ops/cross_entropy.h"
 #include "model/ops/dropout.h"
+#include "model/ops/gated_activation.h"
 #include "model/ops/nf4.h"
 #include "model/ops/rms_norm.h"
 #include "model/ops/rope.h"
-#include "model/ops/swiglu.h"
 
 namespace allreco::model::ops {
 namespace {
@@ -109,8 +109,12 @@ void bench_token_ops(std::int64_t tokens, std::int64_t width, at::ScalarType dty
   bench_rows("rms_norm", x, 2, [&] { rms_norm(x, weight, 1e-5); });
   bench_rows("rms_norm_backward_add", x, 4, [&] { rms_norm_backward_add(other, dy, x, rstd, weight); });
   bench_rows("add_rms_norm", x, 4, [&] { add_rms_norm(x, delta, weight, 1e-5); });
-  bench_rows("swiglu", x, 3, [&] { swiglu(dy, delta); });
-  bench_rows("swiglu_backward", x, 5, [&] { swiglu_backward_in_place(dy, x, other); });
+  for (const Activation activation : {Activation::silu, Activation::gelu_tanh}) {
+    const std::string name = activation == Activation::silu ? "silu" : "gelu_tanh";
+    bench_rows(name.c_str(), x, 3, [&] { gated_activation(activation, dy, delta); });
+    bench_rows((name + " backward").c_str(), x, 5,
+               [&] { gated_activation_backward_in_place(activation, dy, x, other); });
+  }
   bench_rows("dropout", x, 2, [&] { dropout(dy, keys, 7, 0.1); });
 }
 
@@ -127,7 +131,9 @@ void bench_cross_entropy(std::int64_t rows, std::int64_t vocab, at::ScalarType d
   at::Tensor logits = at::randn({rows, vocab}, dtype);
   const at::Tensor targets = at::randint(vocab, {rows}, at::kLong), all = at::arange(rows, at::kLong);
   bench_rows("gather_log_softmax", logits, 1, [&] { gather_log_softmax(logits, all, targets); });
+  bench_rows("  soft cap", logits, 1, [&] { gather_log_softmax(logits, all, targets, 30.0); });
   bench_rows("cross_entropy", logits, 3, [&] { cross_entropy_with_gradient(logits, targets, 1e-3); });
+  bench_rows("  soft cap", logits, 3, [&] { cross_entropy_with_gradient(logits, targets, 1e-3, 30.0); });
 }
 
 /// GB/s of the dense tensor; the copy writes the same output.
@@ -150,7 +156,7 @@ void bench_nf4(std::int64_t rows, std::int64_t columns, at::ScalarType dtype) {
 }
 
 void bench_quantisation() {
-  fmt::print("threads {}, kernels for {}\n", at::get_num_threads(), cpu::kernel_table().instruction_set);
+  fmt::print("threads {}, kernels for {}\n", at::get_num_threads(), cpu::name_of(cpu::instruction_set()));
   for (const at::ScalarType dtype : {at::kBFloat16, at::kFloat}) {
     bench_nf4(2048, 5632, dtype);
   }

@@ -14,7 +14,6 @@
 
 #include "core/random.h"
 #include "model/checkpoint/safetensors.h"
-#include "model/ops/backends.h"
 #include "model/ops/dynamic_map.h"
 #include "train/optimizer_cases.h"
 #include "train/scratch.h"

@@ -8,9 +8,9 @@
 #include <cmath>
 
 #include "core/random.h"
+#include "model/ops/gated_activation.h"
 #include "model/ops/rms_norm.h"
 #include "model/ops/rope.h"
-#include "model/ops/swiglu.h"
 
 namespace allreco::model {
 
@@ -77,7 +77,8 @@ at::Tensor Block::forward(const at::Tensor& x, const QueryRows& rows, const Stre
   const auto gate_up = gate_up_.forward(norm2.y, dropout, keep ? &a.run_gate_up : nullptr);  // [N, F] x 2
   a.gate = gate_up[0];
   a.up = gate_up[1];
-  at::Tensor y = down_.forward(ops::swiglu(a.gate, a.up), dropout, keep ? &a.run_down : nullptr)[0];  // [N, D]
+  at::Tensor y = down_.forward(ops::gated_activation(ops::Activation::silu, a.gate, a.up), dropout,
+                               keep ? &a.run_down : nullptr)[0];  // [N, D]
   y.add_(a.x1);
 
   a.x = x;
@@ -95,10 +96,10 @@ at::Tensor Block::backward(at::Tensor dy, BlockActivations& a, const QueryRows& 
   const bool want_mlp = want_o || gate_up_.has_lora();
 
   at::Tensor dm, dh2, dout;
-  const at::Tensor m = ops::swiglu(a.gate, a.up);                          // [N, F]
-  down_.backward(m, a.run_down, {dy}, dropout, want_mlp ? &dm : nullptr);  // dm [N, F]
+  const at::Tensor m = ops::gated_activation(ops::Activation::silu, a.gate, a.up);  // [N, F]
+  down_.backward(m, a.run_down, {dy}, dropout, want_mlp ? &dm : nullptr);           // dm [N, F]
   if (!want_mlp) return {};
-  ops::swiglu_backward_in_place(dm, a.gate, a.up);  // gate, up: now their gradients
+  ops::gated_activation_backward_in_place(ops::Activation::silu, dm, a.gate, a.up);  // gate, up: now their gradients
   const at::Tensor h2 = ops::rms_norm_recompute(a.x1, a.rstd2, weights_.post_attention_norm);  // [N, D]
   gate_up_.backward(h2, a.run_gate_up, {a.gate, a.up}, dropout, want_o ? &dh2 : nullptr);      // dh2 [N, D]
   if (!want_o) return {};

@@ -1,7 +1,6 @@
 #include "model/ops/adamw8bit.h"
 
 #include "core/check.h"
-#include "model/ops/backends.h"
 #include "model/ops/blockwise_checks.h"
 #include "model/ops/dynamic_map.h"
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "model/ops/backends.h"
 #include "model/ops/blockwise8.h"
 
 namespace allreco::model::ops {
@@ -41,5 +42,7 @@ struct AdamW8BitStep {
 /// threads nor on the instruction set; on a GPU they may differ by rounding.
 void adamw8bit_in_place(at::Tensor& parameters, const at::Tensor& gradients, AdamW8BitState& state,
                         const AdamW8BitMaps& maps, const AdamW8BitStep& step);
+
+ALLRECO_BOTH_BACKENDS(adamw8bit_in_place)
 
 }  // namespace allreco::model::ops

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "model/ops/backends.h"
 #include "model/ops/checks.h"
 
 namespace allreco::model::ops {

@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "model/ops/backends.h"
+
 namespace allreco::model::ops {
 
 /// A run of key rows that a query span sees.
@@ -48,5 +50,8 @@ AttentionGradients attention_backward(const at::Tensor& dout, const at::Tensor& 
                                       const at::Tensor& v, const AttentionOutput& forward,
                                       const std::vector<AttentionSpan>& spans, double scale,
                                       std::optional<std::int64_t> window);
+
+ALLRECO_BOTH_BACKENDS(attention)
+ALLRECO_BOTH_BACKENDS(attention_backward)
 
 }  // namespace allreco::model::ops

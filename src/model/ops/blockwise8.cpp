@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "core/check.h"
-#include "model/ops/backends.h"
 #include "model/ops/blockwise_checks.h"
 #include "model/ops/checks.h"
 

@@ -73,4 +73,11 @@ float blockwise8_quantize_block(std::uint8_t* codes, const float* values, std::i
 void blockwise8_dequantize(const at::Tensor& codes, const at::Tensor& absmax, const Map8& map, std::int64_t blocksize,
                            at::Tensor& out);
 
+namespace cpu {
+void blockwise8_quantize(const at::Tensor& values, const Map8& map, std::int64_t blocksize, at::Tensor& codes,
+                         at::Tensor& absmax);
+void blockwise8_dequantize(const at::Tensor& codes, const at::Tensor& absmax, const Map8& map, std::int64_t blocksize,
+                           at::Tensor& out);
+}  // namespace cpu
+
 }  // namespace allreco::model::ops

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "core/check.h"
-#include "model/ops/backends.h"
 #include "model/ops/checks.h"
 
 namespace allreco::model::ops {

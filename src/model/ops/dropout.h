@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "model/ops/backends.h"
+
 namespace allreco::model::ops {
 
 /// x [T, D] -> x * mask / (1 - p). Element (t, j) is kept if a 32-bit hash of (key, row_keys[t], j) is below
@@ -17,5 +19,8 @@ void dropout_add(at::Tensor& y, const at::Tensor& x, const at::Tensor& row_keys,
 
 /// Kept are hashes below it, of 2^32 equally likely ones.
 std::uint32_t dropout_threshold(double p);
+
+ALLRECO_BOTH_BACKENDS(dropout)
+ALLRECO_BOTH_BACKENDS(dropout_add)
 
 }  // namespace allreco::model::ops

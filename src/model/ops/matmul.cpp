@@ -1,6 +1,7 @@
 #include "model/ops/matmul.h"
 
 #include <ATen/Version.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
@@ -55,6 +56,13 @@ void mm_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b) {
   } else {
     at::mm_out(out, a, b);
   }
+}
+
+at::Tensor addmm(const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b) {
+  if (!widens(a)) return at::addmm(bias, a, b);
+  const at::Tensor sum = bias.to(at::kFloat).expand({a.size(0), b.size(1)}).contiguous();
+  add_wide_product(sum, a, b, /*beta=*/1, /*alpha=*/1);
+  return sum.to(a.scalar_type());
 }
 
 void addmm_(at::Tensor out, const at::Tensor& a, const at::Tensor& b, double beta, double alpha) {

@@ -14,6 +14,9 @@ void mm_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b);
 /// out = beta out + alpha a b; with beta 0 what `out` held does not count, not even a NaN.
 void addmm_(at::Tensor out, const at::Tensor& a, const at::Tensor& b, double beta = 1, double alpha = 1);
 
+/// a b + bias, bias [N] to each row: added before the one rounding, as torch's linear does.
+at::Tensor addmm(const at::Tensor& bias, const at::Tensor& a, const at::Tensor& b);
+
 /// Whether products of this dtype on the CPU go through float32 here (ATEN_CPU_CAPABILITY counts).
 bool widens_products(at::ScalarType dtype);
 

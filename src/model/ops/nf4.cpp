@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "core/check.h"
-#include "model/ops/backends.h"
 #include "model/ops/blockwise8.h"
 #include "model/ops/blockwise_checks.h"
 #include "model/ops/dynamic_map.h"

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/ops/backends.h"
+
 namespace allreco::model::ops {
 
 /// The blocks of absmax that are quantised together: bitsandbytes knows no other size.
@@ -51,5 +53,15 @@ Nf4Tensor nf4_quantize(const at::Tensor& values, std::int64_t blocksize, bool do
 /// `out`: float32, bfloat16 or float16, contiguous, n elements, on the device of `nf4`. A Fault when the parts of `nf4`
 /// do not fit one another.
 void nf4_dequantize(const Nf4Tensor& nf4, at::Tensor& out, at::ScalarType rounding);
+
+ALLRECO_BOTH_BACKENDS(nf4_dequantize)
+
+/// The codes of all blocks, and their absmax before double quantisation.
+namespace cpu {
+void nf4_quantize_blocks(const at::Tensor& values, std::int64_t blocksize, at::Tensor& packed, at::Tensor& absmax);
+}
+namespace cuda {
+void nf4_quantize_blocks(const at::Tensor& values, std::int64_t blocksize, at::Tensor& packed, at::Tensor& absmax);
+}
 
 }  // namespace allreco::model::ops

@@ -1,7 +1,6 @@
 #include "model/ops/rope.h"
 
 #include "core/check.h"
-#include "model/ops/backends.h"
 #include "model/ops/checks.h"
 
 namespace allreco::model::ops {

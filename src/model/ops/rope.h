@@ -3,6 +3,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include "model/ops/backends.h"
+
 namespace allreco::model::ops {
 
 /// Rotates x [T, heads, E] in place by the angles of `positions` int64 [T]. cos, sin: float32 (float64 for float64)
@@ -10,5 +12,7 @@ namespace allreco::model::ops {
 /// dimension. Computed in float32, rounded once.
 void rope_in_place(at::Tensor& x, const at::Tensor& positions, const at::Tensor& cos, const at::Tensor& sin,
                    bool inverse = false);
+
+ALLRECO_BOTH_BACKENDS(rope_in_place)
 
 }  // namespace allreco::model::ops

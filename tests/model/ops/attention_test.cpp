@@ -13,7 +13,6 @@
 #include <limits>
 
 #include "core/check.h"
-#include "model/ops/backends.h"
 #include "model/ops/compare.h"
 #include "model/ops/test_device.h"
 
@@ -72,6 +71,7 @@ struct Case {
   std::int64_t heads, kv_heads, head_dim, num_queries, num_keys;
   std::vector<AttentionSpan> spans;
   Window window;
+  std::optional<double> scale = {};  // 1 / sqrt(head_dim)
 };
 
 std::string name_of(const Case& c, at::ScalarType dtype) {
@@ -93,7 +93,7 @@ double largest(const at::Tensor& t) { return t.detach().abs().max().item<double>
 /// half a unit of them, `weight_rounding`.
 void check_case_of(const Case& c, at::ScalarType dtype, Path path) {
   const std::string name = name_of(c, dtype) + (path == Path::kernels ? "" : ", device path");
-  const double scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
+  const double scale = c.scale.value_or(1 / std::sqrt(static_cast<double>(c.head_dim)));
   const at::Tensor q = normal({c.num_queries, c.heads, c.head_dim}, dtype);
   const at::Tensor k = normal({c.num_keys, c.kv_heads, c.head_dim}, dtype);
   const at::Tensor v = normal({c.num_keys, c.kv_heads, c.head_dim}, dtype);
@@ -150,7 +150,7 @@ constexpr std::int64_t kPackedRows = 251;
 TEST(OpsAttention, PackedExamplesMatchTheReferenceForAllHeadShapes) {
   const std::pair<std::int64_t, std::int64_t> head_counts[] = {{2, 2}, {4, 2}, {4, 1}, {8, 1}, {9, 3}};
   int turn = 0;
-  for (const std::int64_t head_dim : {8, 16, 24, 32, 64, 128, 4, 10}) {
+  for (const std::int64_t head_dim : {8, 16, 24, 32, 64, 72, 128, 256, 4, 10}) {
     for (const auto& [heads, kv_heads] : head_counts) {
       const at::ScalarType dtype = turn++ % 2 ? at::kBFloat16 : at::kFloat;
       check_case({heads, kv_heads, head_dim, kPackedRows, kPackedRows, packed_spans(), {}}, dtype);
@@ -165,6 +165,17 @@ TEST(OpsAttention, WindowsOfAllKinds) {
       check_case({4, 2, 16, kPackedRows, kPackedRows, packed_spans(), window}, dtype);
       // Branches whose window covers all, part or nothing of the shared part.
       check_case({4, 2, 16, 230, 230, {whole(0, 140), branch(140, 20, 0, 140), branch(160, 70, 0, 66)}, window}, dtype);
+    }
+  }
+}
+
+// Gemma's: large and odd heads, a scale that is not their dimension's, and windows in some layers.
+TEST(OpsAttention, WindowAndScaleAreTheCalls) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    for (const std::int64_t head_dim : {24, 32, 256}) {
+      for (const Window window : {Window(), Window(8), Window(64)}) {
+        check_case({4, 1, head_dim, kPackedRows, kPackedRows, packed_spans(), window, 1 / std::sqrt(168.0)}, dtype);
+      }
     }
   }
 }

@@ -13,8 +13,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "model/ops/backends.h"
 #include "model/ops/compare.h"
+#include "model/ops/cross_entropy.h"
 #include "model/ops/cuda/row_arguments.h"
 #include "model/ops/row_layouts.h"
 #include "model/ops/thread_blocks.h"
@@ -35,16 +35,16 @@ void run_cross_entropy(const cuda::CrossEntropyArguments& a, bool backwards) {
 
 template <class T>
 at::Tensor run_gather_log_softmax(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& targets,
-                                  bool backwards) {
+                                  std::optional<double> cap, bool backwards) {
   using cuda::ThreadPlace, cuda::SoftmaxShared;
   at::Tensor log_sum_exp = dirty({logits.size(0)}, at::kDouble), log_p = dirty({rows.size(0)}, at::kDouble);
-  const auto a = cuda::log_sum_exp_arguments(log_sum_exp, logits);
+  const auto a = cuda::log_sum_exp_arguments(log_sum_exp, logits, cap);
   run_blocks<SoftmaxShared>(
       threads_of(a), a.num_rows, backwards,
       [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::log_sum_exp_sum<T>(place, a, shared); },
       [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::gather_softmax(place, shared); },
       [&](const ThreadPlace& place, SoftmaxShared& shared) { cuda::log_sum_exp_write(place, a, shared); });
-  const auto g = cuda::gather_arguments(log_p, logits, log_sum_exp, rows, targets);
+  const auto g = cuda::gather_arguments(log_p, logits, log_sum_exp, rows, targets, cap);
   run_blocks<Nothing>(8, 2, backwards, [&](const ThreadPlace& place, Nothing&) { cuda::gather_log_p<T>(place, g); });
   return log_p;
 }
@@ -54,24 +54,26 @@ at::Tensor run_gather_log_softmax(const at::Tensor& logits, const at::Tensor& ro
 double softmax_units(std::int64_t vocab) { return 130 + 2 + (static_cast<double>(vocab) / 512 + 8 + 16 + 32) / 2; }
 
 template <class T>
-void expect_cross_entropy(at::ScalarType dtype, std::int64_t vocab, const Layout& layout, bool backwards) {
-  const std::string name = name_of(dtype, vocab, layout);
+void expect_cross_entropy(at::ScalarType dtype, std::int64_t vocab, const Layout& layout, bool backwards,
+                          std::optional<double> cap) {
+  const std::string name = name_of(dtype, vocab, layout) + (cap ? "capped " : "");
   const Rows logits((normal({kRows, vocab}, at::kDouble) * 4).to(dtype), layout);
   logits.rows[kRows - 1][vocab / 2] = 40;  // nearly certain
   const at::Tensor targets = at::randint(vocab, {kRows}, at::kLong);
   targets[kRows - 1] = vocab / 2;
   const at::Tensor rows = at::randint(kRows, {40}, at::kLong), asked = at::randint(vocab, {40}, at::kLong);
-  const double units = softmax_units(vocab);
+  // A cap moves every logit: tanh to 4 units on either side and 3 of its argument and product, of values up to the cap.
+  const double units = softmax_units(vocab) + 2 * 11 * cap.value_or(0);
   // A log-sum-exp below 64.
-  const at::Tensor log_p = run_gather_log_softmax<T>(logits.rows, rows, asked, backwards);
-  expect_close(log_p, cpu::gather_log_softmax(logits.rows, rows, asked), units * 0x1p-23, 0, name + "log p");
+  const at::Tensor log_p = run_gather_log_softmax<T>(logits.rows, rows, asked, cap, backwards);
+  expect_close(log_p, cpu::gather_log_softmax(logits.rows, rows, asked, cap), units * 0x1p-23, 0, name + "log p");
 
   at::Tensor wanted_gradient = logits.rows.clone(), gradient = logits.rows, losses = dirty({kRows}, at::kFloat);
-  const at::Tensor wanted = cpu::cross_entropy_with_gradient(wanted_gradient, targets, 0.125);
-  run_cross_entropy<T>(cuda::cross_entropy_arguments(gradient, losses, targets, 0.125), backwards);
+  const at::Tensor wanted = cpu::cross_entropy_with_gradient(wanted_gradient, targets, 0.125, cap);
+  run_cross_entropy<T>(cuda::cross_entropy_arguments(gradient, losses, targets, 0.125, cap), backwards);
   expect_close(losses, wanted, units * 0x1p-23, 2 * 0x1p-23, name + "loss");
   // x - lse is rounded at 64 / 2 units on either side; at the target p - 1 cancels, there the error stays absolute.
-  const double relative = (units + 64) * 0x1p-23;
+  const double relative = (units + 64 + (cap ? 64 : 0)) * 0x1p-23;  // a slope is e^(-2|x/c|), |x/c| < 8
   const at::Tensor at_target = targets.unsqueeze(1);
   expect_close(gradient.gather(1, at_target), wanted_gradient.gather(1, at_target), 0.125 * relative, unit_of(dtype),
                name + "gradient at the target");
@@ -84,8 +86,10 @@ TEST(OpsCrossEntropyKernels, CrossEntropyAndLogSoftmax) {
   for (const std::int64_t vocab : {1, 2, 8, 512, 515, 32000, 32003, 128256}) {
     for (const Layout& layout : kLayouts) {
       for (const bool backwards : {false, true}) {
-        expect_cross_entropy<float>(at::kFloat, vocab, layout, backwards);
-        expect_cross_entropy<cuda::Bf16Bits>(at::kBFloat16, vocab, layout, backwards);
+        for (const std::optional<double> cap : {std::optional<double>(), std::optional<double>(6.0)}) {
+          expect_cross_entropy<float>(at::kFloat, vocab, layout, backwards, cap);
+          expect_cross_entropy<cuda::Bf16Bits>(at::kBFloat16, vocab, layout, backwards, cap);
+        }
       }
     }
   }
@@ -99,8 +103,8 @@ TEST(OpsCrossEntropyKernels, CrossEntropyOfLogitsThatAreNotFiniteIsAsOnTheCpu) {
   logits[2].fill_(-kInfinity);
   logits[3].narrow(0, 64, 136).fill_(-kInfinity);  // 64 tokens are allowed
   at::Tensor wanted_gradient = logits.clone(), losses = dirty({5}, at::kFloat);
-  const at::Tensor wanted = cpu::cross_entropy_with_gradient(wanted_gradient, targets, 0.5);
-  run_cross_entropy<float>(cuda::cross_entropy_arguments(logits, losses, targets, 0.5), false);
+  const at::Tensor wanted = cpu::cross_entropy_with_gradient(wanted_gradient, targets, 0.5, {});
+  run_cross_entropy<float>(cuda::cross_entropy_arguments(logits, losses, targets, 0.5, {}), false);
   expect_same_bits(losses.isnan(), wanted.isnan(), "losses that are NaN");
   expect_same_bits(logits.isnan(), wanted_gradient.isnan(), "gradients that are NaN");
   // Of 64 tokens alike: p = 1/64 to the rounding of log 64, below 8, and of exp.
@@ -113,10 +117,10 @@ TEST(OpsCrossEntropyKernels, CrossEntropyRefusesTargetsOutsideOfTheVocabulary) {
   for (const std::int64_t target : {-1, 8}) {
     at::Tensor logits = normal({1, 8}, at::kFloat), losses = dirty({1}, at::kFloat);
     const at::Tensor targets = at::full({1}, target, at::kLong), rows = at::zeros({1}, at::kLong);
-    EXPECT_THROW(run_cross_entropy<float>(cuda::cross_entropy_arguments(logits, losses, targets, 1), false),
+    EXPECT_THROW(run_cross_entropy<float>(cuda::cross_entropy_arguments(logits, losses, targets, 1, {}), false),
                  std::out_of_range);
-    EXPECT_THROW(run_gather_log_softmax<float>(logits, rows, targets, false), std::out_of_range);
-    EXPECT_THROW(run_gather_log_softmax<float>(logits, targets, rows, false), std::out_of_range);
+    EXPECT_THROW(run_gather_log_softmax<float>(logits, rows, targets, {}, false), std::out_of_range);
+    EXPECT_THROW(run_gather_log_softmax<float>(logits, targets, rows, {}, false), std::out_of_range);
   }
 }
 

@@ -10,12 +10,17 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 
-#include "model/ops/backends.h"
 #include "model/ops/compare.h"
+#include "model/ops/cross_entropy.h"
 #include "model/ops/cuda/attention_calls.h"
+#include "model/ops/dropout.h"
+#include "model/ops/gated_activation.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/rope.h"
 #include "model/ops/test_device.h"
 
 namespace allreco::model::ops {
@@ -65,32 +70,40 @@ void expect_alike(const at::Tensor& found, const at::Tensor& wanted, double unit
   expect_close(found.cpu(), wanted, computed * size, computed + unit_of(wanted.scalar_type()), what);
 }
 
+void expect_norm(at::ScalarType dtype, const Shape& shape, std::int64_t gap, bool plus_one, const std::string& name) {
+  const auto [rows, columns] = shape;
+  const at::Tensor x = normal({rows, columns}, dtype);
+  const NormWeight weight{normal({columns}, dtype), plus_one}, device_weight{on_device(weight.weight), plus_one};
+  const at::Tensor dy = normal({rows, columns}, dtype), delta = normal({rows, columns}, dtype);
+  at::Tensor sum = x.clone(), device_sum = with_gaps(x, gap);
+  const NormOutput wanted = cpu::add_rms_norm(sum, delta, weight, 1e-5);
+  const NormOutput found = cuda::add_rms_norm(device_sum, with_gaps(delta, gap), device_weight, 1e-5);
+  expect_same_bits(device_sum.cpu(), sum, name + " x");
+  const double units = sum_units(columns);
+  expect_close(found.rstd.cpu(), wanted.rstd, 0, units * computed_unit(dtype), name + " rstd");
+  // y rounds twice; 1 + w cancels: a unit of what it is multiplied by.
+  const at::Tensor normalised = sum.to(wanted.rstd.scalar_type()) * wanted.rstd.unsqueeze(1);
+  const double largest = normalised.abs().max().item<double>();
+  expect_close(found.y.cpu(), wanted.y, plus_one ? 2 * computed_unit(dtype) * largest : 0,
+               units * computed_unit(dtype) + 2 * unit_of(dtype), name + " y");
+  expect_same_bits(cuda::rms_norm(device_sum, device_weight, 1e-5).y, found.y, name + " y without a delta");
+  expect_same_bits(cuda::rms_norm_recompute(device_sum, found.rstd, device_weight), found.y, name + " again");
+  at::Tensor dx = delta.clone(), device_dx = with_gaps(delta, gap), twice = with_gaps(delta, gap);
+  const at::Tensor rstd = on_device(wanted.rstd), device_dy = with_gaps(dy, gap);
+  cpu::rms_norm_backward_add(dx, dy, sum, wanted.rstd, weight);
+  cuda::rms_norm_backward_add(device_dx, device_dy, device_sum, rstd, device_weight);
+  // Terms rstd |w dy| (1 + x^2 rstd^2).
+  const double term = wanted.rstd.max().item<double>() * (1 + weight.weight.abs().max().item<double>()) *
+                      dy.abs().max().item<double>() * (1 + largest * largest);
+  expect_alike(device_dx, dx, 2 * units, term, name + " dx");
+  cuda::rms_norm_backward_add(twice, device_dy, device_sum, rstd, device_weight);
+  expect_same_bits(twice, device_dx, name + " dx twice");
+}
+
 TEST(OpsDevice, RmsNorm) {
   for_shapes([](at::ScalarType dtype, const Shape& shape, std::int64_t gap, const std::string& name) {
-    const auto [rows, columns] = shape;
-    const at::Tensor x = normal({rows, columns}, dtype), weight = normal({columns}, dtype);
-    const at::Tensor dy = normal({rows, columns}, dtype), delta = normal({rows, columns}, dtype);
-    at::Tensor sum = x.clone(), device_sum = with_gaps(x, gap);
-    const NormOutput wanted = cpu::add_rms_norm(sum, delta, weight, 1e-5);
-    const NormOutput found = cuda::add_rms_norm(device_sum, with_gaps(delta, gap), on_device(weight), 1e-5);
-    expect_same_bits(device_sum.cpu(), sum, name + " x");
-    const double units = sum_units(columns);
-    expect_close(found.rstd.cpu(), wanted.rstd, 0, units * computed_unit(dtype), name + " rstd");
-    // y rounds twice.
-    expect_close(found.y.cpu(), wanted.y, 0, units * computed_unit(dtype) + 2 * unit_of(dtype), name + " y");
-    expect_same_bits(cuda::rms_norm(device_sum, on_device(weight), 1e-5).y, found.y, name + " y without a delta");
-    expect_same_bits(cuda::rms_norm_recompute(device_sum, found.rstd, on_device(weight)), found.y, name + " again");
-    at::Tensor dx = delta.clone(), device_dx = with_gaps(delta, gap), twice = with_gaps(delta, gap);
-    const at::Tensor rstd = on_device(wanted.rstd), device_dy = with_gaps(dy, gap);
-    cpu::rms_norm_backward_add(dx, dy, sum, wanted.rstd, weight);
-    cuda::rms_norm_backward_add(device_dx, device_dy, device_sum, rstd, on_device(weight));
-    // Terms rstd |w dy| (1 + x^2 rstd^2).
-    const at::Tensor normalised = sum.to(rstd.scalar_type()) * wanted.rstd.unsqueeze(1);
-    const double term = (wanted.rstd.max() * (weight * dy).abs().max()).item<double>() *
-                        (1 + (normalised * normalised).max().item<double>());
-    expect_alike(device_dx, dx, 2 * units, term, name + " dx");
-    cuda::rms_norm_backward_add(twice, device_dy, device_sum, rstd, on_device(weight));
-    expect_same_bits(twice, device_dx, name + " dx twice");
+    expect_norm(dtype, shape, gap, /*plus_one=*/false, name);
+    expect_norm(dtype, shape, gap, /*plus_one=*/true, name + " 1 + w");
   });
 }
 
@@ -120,21 +133,31 @@ TEST(OpsDevice, RopeBothWays) {
   }
 }
 
-TEST(OpsDevice, SwigluForwardAndBackward) {
+void expect_activation(Activation activation, at::ScalarType dtype, const Shape& shape, std::int64_t gap,
+                       const std::string& name) {
+  const double spread = activation == Activation::silu ? 20 : 4;
+  const at::Tensor gate = (normal({shape.rows, shape.columns}, at::kDouble) * spread).to(dtype),
+                   up = normal({shape.rows, shape.columns}, dtype), dm = normal({shape.rows, shape.columns}, dtype);
+  // A float sigmoid below 2^-126 is 0 in one and subnormal in the other: 1e-35 absolute, with room. gelu_tanh's
+  // argument, below 90 where the sigmoid is not 0 (in double: below 750), is rounded 4 times on either side.
+  const double argument = activation == Activation::silu ? 0 : dtype == at::kDouble ? 750 : 90;
+  const double units = 16 + 4 * argument, tiny = dtype == at::kDouble ? 1e-300 : 1e-35;
+  const double relative = units * computed_unit(dtype) + unit_of(dtype);
+  at::Tensor dgate = gate.clone(), dup = up.clone();
+  at::Tensor device_dgate = with_gaps(gate, gap), device_dup = with_gaps(up, gap);
+  expect_close(cuda::gated_activation(activation, device_dgate, device_dup).cpu(),
+               cpu::gated_activation(activation, gate, up), tiny, relative, name + " m");
+  cpu::gated_activation_backward_in_place(activation, dm, dgate, dup);
+  cuda::gated_activation_backward_in_place(activation, with_gaps(dm, gap), device_dgate, device_dup);
+  expect_close(device_dup.cpu(), dup, tiny, relative, name + " dup");
+  // It cancels: terms below 2 |dm up|, which are large where the argument is small.
+  expect_alike(device_dgate, dgate, 64, 2 * (dm * up).abs().max().item<double>(), name + " dgate");
+}
+
+TEST(OpsDevice, GatedActivationsAndTheirBackward) {
   for_shapes([](at::ScalarType dtype, const Shape& shape, std::int64_t gap, const std::string& name) {
-    const at::Tensor gate = (normal({shape.rows, shape.columns}, at::kDouble) * 20).to(dtype),
-                     up = normal({shape.rows, shape.columns}, dtype), dm = normal({shape.rows, shape.columns}, dtype);
-    // A float sigmoid below 2^-126 is 0 in one and subnormal in the other: 1e-35 absolute, with room.
-    const double units = 16, tiny = dtype == at::kDouble ? 0 : 1e-35;
-    const double relative = units * computed_unit(dtype) + unit_of(dtype);
-    at::Tensor dgate = gate.clone(), dup = up.clone();
-    at::Tensor device_dgate = with_gaps(gate, gap), device_dup = with_gaps(up, gap);
-    expect_close(cuda::swiglu(device_dgate, device_dup).cpu(), cpu::swiglu(gate, up), tiny, relative, name + " m");
-    cpu::swiglu_backward_in_place(dm, dgate, dup);
-    cuda::swiglu_backward_in_place(with_gaps(dm, gap), device_dgate, device_dup);
-    expect_close(device_dup.cpu(), dup, tiny, relative, name + " dup");
-    // It cancels: terms below 1.3 |dm up|.
-    expect_alike(device_dgate, dgate, units, 1.3 * (dm * up).abs().max().item<double>(), name + " dgate");
+    expect_activation(Activation::silu, dtype, shape, gap, name + " silu");
+    expect_activation(Activation::gelu_tanh, dtype, shape, gap, name + " gelu_tanh");
   });
 }
 
@@ -168,35 +191,51 @@ TEST(OpsDevice, WhatIsNotFiniteShows) {
     expect_same_bits(found.isnan().cpu(), wanted.isnan(), what);
   };
   expect_nans(cuda::rms_norm(device_x, on_device(weight), 1e-5).y, cpu::rms_norm(x, weight, 1e-5).y, "rms_norm");
-  expect_nans(cuda::swiglu(device_x, up), cpu::swiglu(x, up.cpu()), "swiglu");
+  for (const Activation activation : {Activation::silu, Activation::gelu_tanh}) {
+    expect_nans(cuda::gated_activation(activation, device_x, up), cpu::gated_activation(activation, x, up.cpu()), "m");
+  }
   // -inf is a logit as any other; ATen's loss of an infinite one is infinite, the kernels' is NaN.
   at::Tensor gradient = on_device(x).clone();
-  const at::Tensor loss = cuda::cross_entropy_with_gradient(gradient, on_device(targets), 1);
+  const at::Tensor loss = cuda::cross_entropy_with_gradient(gradient, on_device(targets), 1, {});
   const at::Tensor is_finite = at::tensor({0, 0, 1, 1}).to(at::kBool);
   expect_same_bits(loss.isfinite().cpu(), is_finite, "losses");
   expect_same_bits(gradient.isfinite().all(1).cpu(), is_finite, "gradients");
 }
 
+void expect_cross_entropy(at::ScalarType dtype, std::int64_t vocab, std::int64_t gap, std::optional<double> cap) {
+  const std::string name =
+      std::string(c10::toString(dtype)) + " vocabulary " + std::to_string(vocab) + (cap ? " capped" : "");
+  const at::Tensor logits = (normal({9, vocab}, at::kDouble) * 4).to(dtype),
+                   targets = at::randint(vocab, {9}, at::kLong);
+  at::Tensor gradient = logits.clone(), device_gradient = with_gaps(logits, gap);
+  const at::Tensor wanted = cpu::cross_entropy_with_gradient(gradient, targets, 0.125, cap);
+  const at::Tensor found = cuda::cross_entropy_with_gradient(device_gradient, on_device(targets), 0.125, cap);
+  EXPECT_EQ(found.scalar_type(), wanted.scalar_type());
+  // The bounds of cross_entropy_test.cpp for either side; a float log-sum-exp below 32 adds its rounding. A cap
+  // moves every logit by tanh's units on either side, and its slope by those of |2x / c| < 8.
+  const double unit = computed_unit(dtype), units = 292 + 2 * 11 * cap.value_or(0);
+  const double slope_units = cap ? 64 : 0;
+  expect_close(found.cpu(), wanted, units * unit, 2 * unit, name + " loss");
+  expect_close(device_gradient.cpu(), gradient, 0.125 * (units + 28) * unit,
+               (units + 28 + slope_units) * unit + unit_of(dtype), name + " gradient");
+  const at::Tensor rows = at::randint(9, {40}, at::kLong), asked = at::randint(vocab, {40}, at::kLong);
+  const at::Tensor log_p = cuda::gather_log_softmax(with_gaps(logits, gap), on_device(rows), on_device(asked), cap);
+  EXPECT_EQ(log_p.scalar_type(), at::kDouble);
+  expect_close(log_p.cpu(), cpu::gather_log_softmax(logits, rows, asked, cap), units * unit, 0, name + " log p");
+  at::Tensor device_capped = with_gaps(logits, gap), plain = logits.clone();
+  if (!cap) return;
+  cuda::soft_cap_in_place(device_capped, *cap);
+  cpu::soft_cap_in_place(plain, *cap);
+  expect_close(device_capped.cpu(), plain, 0, 11 * unit + unit_of(dtype), name + " soft cap");
+}
+
 TEST(OpsDevice, CrossEntropyAndLogSoftmax) {
   for (const at::ScalarType dtype : kDtypes) {
-    for (const auto& [vocab, gap] :
-         {std::pair<std::int64_t, std::int64_t>{1, 0}, {512, 8}, {32000, 0}, {32000, 3}, {32003, 0}, {128256, 16}}) {
-      const std::string name = std::string(c10::toString(dtype)) + " vocabulary " + std::to_string(vocab);
-      const at::Tensor logits = (normal({9, vocab}, at::kDouble) * 4).to(dtype),
-                       targets = at::randint(vocab, {9}, at::kLong);
-      at::Tensor gradient = logits.clone(), device_gradient = with_gaps(logits, gap);
-      const at::Tensor wanted = cpu::cross_entropy_with_gradient(gradient, targets, 0.125);
-      const at::Tensor found = cuda::cross_entropy_with_gradient(device_gradient, on_device(targets), 0.125);
-      EXPECT_EQ(found.scalar_type(), wanted.scalar_type());
-      // The bounds of ops_cross_entropy_test.cpp for either side; a float log-sum-exp below 32 adds its rounding.
-      const double unit = computed_unit(dtype);
-      expect_close(found.cpu(), wanted, (130 + 130 + 32) * unit, 2 * unit, name + " loss");
-      expect_close(device_gradient.cpu(), gradient, 0.125 * 320 * unit, 320 * unit + unit_of(dtype),
-                   name + " gradient");
-      const at::Tensor rows = at::randint(9, {40}, at::kLong), asked = at::randint(vocab, {40}, at::kLong);
-      const at::Tensor log_p = cuda::gather_log_softmax(with_gaps(logits, gap), on_device(rows), on_device(asked));
-      EXPECT_EQ(log_p.scalar_type(), at::kDouble);
-      expect_close(log_p.cpu(), cpu::gather_log_softmax(logits, rows, asked), 292 * unit, 0, name + " log p");
+    for (const std::optional<double> cap : {std::optional<double>(), std::optional<double>(6.0)}) {
+      for (const auto& [vocab, gap] :
+           {std::pair<std::int64_t, std::int64_t>{1, 0}, {512, 8}, {32000, 0}, {32000, 3}, {32003, 0}, {128256, 16}}) {
+        expect_cross_entropy(dtype, vocab, gap, cap);
+      }
     }
   }
 }

@@ -76,6 +76,16 @@ TEST(OpsProduct, WritesIntoViews) {
   }
 }
 
+/// A bias is a row of the sum, rounded with it.
+TEST(OpsProduct, AddsABiasToEveryRow) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    for (const auto& [m, k, n] : kShapes) {
+      const at::Tensor a = normal({m, k}, dtype), b = normal({n, k}, dtype).t(), bias = normal({n}, dtype);
+      expect_product(addmm(bias, a, b), bias.expand({m, n}), a, b, 1, 1);
+    }
+  }
+}
+
 TEST(OpsProduct, BetaZeroForgetsWhatWasThere) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const at::Tensor a = normal({3, 5}, dtype), b = normal({5, 4}, dtype);

@@ -1,6 +1,6 @@
-// The source of the GPU kernels of norm, rotary embedding, SwiGLU and dropout, run on the host block by block, phase by
-// phase, thread by thread: against the CPU kernels, and against the bits of the ATen path where both round at the same
-// places. The ops themselves on a GPU: ops_device_test.cpp.
+// The source of the GPU kernels of norm, rotary embedding, gated activation and dropout, run on the host block by
+// block, phase by phase, thread by thread: against the CPU kernels, and against the bits of the ATen path where both
+// round at the same places. The ops themselves on a GPU: ops_device_test.cpp.
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/randint.h>
@@ -11,13 +11,16 @@
 #include <stdexcept>
 #include <string>
 
-#include "model/ops/backends.h"
 #include "model/ops/compare.h"
 #include "model/ops/cuda/dropout_kernels.cuh"
+#include "model/ops/cuda/gated_activation_kernels.cuh"
 #include "model/ops/cuda/rms_norm_kernels.cuh"
 #include "model/ops/cuda/rope_kernels.cuh"
 #include "model/ops/cuda/row_arguments.h"
-#include "model/ops/cuda/swiglu_kernels.cuh"
+#include "model/ops/dropout.h"
+#include "model/ops/gated_activation.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/rope.h"
 #include "model/ops/row_layouts.h"
 #include "model/ops/thread_blocks.h"
 
@@ -62,13 +65,16 @@ TEST(OpsRowKernels, RmsNormAndItsRecomputation) {
     using T = decltype(type);
     const std::string name = name_of(dtype, width, layout);
     const Rows x(normal({kRows, width}, dtype), layout);
-    const at::Tensor weight = normal({width}, dtype), before = x.buffer.clone();
+    const NormWeight weight{normal({width}, dtype), backwards};
+    const at::Tensor before = x.buffer.clone();
     at::Tensor y = dirty({kRows, width}, dtype), rstd = dirty({kRows}, at::kFloat), again = dirty(y.sizes(), dtype);
     run_norm<T>(cuda::rms_norm_arguments(y, rstd, x.rows, nullptr, weight, 1e-5), backwards);
     const NormOutput wanted = cpu::rms_norm(x.rows, weight, 1e-5);
     const double units = sum_units(width) / 2 * 2 + 4;  // of two sums, halved by the root; and the rest
     expect_close(rstd, wanted.rstd, 0, units * 0x1p-23, name + "rstd");
-    expect_close(y, wanted.y, 0, units * 0x1p-23 + 2 * unit_of(dtype), name + "y");
+    // 1 + w cancels: a unit of float32 of x * rstd.
+    const double size = weight.plus_one ? (x.rows * wanted.rstd.unsqueeze(1)).abs().max().item<double>() : 0;
+    expect_close(y, wanted.y, 0x1p-22 * size, units * 0x1p-23 + 2 * unit_of(dtype), name + "y");
     // With the same rstd: the bits of the ATen path.
     expect_same_bits(y, cuda::rms_norm_recompute(x.rows, rstd, weight), name + "y of rstd");
     const auto a = cuda::rms_norm_recompute_arguments(again, x.rows, rstd, weight);
@@ -84,7 +90,8 @@ TEST(OpsRowKernels, RmsNormAddsTheResidualInPlace) {
     using T = decltype(type);
     const std::string name = name_of(dtype, width, layout);
     const Rows x(normal({kRows, width}, dtype), layout), delta(normal({kRows, width}, dtype), layout);
-    const at::Tensor weight = normal({width}, dtype), sum = x.rows + delta.rows;
+    const NormWeight weight{normal({width}, dtype), !backwards};
+    const at::Tensor sum = x.rows + delta.rows;
     at::Tensor y = dirty({kRows, width}, dtype), rstd = dirty({kRows}, at::kFloat), plain_y = y.clone(),
                plain_rstd = rstd.clone();
     run_norm<T>(cuda::rms_norm_arguments(y, rstd, x.rows, &delta.rows, weight, 1e-5), backwards);
@@ -102,14 +109,15 @@ TEST(OpsRowKernels, RmsNormBackwardAddsToDx) {
     const std::string name = name_of(dtype, width, layout);
     const Rows dx(normal({kRows, width}, dtype), layout), dy(normal({kRows, width}, dtype), layout),
         x(normal({kRows, width}, dtype), layout);
-    const at::Tensor weight = normal({width}, dtype), rstd = cpu::rms_norm(x.rows, weight, 1e-5).rstd;
+    const NormWeight weight{normal({width}, dtype), backwards};
+    const at::Tensor rstd = cpu::rms_norm(x.rows, weight, 1e-5).rstd;
     at::Tensor wanted = dx.rows.clone(), found = dx.rows;
     cpu::rms_norm_backward_add(wanted, dy.rows, x.rows, rstd, weight);
     run_norm_backward<T>(cuda::rms_norm_backward_arguments(found, dy.rows, x.rows, rstd, weight), backwards);
     // Terms rstd |w dy| (1 + x^2 rstd^2), with errors of the two sums and of eight operations on either side.
     const at::Tensor normalised = x.rows.to(at::kFloat) * rstd.unsqueeze(1);
-    const double term = (rstd.max() * (weight * dy.rows).abs().max().to(at::kFloat)).item<double>() *
-                        (1 + (normalised * normalised).max().item<double>());
+    const double term = rstd.max().item<double>() * (1 + weight.weight.abs().max().item<double>()) *
+                        dy.rows.abs().max().item<double>() * (1 + (normalised * normalised).max().item<double>());
     expect_close(found, wanted, (2 * sum_units(width) + 16) * 0x1p-23 * term, unit_of(dtype), name + "dx");
     dx.expect_guards(name + "dx");
   });
@@ -171,53 +179,67 @@ TEST(OpsRowKernels, RopeRefusesPositionsOutsideOfTheTables) {
 }
 
 template <class T>
-void run_swiglu(const cuda::SwigluArguments& a, bool backwards) {
+void run_activation(const cuda::GatedActivationArguments& a, bool backwards) {
   run_blocks<Nothing>(threads_of(a), a.num_rows, backwards,
-                      [&](const cuda::ThreadPlace& place, Nothing&) { cuda::swiglu_write<T>(place, a); });
+                      [&](const cuda::ThreadPlace& place, Nothing&) { cuda::gated_activation_write<T>(place, a); });
 }
 
 template <class T>
-void run_swiglu_backward(const cuda::SwigluBackwardArguments& a, bool backwards) {
-  run_blocks<Nothing>(threads_of(a), a.num_rows, backwards,
-                      [&](const cuda::ThreadPlace& place, Nothing&) { cuda::swiglu_backward_write<T>(place, a); });
-}
-
-TEST(OpsRowKernels, SwigluAndItsBackward) {
-  for_cases([](auto type, at::ScalarType dtype, std::int64_t width, const Layout& layout, bool backwards) {
-    using T = decltype(type);
-    const std::string name = name_of(dtype, width, layout);
-    const Rows gate((normal({kRows, width}, at::kDouble) * 20).to(dtype), layout),
-        up(normal({kRows, width}, dtype), layout), dm(normal({kRows, width}, dtype), layout);
-    at::Tensor m = dirty({kRows, width}, dtype), dgate = gate.rows, dup = up.rows;
-    at::Tensor wanted_dgate = gate.rows.clone(), wanted_dup = up.rows.clone();
-    run_swiglu<T>(cuda::swiglu_arguments(m, gate.rows, up.rows), backwards);
-    // Exponentials good to 2 units and a few operations on either side: 16. Below 2^-126 a result is 0 in one and
-    // subnormal in the other.
-    const double units = 16, relative = units * 0x1p-23 + unit_of(dtype), tiny = 1e-35;
-    expect_close(m, cpu::swiglu(gate.rows, up.rows), tiny, relative, name + "m");
-    // 1 - sigmoid cancels: terms below 1.3 |dm up|.
-    const double term = 1.3 * (dm.rows * up.rows).abs().max().item<double>();
-    run_swiglu_backward<T>(cuda::swiglu_backward_arguments(dm.rows, dgate, dup), backwards);
-    cpu::swiglu_backward_in_place(dm.rows, wanted_dgate, wanted_dup);
-    expect_close(dup, wanted_dup, tiny, relative, name + "dup");
-    expect_close(dgate, wanted_dgate, units * 0x1p-23 * term + tiny, relative, name + "dgate");
-    gate.expect_guards(name + "dgate");
-    up.expect_guards(name + "dup");
+void run_activation_backward(const cuda::GatedActivationBackwardArguments& a, bool backwards) {
+  run_blocks<Nothing>(threads_of(a), a.num_rows, backwards, [&](const cuda::ThreadPlace& place, Nothing&) {
+    cuda::gated_activation_backward_write<T>(place, a);
   });
 }
 
-TEST(OpsRowKernels, SwigluOfExtremeGatesIsAsOnTheCpu) {
-  const at::Tensor gate = at::tensor({0.0f, -0.0f, kInfinity, -kInfinity, kNan, 200.0f, -200.0f, 3e38f, -3e38f, 1.0f});
-  const at::Tensor up = at::full({1, 10}, 0.5f), dm = at::full({1, 10}, 2.0f), g = gate.unsqueeze(0);
-  at::Tensor m = dirty({1, 10}, at::kFloat);
-  run_swiglu<float>(cuda::swiglu_arguments(m, g, up), false);
-  const at::Tensor wanted = cpu::swiglu(g, up);
-  expect_same_values(m.narrow(1, 0, 9), wanted.narrow(1, 0, 9), "m");
-  at::Tensor dgate = g.clone(), dup = up.clone(), wanted_dgate = g.clone(), wanted_dup = up.clone();
-  run_swiglu_backward<float>(cuda::swiglu_backward_arguments(dm, dgate, dup), false);
-  cpu::swiglu_backward_in_place(dm, wanted_dgate, wanted_dup);
-  expect_same_values(dgate.narrow(1, 0, 9), wanted_dgate.narrow(1, 0, 9), "dgate");
-  expect_same_values(dup.narrow(1, 0, 9), wanted_dup.narrow(1, 0, 9), "dup");
+/// Exponentials good to 2 units and a few operations on either side: 16. gelu_tanh's argument, below 90 where the
+/// sigmoid is not 0, is rounded 4 times on either side, which is absolute in it.
+double activation_units(Activation activation) { return activation == Activation::silu ? 16 : 16 + 4 * 90; }
+
+template <class T>
+void expect_activation(Activation activation, at::ScalarType dtype, std::int64_t width, const Layout& layout,
+                       bool backwards) {
+  const std::string name = name_of(dtype, width, layout) + (activation == Activation::silu ? "silu " : "gelu_tanh ");
+  const double spread = activation == Activation::silu ? 20 : 4;
+  const Rows gate((normal({kRows, width}, at::kDouble) * spread).to(dtype), layout),
+      up(normal({kRows, width}, dtype), layout), dm(normal({kRows, width}, dtype), layout);
+  at::Tensor m = dirty({kRows, width}, dtype), dgate = gate.rows, dup = up.rows;
+  at::Tensor wanted_dgate = gate.rows.clone(), wanted_dup = up.rows.clone();
+  run_activation<T>(cuda::gated_activation_arguments(activation, m, gate.rows, up.rows), backwards);
+  // Below 2^-126 a result is 0 in one and subnormal in the other.
+  const double units = activation_units(activation), relative = units * 0x1p-23 + unit_of(dtype), tiny = 1e-35;
+  expect_close(m, cpu::gated_activation(activation, gate.rows, up.rows), tiny, relative, name + "m");
+  // The slope's terms cancel: they are below 2 |dm up|, and where they are large the argument is small.
+  const double term = 2 * (dm.rows * up.rows).abs().max().item<double>();
+  run_activation_backward<T>(cuda::gated_activation_backward_arguments(activation, dm.rows, dgate, dup), backwards);
+  cpu::gated_activation_backward_in_place(activation, dm.rows, wanted_dgate, wanted_dup);
+  expect_close(dup, wanted_dup, tiny, relative, name + "dup");
+  expect_close(dgate, wanted_dgate, 64 * 0x1p-23 * term + tiny, relative, name + "dgate");
+  gate.expect_guards(name + "dgate");
+  up.expect_guards(name + "dup");
+}
+
+TEST(OpsRowKernels, GatedActivationsAndTheirBackward) {
+  for_cases([](auto type, at::ScalarType dtype, std::int64_t width, const Layout& layout, bool backwards) {
+    expect_activation<decltype(type)>(Activation::silu, dtype, width, layout, backwards);
+    expect_activation<decltype(type)>(Activation::gelu_tanh, dtype, width, layout, backwards);
+  });
+}
+
+TEST(OpsRowKernels, ActivationsOfExtremeGatesAreAsOnTheCpu) {
+  for (const Activation activation : {Activation::silu, Activation::gelu_tanh}) {
+    const at::Tensor gate =
+        at::tensor({0.0f, -0.0f, kInfinity, -kInfinity, kNan, 200.0f, -200.0f, 3e38f, -3e38f, 1.0f});
+    const at::Tensor up = at::full({1, 10}, 0.5f), dm = at::full({1, 10}, 2.0f), g = gate.unsqueeze(0);
+    at::Tensor m = dirty({1, 10}, at::kFloat);
+    run_activation<float>(cuda::gated_activation_arguments(activation, m, g, up), false);
+    const at::Tensor wanted = cpu::gated_activation(activation, g, up);
+    expect_same_values(m.narrow(1, 0, 9), wanted.narrow(1, 0, 9), "m");
+    at::Tensor dgate = g.clone(), dup = up.clone(), wanted_dgate = g.clone(), wanted_dup = up.clone();
+    run_activation_backward<float>(cuda::gated_activation_backward_arguments(activation, dm, dgate, dup), false);
+    cpu::gated_activation_backward_in_place(activation, dm, wanted_dgate, wanted_dup);
+    expect_same_values(dgate.narrow(1, 0, 9), wanted_dgate.narrow(1, 0, 9), "dgate");
+    expect_same_values(dup.narrow(1, 0, 9), wanted_dup.narrow(1, 0, 9), "dup");
+  }
 }
 
 TEST(OpsRowKernels, DropoutGivesTheBitsOfTheCpu) {

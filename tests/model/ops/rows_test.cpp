@@ -1,9 +1,10 @@
-// RMSNorm, rotary embedding and SwiGLU against loops in double precision, libtorch's autograd and numeric
+// RMSNorm, rotary embedding and gated activations against loops in double precision, libtorch's autograd and numeric
 // derivatives.
 #include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/randperm.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
@@ -13,9 +14,9 @@
 #include "core/check.h"
 #include "model/ops/compare.h"
 #include "model/ops/dropout.h"
+#include "model/ops/gated_activation.h"
 #include "model/ops/rms_norm.h"
 #include "model/ops/rope.h"
-#include "model/ops/swiglu.h"
 
 namespace allreco::model::ops {
 namespace {
@@ -67,28 +68,53 @@ double naive_rstd(const at::Tensor& row, double eps) {
   return 1 / std::sqrt(sum / static_cast<double>(values.numel()) + eps);
 }
 
-TEST(OpsRmsNorm, ForwardMatchesALoopAndRecomputeGivesItsBits) {
+/// Both forms of the weight, and 1 + w or w in double precision.
+NormWeight norm_weight(const at::Tensor& weight, bool plus_one) { return {weight, plus_one}; }
+at::Tensor factor_of(const NormWeight& weight) { return weight.weight.to(at::kDouble) + (weight.plus_one ? 1.0 : 0.0); }
+
+/// The shapes of all row ops, and heads: many rows of few elements.
+std::vector<std::pair<std::int64_t, std::int64_t>> norm_shapes() {
+  std::vector<std::pair<std::int64_t, std::int64_t>> shapes = kShapes;
+  shapes.insert(shapes.end(), {{400, 16}, {300, 24}, {150, 72}, {130, 256}});
+  return shapes;
+}
+
+/// Calls f(dtype, rows, columns, plus_one, name).
+template <class F>
+void for_norms(const F& f) {
   for (const at::ScalarType dtype : kDtypes) {
-    for (const auto& [rows, columns] : kShapes) {
-      const std::string name = name_of(dtype, rows, columns);
-      const at::Tensor x = normal({rows, columns}, dtype), weight = normal({columns}, dtype);
-      const NormOutput output = rms_norm(x, weight, 1e-5);
-      at::Tensor rstd = at::zeros({rows}, at::kDouble);
-      for (std::int64_t t = 0; t < rows; ++t) {
-        rstd[t].fill_(naive_rstd(x[t], 1e-5));
+    for (const auto& [rows, columns] : norm_shapes()) {
+      for (const bool plus_one : {false, true}) {
+        f(dtype, rows, columns, plus_one, name_of(dtype, rows, columns) + (plus_one ? " 1 + w" : " w"));
       }
-      // Sums of squares in up to 64 lanes: each lane's error is at most D / 64 units, halved by the root; 4 more for
-      // the rest.
-      const double units = 4 + static_cast<double>(columns) / 64;
-      expect_close(output.rstd, rstd, 0, units * computed_unit(dtype), name + " rstd");
-      // y takes two roundings to its type and the error of rstd.
-      const at::Tensor y = x.to(at::kDouble) * rstd.unsqueeze(1) * weight.to(at::kDouble);
-      expect_close(output.y, y, 0, units * computed_unit(dtype) + 1.01 * unit_of(dtype), name + " y");
-      expect_same_bits(rms_norm_recompute(x, output.rstd, weight), output.y, name + " recomputed");
-      const NormOutput strided = rms_norm(strided_copy(x), weight, 1e-5);
-      expect_same_bits(strided.y, output.y, name + " strided");
     }
   }
+}
+
+TEST(OpsRmsNorm, ForwardMatchesALoopAndRecomputeGivesItsBits) {
+  for_norms([](at::ScalarType dtype, std::int64_t rows, std::int64_t columns, bool plus_one, const std::string& name) {
+    const at::Tensor x = normal({rows, columns}, dtype);
+    const NormWeight weight = norm_weight(normal({columns}, dtype), plus_one);
+    const NormOutput output = rms_norm(x, weight, 1e-5);
+    at::Tensor rstd = at::zeros({rows}, at::kDouble);
+    for (std::int64_t t = 0; t < rows; ++t) {
+      rstd[t].fill_(naive_rstd(x[t], 1e-5));
+    }
+    // Sums of squares in up to 64 lanes: each lane's error is at most D / 64 units, halved by the root; 4 more for
+    // the rest.
+    const double units = 4 + static_cast<double>(columns) / 64;
+    expect_close(output.rstd, rstd, 0, units * computed_unit(dtype), name + " rstd");
+    // y takes two roundings to its type (one with 1 + w, whose sum is rounded in the type computed in, relative to a
+    // sum of at most 1 + |w|) and the error of rstd.
+    const at::Tensor normalised = x.to(at::kDouble) * rstd.unsqueeze(1);
+    const at::Tensor y = normalised * factor_of(weight);
+    const double roundings = plus_one ? 0.505 : 1.01;
+    const double cancels = plus_one ? computed_unit(dtype) * normalised.abs().max().item<double>() : 0;
+    expect_close(output.y, y, cancels, units * computed_unit(dtype) + roundings * unit_of(dtype), name + " y");
+    expect_same_bits(rms_norm_recompute(x, output.rstd, weight), output.y, name + " recomputed");
+    const NormOutput strided = rms_norm(strided_copy(x), weight, 1e-5);
+    expect_same_bits(strided.y, output.y, name + " strided");
+  });
 }
 
 TEST(OpsRmsNorm, RoundsTheNormalisedValueBeforeTheWeightAsTransformersDoes) {
@@ -98,49 +124,60 @@ TEST(OpsRmsNorm, RoundsTheNormalisedValueBeforeTheWeightAsTransformersDoes) {
   expect_same_bits(output.y, weight * normalised, "y");
 }
 
-TEST(OpsRmsNorm, AddsTheResidualAsItsTypeHoldsIt) {
-  for (const at::ScalarType dtype : kDtypes) {
-    for (const auto& [rows, columns] : kShapes) {
-      at::Tensor x = normal({rows, columns}, dtype), weight = normal({columns}, dtype);
-      const at::Tensor delta = normal({rows, columns}, dtype), sum = x + delta;
-      const NormOutput wanted = rms_norm(sum, weight, 1e-5), found = add_rms_norm(x, delta, weight, 1e-5);
-      expect_same_bits(x, sum, name_of(dtype, rows, columns) + " x");
-      expect_same_bits(found.y, wanted.y, name_of(dtype, rows, columns) + " y");
-      expect_same_bits(found.rstd, wanted.rstd, name_of(dtype, rows, columns) + " rstd");
-    }
+// Gemma3RMSNorm: (x.float() * rstd * (1.0 + weight.float())).type_as(x).
+TEST(OpsRmsNorm, WithPlusOneRoundsOnceAsGemmaDoes) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = normal({40, 96}, dtype), weight = normal({96}, dtype);
+    const NormOutput output = rms_norm(x, {weight, true}, 1e-6);
+    const at::Tensor normalised = x.to(at::kFloat) * output.rstd.unsqueeze(1);
+    expect_same_bits(output.y, (normalised * (weight.to(at::kFloat) + 1)).to(dtype), c10::toString(dtype));
   }
+}
+
+TEST(OpsRmsNorm, AddsTheResidualAsItsTypeHoldsIt) {
+  for_norms([](at::ScalarType dtype, std::int64_t rows, std::int64_t columns, bool plus_one, const std::string& name) {
+    at::Tensor x = normal({rows, columns}, dtype);
+    const NormWeight weight = norm_weight(normal({columns}, dtype), plus_one);
+    const at::Tensor delta = normal({rows, columns}, dtype), sum = x + delta;
+    const NormOutput wanted = rms_norm(sum, weight, 1e-5), found = add_rms_norm(x, delta, weight, 1e-5);
+    expect_same_bits(x, sum, name + " x");
+    expect_same_bits(found.y, wanted.y, name + " y");
+    expect_same_bits(found.rstd, wanted.rstd, name + " rstd");
+  });
 }
 
 TEST(OpsRmsNorm, BackwardMatchesAutogradAndAddsToDx) {
-  for (const at::ScalarType dtype : kDtypes) {
-    for (const auto& [rows, columns] : kShapes) {
-      const at::Tensor x = normal({rows, columns}, dtype), weight = normal({columns}, dtype);
-      const at::Tensor dy = normal({rows, columns}, dtype), before = normal({rows, columns}, dtype);
-      const at::Tensor x64 = x.to(at::kDouble).clone().requires_grad_();
-      const at::Tensor rstd64 = (x64 * x64).mean(-1, true).add(1e-5).rsqrt();
-      (x64 * rstd64 * weight.to(at::kDouble)).backward(dy.to(at::kDouble));
-      at::Tensor dx = strided_copy(before);
-      rms_norm_backward_add(dx, strided_copy(dy), strided_copy(x), rms_norm(x, weight, 1e-5).rstd, weight);
-      // One rounding to the type; before it, terms of at most rstd * |w dy| (1 + |x|^2 rstd^2) with errors of a dot
-      // product of D products.
-      const double term = (rstd64.max() * (weight * dy).abs().max().to(at::kDouble)).item<double>() *
-                          (1 + ((x64 * rstd64).abs().max() * (x64 * rstd64).abs().max()).item<double>());
-      const double absolute = (8 + static_cast<double>(columns) / 32) * computed_unit(dtype) * term;
-      expect_close(dx, before.to(at::kDouble) + x64.grad(), absolute, unit_of(dtype) / 2,
-                   name_of(dtype, rows, columns));
-    }
-  }
+  for_norms([](at::ScalarType dtype, std::int64_t rows, std::int64_t columns, bool plus_one, const std::string& name) {
+    const at::Tensor x = normal({rows, columns}, dtype);
+    const NormWeight weight = norm_weight(normal({columns}, dtype), plus_one);
+    const at::Tensor dy = normal({rows, columns}, dtype), before = normal({rows, columns}, dtype);
+    const at::Tensor x64 = x.to(at::kDouble).clone().requires_grad_(), factor = factor_of(weight);
+    const at::Tensor rstd64 = (x64 * x64).mean(-1, true).add(1e-5).rsqrt();
+    (x64 * rstd64 * factor).backward(dy.to(at::kDouble));
+    at::Tensor dx = strided_copy(before);
+    rms_norm_backward_add(dx, strided_copy(dy), strided_copy(x), rms_norm(x, weight, 1e-5).rstd, weight);
+    // One rounding to the type; before it, terms of at most rstd * |w dy| (1 + |x|^2 rstd^2) with errors of a dot
+    // product of D products.
+    const double size = plus_one ? 1 + weight.weight.abs().max().item<double>() : factor.abs().max().item<double>();
+    const double term = rstd64.max().item<double>() * size * dy.abs().max().item<double>() *
+                        (1 + ((x64 * rstd64).abs().max() * (x64 * rstd64).abs().max()).item<double>());
+    const double absolute = (8 + static_cast<double>(columns) / 32) * computed_unit(dtype) * term;
+    expect_close(dx, before.to(at::kDouble) + x64.grad(), absolute, unit_of(dtype) / 2, name);
+  });
 }
 
 TEST(OpsRmsNorm, BackwardMatchesNumericDerivatives) {
-  at::Tensor x = normal({3, 13}, at::kDouble);
-  const at::Tensor weight = normal({13}, at::kDouble), dy = normal({3, 13}, at::kDouble);
-  at::Tensor dx = at::zeros({3, 13}, at::kDouble);
-  rms_norm_backward_add(dx, dy, x, rms_norm(x, weight, 1e-3).rstd, weight);
-  for (std::int64_t i = 0; i < x.numel(); ++i) {
-    const double wanted =
-        numeric_derivative(x, i, kStep, [&] { return (rms_norm(x, weight, 1e-3).y * dy).sum().item<double>(); });
-    EXPECT_NEAR(dx.const_data_ptr<double>()[i], wanted, kNumericTolerance) << i;
+  for (const bool plus_one : {false, true}) {
+    at::Tensor x = normal({3, 13}, at::kDouble);
+    const NormWeight weight = norm_weight(normal({13}, at::kDouble), plus_one);
+    const at::Tensor dy = normal({3, 13}, at::kDouble);
+    at::Tensor dx = at::zeros({3, 13}, at::kDouble);
+    rms_norm_backward_add(dx, dy, x, rms_norm(x, weight, 1e-3).rstd, weight);
+    for (std::int64_t i = 0; i < x.numel(); ++i) {
+      const double wanted =
+          numeric_derivative(x, i, kStep, [&] { return (rms_norm(x, weight, 1e-3).y * dy).sum().item<double>(); });
+      EXPECT_NEAR(dx.const_data_ptr<double>()[i], wanted, kNumericTolerance) << i;
+    }
   }
 }
 
@@ -196,43 +233,77 @@ TEST(OpsRope, InverseIsTheBackward) {
   EXPECT_THROW(rope_in_place(outside, at::full({4}, 10, at::kLong), angles.cos(), angles.sin()), core::Fault);
 }
 
-TEST(OpsSwiglu, ForwardAndBackwardMatchLibtorch) {
-  for (const at::ScalarType dtype : kDtypes) {
-    for (const auto& [rows, columns] : kShapes) {
-      const std::string name = name_of(dtype, rows, columns);
-      // 20 standard deviations: both tails of the sigmoid.
-      const at::Tensor gate = (normal({rows, columns}, at::kDouble) * 20).to(dtype),
-                       up = normal({rows, columns}, dtype);
-      const at::Tensor dm = normal({rows, columns}, dtype);
-      const at::Tensor g = gate.to(at::kDouble).clone().requires_grad_(),
-                       u = up.to(at::kDouble).clone().requires_grad_();
-      const at::Tensor wanted = g.sigmoid() * g * u;
-      wanted.backward(dm.to(at::kDouble));
-      // exp is good to 2 units (float), a few operations follow; a sigmoid below 2^-126 is taken as 0. One rounding.
-      const double relative = 8 * computed_unit(dtype) + unit_of(dtype) / 2,
-                   absolute = dtype == at::kDouble ? 0 : 1e-35;
-      expect_close(swiglu(gate, up), wanted, absolute, relative, name + " m");
-      expect_same_bits(swiglu(strided_copy(gate), strided_copy(up)), swiglu(gate, up), name + " strided");
-      at::Tensor dgate = strided_copy(gate), dup = strided_copy(up);
-      swiglu_backward_in_place(strided_copy(dm), dgate, dup);
-      expect_close(dup, u.grad(), absolute, relative, name + " dup");
-      // sigmoid + silu (1 - sigmoid) cancels near its zero at g = -1.28: errors relative to its terms, which are
-      // below 1.3.
-      const double scale = (dm.abs().max() * up.abs().max()).item<double>();
-      expect_close(dgate, g.grad(), 8 * computed_unit(dtype) * 1.3 * scale, unit_of(dtype) / 2, name + " dgate");
+constexpr Activation kActivations[] = {Activation::silu, Activation::gelu_tanh};
+
+std::string name_of(Activation activation) { return activation == Activation::silu ? "silu " : "gelu_tanh "; }
+
+/// By libtorch's elementary operations and its tanh; differentiable.
+at::Tensor activated(Activation activation, const at::Tensor& x) {
+  if (activation == Activation::silu) return x.sigmoid() * x;
+  return 0.5 * x * (1 + (std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)).tanh());
+}
+
+/// What the rounding of the sigmoid's argument u in the type computed in is worth, relative to a value: u is below 30
+/// in size where the sigmoid counts in bfloat16 and float32, and takes 4 half units (silu: it is exact).
+double argument_units(Activation activation) { return activation == Activation::silu ? 0 : 2 * 90; }
+
+TEST(OpsGatedActivation, ForwardAndBackwardMatchLibtorch) {
+  for (const Activation activation : kActivations) {
+    for (const at::ScalarType dtype : kDtypes) {
+      for (const auto& [rows, columns] : kShapes) {
+        const std::string name = name_of(activation) + name_of(dtype, rows, columns);
+        // 20 standard deviations: both tails of the sigmoid. gelu's are nearer.
+        const double spread = activation == Activation::silu ? 20 : 3;
+        const at::Tensor gate = (normal({rows, columns}, at::kDouble) * spread).to(dtype),
+                         up = normal({rows, columns}, dtype);
+        const at::Tensor dm = normal({rows, columns}, dtype);
+        const at::Tensor g = gate.to(at::kDouble).clone().requires_grad_(),
+                         u = up.to(at::kDouble).clone().requires_grad_();
+        const at::Tensor wanted = activated(activation, g) * u;
+        wanted.backward(dm.to(at::kDouble));
+        // exp is good to 2 units (float), a few operations follow; a sigmoid below 2^-126 is taken as 0. One rounding.
+        // libtorch's 1 + tanh cancels in the left tail: an absolute error of a unit of double of values below 30.
+        const double relative = (8 + argument_units(activation)) * computed_unit(dtype) + unit_of(dtype) / 2;
+        const double absolute = activation == Activation::silu ? (dtype == at::kDouble ? 0 : 1e-35) : 100 * 0x1p-52;
+        expect_close(gated_activation(activation, gate, up), wanted, absolute, relative, name + " m");
+        expect_same_bits(gated_activation(activation, strided_copy(gate), strided_copy(up)),
+                         gated_activation(activation, gate, up), name + " strided");
+        at::Tensor dgate = strided_copy(gate), dup = strided_copy(up);
+        gated_activation_backward_in_place(activation, strided_copy(dm), dgate, dup);
+        expect_close(dup, u.grad(), absolute, relative, name + " dup");
+        // The slope's terms cancel near its zero: errors relative to them, which are below 1.3 (gelu_tanh: 2).
+        const double scale = (dm.abs().max() * up.abs().max()).item<double>();
+        expect_close(dgate, g.grad(), (8 + argument_units(activation) / 8) * computed_unit(dtype) * 2 * scale,
+                     unit_of(dtype) / 2, name + " dgate");
+      }
     }
   }
 }
 
-TEST(OpsSwiglu, BackwardMatchesNumericDerivatives) {
-  at::Tensor gate = normal({3, 11}, at::kDouble), up = normal({3, 11}, at::kDouble);
-  const at::Tensor dm = normal({3, 11}, at::kDouble);
-  at::Tensor dgate = gate.clone(), dup = up.clone();
-  swiglu_backward_in_place(dm, dgate, dup);
-  const auto loss = [&] { return (swiglu(gate, up) * dm).sum().item<double>(); };
-  for (std::int64_t i = 0; i < gate.numel(); ++i) {
-    EXPECT_NEAR(dgate.const_data_ptr<double>()[i], numeric_derivative(gate, i, kStep, loss), kNumericTolerance) << i;
-    EXPECT_NEAR(dup.const_data_ptr<double>()[i], numeric_derivative(up, i, kStep, loss), kNumericTolerance) << i;
+TEST(OpsGatedActivation, BackwardMatchesNumericDerivatives) {
+  for (const Activation activation : kActivations) {
+    at::Tensor gate = normal({3, 11}, at::kDouble), up = normal({3, 11}, at::kDouble);
+    const at::Tensor dm = normal({3, 11}, at::kDouble);
+    at::Tensor dgate = gate.clone(), dup = up.clone();
+    gated_activation_backward_in_place(activation, dm, dgate, dup);
+    const auto loss = [&] { return (gated_activation(activation, gate, up) * dm).sum().item<double>(); };
+    for (std::int64_t i = 0; i < gate.numel(); ++i) {
+      EXPECT_NEAR(dgate.const_data_ptr<double>()[i], numeric_derivative(gate, i, kStep, loss), kNumericTolerance) << i;
+      EXPECT_NEAR(dup.const_data_ptr<double>()[i], numeric_derivative(up, i, kStep, loss), kNumericTolerance) << i;
+    }
+  }
+}
+
+// Where the cube or the square overflows, a value is 0 or the gate itself, and a slope 0 or 1.
+TEST(OpsGatedActivation, GeluTakesGatesOfAnySize) {
+  const at::Tensor gate = at::tensor({-3e38, -1e20, -40.0, 40.0, 1e20, 3e38}, at::kDouble).unsqueeze(0);
+  for (const at::ScalarType dtype : kDtypes) {
+    const at::Tensor one = at::full({1, 6}, 1.0, at::TensorOptions().dtype(dtype)), g = gate.to(dtype);
+    at::Tensor dgate = g.clone(), dup = one.clone();
+    expect_same_bits(gated_activation(Activation::gelu_tanh, g, one), g.clamp_min(0), "m");
+    gated_activation_backward_in_place(Activation::gelu_tanh, one, dgate, dup);
+    expect_same_bits(dup, g.clamp_min(0), "dup");
+    expect_same_bits(dgate, (g > 0).to(dtype), "dgate");
   }
 }
 
@@ -246,8 +317,9 @@ TEST(OpsRows, NumberOfThreadsChangesNoBit) {
     const NormOutput norm = rms_norm(x, weight, 1e-5);
     at::Tensor dx = dy.clone(), gate = x.clone(), up = dy.clone();
     rms_norm_backward_add(dx, dy, x, norm.rstd, weight);
-    const at::Tensor m = swiglu(gate, up), dropped = dropout(x, at::arange(300, at::kLong), 1, 0.1);
-    swiglu_backward_in_place(x, gate, up);
+    const at::Tensor m = gated_activation(Activation::gelu_tanh, gate, up),
+                     dropped = dropout(x, at::arange(300, at::kLong), 1, 0.1);
+    gated_activation_backward_in_place(Activation::silu, x, gate, up);
     const std::vector<at::Tensor> all = {norm.y, norm.rstd, dx, m, gate, up, dropped};
     first = first.empty() ? all : first;
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -261,10 +333,11 @@ TEST(OpsRows, NumberOfThreadsChangesNoBit) {
 TEST(OpsRows, EmptyInputsAndWrongOnes) {
   const at::Tensor none = at::zeros({0, 8}, at::kFloat), weight = at::zeros({8}, at::kFloat);
   EXPECT_EQ(rms_norm(none, weight, 1e-5).y.size(0), 0);
-  EXPECT_EQ(swiglu(none, none).size(0), 0);
+  EXPECT_EQ(gated_activation(Activation::silu, none, none).size(0), 0);
   EXPECT_THROW(rms_norm(none, at::zeros({7}, at::kFloat), 1e-5), core::Fault);
   EXPECT_THROW(rms_norm(none.to(at::kHalf), weight.to(at::kHalf), 1e-5), core::Fault);
-  EXPECT_THROW(swiglu(at::zeros({2, 8}, at::kFloat), at::zeros({8, 2}, at::kFloat).t()), core::Fault);
+  EXPECT_THROW(gated_activation(Activation::silu, at::zeros({2, 8}, at::kFloat), at::zeros({8, 2}, at::kFloat).t()),
+               core::Fault);
 }
 
 }  // namespace

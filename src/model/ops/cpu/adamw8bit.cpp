@@ -2,9 +2,7 @@
 #include "model/ops/adamw8bit.h"
 
 #include <cmath>
-#include <string_view>
 
-#include "model/ops/backends.h"
 #include "model/ops/cpu/blocks.h"
 #include "model/ops/cpu/kernels.h"
 
@@ -68,9 +66,9 @@ void update_baseline(float* p, const float* g, Moments& moments, std::int64_t n,
 
 Kernel choose_kernel() {
 #if defined(__x86_64__)
-  const std::string_view instruction_set = cpu::kernel_table().instruction_set;
-  if (instruction_set == "avx512") return &update_avx512;
-  if (instruction_set == "avx2") return &update_avx2;
+  const cpu::InstructionSet set = cpu::instruction_set();
+  if (set == cpu::InstructionSet::avx512) return &update_avx512;
+  if (set == cpu::InstructionSet::avx2) return &update_avx2;
 #endif
   return &update_baseline;
 }

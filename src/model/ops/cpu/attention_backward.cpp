@@ -2,7 +2,6 @@
 // Each packs the keys of its cluster and sums its dk and dv beside them before they are rounded.
 #include <ATen/ops/zeros.h>
 
-#include "model/ops/backends.h"
 #include "model/ops/cpu/attention_tasks.h"
 #include "model/ops/cpu/key_clusters.h"
 
@@ -83,12 +82,12 @@ class Backward {
     task.out = Call::template rows<T>(gradients.dq, span.q_begin, first_head);
     task.ranges = ranges.data(), task.num_ranges = static_cast<std::int64_t>(ranges.size());
     task.k = packed.k, task.v = packed.v, task.dk = packed.dk, task.dv = packed.dv, task.scratch = scratch;
-    kernel_table().of<T>().attention_backward(task);
+    kernels<AttentionKernels<T>>().backward(task);
   }
 
   void unpack(const KeyCluster& cluster, std::int64_t kv_head, const PackedKeys<Acc>& packed,
               const AttentionGradients& gradients) const {
-    const auto unpack_rows = kernel_table().of<T>().unpack_rows;
+    const auto unpack_rows = kernels<AttentionKernels<T>>().unpack_rows;
     const std::int64_t head_dim = call_.head_dim();
     for (const KeyRun& run : cluster.runs) {
       const std::int64_t at = run.packed_begin * call_.padded();

@@ -4,7 +4,6 @@
 
 #include <limits>
 
-#include "model/ops/backends.h"
 #include "model/ops/checks.h"
 #include "model/ops/cpu/attention_tasks.h"
 
@@ -56,7 +55,7 @@ void run_lanes(const AttentionCall<T>& call, const LaneRun& run, const Attention
   task.log_sum_exp = AttentionCall<T>::statistics(output.log_sum_exp, span.q_begin, first_head);
   task.ranges = ranges.data(), task.num_ranges = static_cast<std::int64_t>(ranges.size());
   task.k = packed_k, task.v = packed_v, task.scratch = scratch;
-  kernel_table().of<T>().attention(task);
+  kernels<AttentionKernels<T>>().forward(task);
 }
 
 template <class T>

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/ops/attention.h"
+#include "model/ops/cpu/attention_task.h"
 #include "model/ops/cpu/rows.h"
 
 namespace allreco::model::ops::cpu {
@@ -76,7 +77,7 @@ struct AttentionCall {
   /// Copies `length` rows of k and v from `begin` on to packed row `at`.
   void pack(std::int64_t kv_head, std::int64_t begin, std::int64_t length, Acc* packed_k, Acc* packed_v,
             std::int64_t at) const {
-    const auto& pack_rows = kernel_table().of<T>().pack_rows;
+    const auto& pack_rows = kernels<AttentionKernels<T>>().pack_rows;
     pack_rows(packed_k + at * padded(), rows(k, begin, kv_head).data, length, k.stride(0), head_dim());
     pack_rows(packed_v + at * padded(), rows(v, begin, kv_head).data, length, v.stride(0), head_dim());
   }

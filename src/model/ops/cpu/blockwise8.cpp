@@ -1,6 +1,5 @@
 #include "model/ops/blockwise8.h"
 
-#include "model/ops/backends.h"
 #include "model/ops/cpu/blocks.h"
 #include "model/ops/nf4_codebook.h"
 

@@ -1,7 +1,9 @@
+#include "model/ops/dropout.h"
+
 #include <ATen/ops/empty.h>
 
 #include "core/random.h"
-#include "model/ops/backends.h"
+#include "model/ops/cpu/dropout_kernels.inc"
 #include "model/ops/cpu/rows.h"
 
 namespace allreco::model::ops::cpu {
@@ -11,7 +13,7 @@ at::Tensor dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_
   const std::uint32_t threshold = dropout_threshold(p);
   dispatch(x, [&](auto type) {
     using T = decltype(type);
-    const auto kernel = kernel_table().of<T>().dropout;
+    const auto kernel = kernels<DropoutKernels<T>>().drop;
     const std::int64_t width = x.size(1), x_stride = x.stride(0);
     T* const y_data = elements<T>(y);
     const T* const x_data = elements<T>(x);

@@ -9,21 +9,16 @@
 
 #include "model/ops/cpu/kernels.h"
 #include "model/ops/nf4_codebook.h"
+// Of every *_kernels.inc: the tables, outside of the instruction set, then the kernels.
+#include "cpu_kernels.inc"
 
 #pragma GCC target("avx2,fma")
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only between functions of this file
 #define ALLRECO_VECTOR_BYTES 32
+#define ALLRECO_INSTRUCTION_SET avx2
 // clang-format off
 #include "model/ops/cpu/simd.inc"
-#include "model/ops/cpu/row_kernels.inc"
-#include "model/ops/cpu/gemm.inc"
-#include "model/ops/cpu/attention_lanes.inc"
-#include "model/ops/cpu/attention_kernels.inc"
-#include "model/ops/cpu/nf4_codes.inc"
-#include "model/ops/cpu/nf4_kernels.inc"
-#include "model/ops/cpu/table.inc"
+#include "model/ops/cpu/functions.inc"
+#include "model/ops/cpu/row_loops.inc"
+#include "cpu_kernels.inc"
 // clang-format on
-
-namespace allreco::model::ops::cpu {
-const KernelTable kAvx2Kernels = make_kernel_table("avx2");
-}

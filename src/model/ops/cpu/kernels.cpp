@@ -13,7 +13,7 @@ std::string_view capability_limit() {
   return limit != nullptr ? limit : "avx512";
 }
 
-const KernelTable& choose_table() {
+InstructionSet choose() {
 #if defined(__x86_64__)
   const std::string_view limit = capability_limit();
   __builtin_cpu_init();
@@ -21,20 +21,32 @@ const KernelTable& choose_table() {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx512 && limit != "avx2" && limit != "default") {
-    return kAvx512Kernels;
+    return InstructionSet::avx512;
   }
   if (avx2 && limit != "default") {
-    return kAvx2Kernels;
+    return InstructionSet::avx2;
   }
 #endif
-  return kBaselineKernels;
+  return InstructionSet::baseline;
 }
 
 }  // namespace
 
-const KernelTable& kernel_table() {
-  static const KernelTable& table = choose_table();
-  return table;
+InstructionSet instruction_set() {
+  static const InstructionSet set = choose();
+  return set;
+}
+
+const char* name_of(InstructionSet set) {
+  switch (set) {
+    case InstructionSet::avx512:
+      return "avx512";
+    case InstructionSet::avx2:
+      return "avx2";
+    case InstructionSet::baseline:
+      break;
+  }
+  return "baseline";
 }
 
 }  // namespace allreco::model::ops::cpu

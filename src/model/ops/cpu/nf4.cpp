@@ -1,3 +1,5 @@
+#include "model/ops/nf4.h"
+
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
@@ -5,8 +7,8 @@
 #include <cmath>
 #include <vector>
 
-#include "model/ops/backends.h"
 #include "model/ops/cpu/blocks.h"
+#include "model/ops/cpu/nf4_kernels.inc"
 #include "model/ops/cpu/rows.h"
 #include "model/ops/nf4_codebook.h"
 
@@ -14,10 +16,6 @@ namespace allreco::model::ops::cpu {
 namespace {
 
 constexpr std::int64_t kMaxBlocksize = 4096;
-
-const Nf4Kernels<float>& kernels_of(float /*type*/) { return kernel_table().nf4_f32; }
-const Nf4Kernels<Bf16>& kernels_of(Bf16 /*type*/) { return kernel_table().nf4_bf16; }
-const Nf4Kernels<Half>& kernels_of(Half /*type*/) { return kernel_table().nf4_f16; }
 
 /// Calls f(T()) with T = float, Bf16 or Half.
 template <class F>
@@ -118,8 +116,8 @@ void nf4_quantize_blocks(const at::Tensor& values, std::int64_t blocksize, at::T
   dispatch_nf4(values.scalar_type(), [&](auto type) {
     const auto* const x = static_cast<const decltype(type)*>(values.const_data_ptr());
     for_block_ranges(whole, blocksize, [&](std::int64_t first, std::int64_t count) {
-      kernels_of(type).quantize(codes + first * blocksize / 2, largest + first, x + first * blocksize, count,
-                                blocksize);
+      kernels<Nf4Kernels<decltype(type)>>().quantize(codes + first * blocksize / 2, largest + first,
+                                                     x + first * blocksize, count, blocksize);
     });
     if (rest > 0) {
       largest[whole] = quantize_short_block(codes + whole * blocksize / 2, x + whole * blocksize, rest);
@@ -129,10 +127,11 @@ void nf4_quantize_blocks(const at::Tensor& values, std::int64_t blocksize, at::T
 
 void nf4_dequantize(const Nf4Tensor& nf4, at::Tensor& out, at::ScalarType rounding) {
   dispatch_nf4(rounding, [&](auto type) {
+    const auto& table = kernels<Nf4Kernels<decltype(type)>>();
     if (out.scalar_type() == rounding) {
-      dequantize_all<decltype(type)>(out, nf4, kernels_of(type).dequantize);
+      dequantize_all<decltype(type)>(out, nf4, table.dequantize);
     } else {
-      dequantize_all<float>(out, nf4, kernels_of(type).dequantize_wide);
+      dequantize_all<float>(out, nf4, table.dequantize_wide);
     }
   });
 }

@@ -1,5 +1,7 @@
+#include "model/ops/rope.h"
+
 #include "core/check.h"
-#include "model/ops/backends.h"
+#include "model/ops/cpu/rope_kernels.inc"
 #include "model/ops/cpu/rows.h"
 
 namespace allreco::model::ops::cpu {
@@ -13,7 +15,7 @@ void rope_in_place(at::Tensor& x, const at::Tensor& positions, const at::Tensor&
   dispatch(x, [&](auto type) {
     using T = decltype(type);
     using Acc = AccumulatorOf<T>;
-    const auto kernel = kernel_table().of<T>().rope;
+    const auto kernel = kernels<RopeKernels<T>>().rotate;
     const std::int64_t heads = x.size(1), half = x.size(2) / 2, row_stride = x.stride(0), head_stride = x.stride(1);
     T* const data = elements<T>(x);
     const Acc* const cosines = elements<Acc>(cos);

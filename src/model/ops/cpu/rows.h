@@ -32,12 +32,18 @@ T* elements(const at::Tensor& tensor) {
   return static_cast<T*>(tensor.data_ptr());
 }
 
-/// f(row) for each row, over the threads; a thread gets at least 16 Ki elements, below which waking it costs more than
-/// it saves.
+/// f(begin, end) for ranges of rows, over the threads; a thread gets at least 16 Ki elements, below which waking it
+/// costs more than it saves.
+template <class F>
+void for_row_ranges(std::int64_t num_rows, std::int64_t row_elements, const F& f) {
+  const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, row_elements));
+  at::parallel_for(0, num_rows, grain, f);
+}
+
+/// f(row) for each row, over the threads.
 template <class F>
 void for_rows(std::int64_t num_rows, std::int64_t row_elements, const F& f) {
-  const std::int64_t grain = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, row_elements));
-  at::parallel_for(0, num_rows, grain, [&](std::int64_t begin, std::int64_t end) {
+  for_row_ranges(num_rows, row_elements, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       f(row);
     }

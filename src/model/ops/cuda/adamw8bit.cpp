@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/ops/backends.h"
 #include "model/ops/nf4_codebook.h"
 
 namespace allreco::model::ops {

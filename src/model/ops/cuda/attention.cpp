@@ -1,6 +1,8 @@
 // Attention as calls of a varlen kernel, merged by their log-sum-exp: lse = log sum_i exp(lse_i), o = sum_i o_i
 // exp(lse_i - lse). Backward calls the kernel for each part with the merged out and lse; dq is the sum, dk and dv
 // belong to the part (docs/numerics.md).
+#include "model/ops/attention.h"
+
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/exp.h>
@@ -10,7 +12,6 @@
 
 #include <limits>
 
-#include "model/ops/backends.h"
 #include "model/ops/checks.h"
 #include "model/ops/cuda/attention_calls.h"
 #include "model/ops/cuda/upload.h"

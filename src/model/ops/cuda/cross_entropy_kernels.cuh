@@ -26,6 +26,16 @@ struct SoftmaxShared {
   float log_sum_exp, target_gradient;
 };
 
+/// A logit under a soft cap (0: none), and its slope by what it was, as cpu/functions.inc has it.
+ALLRECO_DEVICE float capped(float x, float cap) { return cap == 0.0f ? x : product(cap, std::tanh(quotient(x, cap))); }
+ALLRECO_DEVICE float slope_of_cap(float x, float cap) {
+  if (cap == 0.0f) {
+    return 1.0f;
+  }
+  const float e = std::exp(product(-2.0f, std::abs(quotient(x, cap)))), inverse = quotient(1.0f, sum(1.0f, e));
+  return product(product(4.0f * e, inverse), inverse);
+}
+
 ALLRECO_DEVICE float minus_infinity() { return bits_to<float>(0xff800000u); }
 
 /// Where nothing but -inf was seen: -inf - -inf would be NaN.
@@ -46,10 +56,14 @@ ALLRECO_DEVICE SoftmaxPart merged(const SoftmaxPart* parts, unsigned begin, unsi
 
 /// Each thread's part. A NaN passes the comparisons by and reaches the sum.
 template <class T>
-ALLRECO_DEVICE SoftmaxPart softmax_part(const ThreadPlace& place, const T* logits, std::int64_t width, bool aligned) {
+ALLRECO_DEVICE SoftmaxPart softmax_part(const ThreadPlace& place, const T* logits, std::int64_t width, float cap,
+                                        bool aligned) {
   SoftmaxPart part{minus_infinity(), 0.0f};
   for_packs(place, width, aligned, [&](const PackPlace& at) {
-    const Floats values = load_pack(logits, at, minus_infinity());
+    Floats values = load_pack(logits, at, minus_infinity());
+    for (int i = 0; i < kPerThread; ++i) {
+      values.x[i] = i < at.count ? capped(values.x[i], cap) : values.x[i];  // not the filler
+    }
     float largest = part.maximum;
     for (int i = 0; i < kPerThread; ++i) {
       largest = values.x[i] > largest ? values.x[i] : largest;
@@ -78,7 +92,8 @@ ALLRECO_DEVICE double log_sum_exp_of(const SoftmaxShared& shared) {
 
 template <class T>
 ALLRECO_DEVICE void cross_entropy_sum(const ThreadPlace& place, const CrossEntropyArguments& a, SoftmaxShared& shared) {
-  shared.parts[place.thread] = softmax_part(place, row_of<T>(a.logits, place, a.stride), a.width, a.aligned);
+  shared.parts[place.thread] =
+      softmax_part(place, row_of<T>(a.logits, place, a.stride), a.width, a.soft_cap, a.aligned);
 }
 
 /// The loss, and what the gradient needs.
@@ -91,11 +106,13 @@ ALLRECO_DEVICE void cross_entropy_loss(const ThreadPlace& place, const CrossEntr
   const std::int64_t target = a.targets[place.block];
   check_index(target, a.width);
   const double log_sum_exp = log_sum_exp_of(shared);
-  const double log_p = static_cast<double>(to_float(row_of<T>(a.logits, place, a.stride)[target])) - log_sum_exp;
+  const float logit = to_float(row_of<T>(a.logits, place, a.stride)[target]);
+  const double log_p = static_cast<double>(capped(logit, a.soft_cap)) - log_sum_exp;
   a.losses[place.block] = static_cast<float>(-log_p);
   shared.log_sum_exp = static_cast<float>(log_sum_exp);
   // p - 1 = expm1(log p): exact also where p is nearly 1, and rounded once.
-  shared.target_gradient = static_cast<float>(std::expm1(log_p) * a.gradient_scale);
+  shared.target_gradient =
+      static_cast<float>(std::expm1(log_p) * a.gradient_scale * static_cast<double>(slope_of_cap(logit, a.soft_cap)));
 }
 
 template <class T>
@@ -107,7 +124,8 @@ ALLRECO_DEVICE void cross_entropy_gradient(const ThreadPlace& place, const Cross
   for_packs(place, a.width, a.aligned, [&](const PackPlace& at) {
     Floats values = load_pack(logits, at);
     for (int i = 0; i < kPerThread; ++i) {
-      const float gradient = product(std::exp(sum(values.x[i], -log_sum_exp)), scale);
+      const float softmax = std::exp(sum(capped(values.x[i], a.soft_cap), -log_sum_exp));
+      const float gradient = product(product(softmax, scale), slope_of_cap(values.x[i], a.soft_cap));
       values.x[i] = at.begin + i == target ? shared.target_gradient : gradient;
     }
     store_pack(logits, at, values);
@@ -116,7 +134,8 @@ ALLRECO_DEVICE void cross_entropy_gradient(const ThreadPlace& place, const Cross
 
 template <class T>
 ALLRECO_DEVICE void log_sum_exp_sum(const ThreadPlace& place, const LogSumExpArguments& a, SoftmaxShared& shared) {
-  shared.parts[place.thread] = softmax_part(place, row_of<T>(a.logits, place, a.stride), a.width, a.aligned);
+  shared.parts[place.thread] =
+      softmax_part(place, row_of<T>(a.logits, place, a.stride), a.width, a.soft_cap, a.aligned);
 }
 
 ALLRECO_DEVICE void log_sum_exp_write(const ThreadPlace& place, const LogSumExpArguments& a,
@@ -135,7 +154,7 @@ ALLRECO_DEVICE void gather_log_p(const ThreadPlace& place, const GatherArguments
     const std::int64_t row = a.rows[i], target = a.targets[i];
     check_index(row, a.num_rows);
     check_index(target, a.width);
-    const float chosen = to_float(static_cast<const T*>(a.logits)[row * a.stride + target]);
+    const float chosen = capped(to_float(static_cast<const T*>(a.logits)[row * a.stride + target]), a.soft_cap);
     a.log_p[i] = static_cast<double>(chosen) - a.log_sum_exp[row];
   }
 }

@@ -29,20 +29,20 @@ bool fused_takes(const at::Tensor& rows) {
   return rows.is_cuda() && has_type && rows.numel() > 0 && rows.size(0) <= kMaxRows;
 }
 
-NormOutput fused_rms_norm(const at::Tensor& x, const at::Tensor* delta, const at::Tensor& weight, double eps) {
+NormOutput fused_rms_norm(const at::Tensor& x, const at::Tensor* delta, const NormWeight& weight, double eps) {
   NormOutput output{empty_rows(x), empty_column(x.size(0), x, at::kFloat)};
   run(launch_rms_norm, rms_norm_arguments(output.y, output.rstd, x, delta, weight, eps), x);
   return output;
 }
 
-at::Tensor fused_rms_norm_recompute(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight) {
+at::Tensor fused_rms_norm_recompute(const at::Tensor& x, const at::Tensor& rstd, const NormWeight& weight) {
   at::Tensor y = empty_rows(x);  // [T, D]
   run(launch_rms_norm_recompute, rms_norm_recompute_arguments(y, x, rstd, weight), x);
   return y;
 }
 
 void fused_rms_norm_backward_add(at::Tensor& dx, const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd,
-                                 const at::Tensor& weight) {
+                                 const NormWeight& weight) {
   run(launch_rms_norm_backward_add, rms_norm_backward_arguments(dx, dy, x, rstd, weight), x);
 }
 
@@ -51,14 +51,15 @@ void fused_rope_in_place(at::Tensor& x, const at::Tensor& positions, const at::T
   run(launch_rope, rope_arguments(x, positions, cos, sin, inverse), x);
 }
 
-at::Tensor fused_swiglu(const at::Tensor& gate, const at::Tensor& up) {
+at::Tensor fused_gated_activation(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
   at::Tensor m = empty_rows(gate);  // [T, F]
-  run(launch_swiglu, swiglu_arguments(m, gate, up), gate);
+  run(launch_gated_activation, gated_activation_arguments(activation, m, gate, up), gate);
   return m;
 }
 
-void fused_swiglu_backward_in_place(const at::Tensor& dm, at::Tensor& gate, at::Tensor& up) {
-  run(launch_swiglu_backward, swiglu_backward_arguments(dm, gate, up), dm);
+void fused_gated_activation_backward_in_place(Activation activation, const at::Tensor& dm, at::Tensor& gate,
+                                              at::Tensor& up) {
+  run(launch_gated_activation_backward, gated_activation_backward_arguments(activation, dm, gate, up), dm);
 }
 
 at::Tensor fused_dropout(const at::Tensor& x, const at::Tensor& row_keys, std::uint64_t key, double p) {
@@ -73,18 +74,20 @@ void fused_dropout_add(at::Tensor& y, const at::Tensor& x, const at::Tensor& row
   run(launch_dropout, a, x);
 }
 
-at::Tensor fused_cross_entropy_with_gradient(at::Tensor& logits, const at::Tensor& targets, double gradient_scale) {
+at::Tensor fused_cross_entropy_with_gradient(at::Tensor& logits, const at::Tensor& targets, double gradient_scale,
+                                             std::optional<double> soft_cap) {
   at::Tensor losses = empty_column(logits.size(0), logits, at::kFloat);  // [n]
-  run(launch_cross_entropy, cross_entropy_arguments(logits, losses, targets, gradient_scale), logits);
+  run(launch_cross_entropy, cross_entropy_arguments(logits, losses, targets, gradient_scale, soft_cap), logits);
   return losses;
 }
 
-at::Tensor fused_gather_log_softmax(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& targets) {
+at::Tensor fused_gather_log_softmax(const at::Tensor& logits, const at::Tensor& rows, const at::Tensor& targets,
+                                    std::optional<double> soft_cap) {
   at::Tensor log_p = empty_column(rows.size(0), logits, at::kDouble);  // [m]
   if (rows.size(0) == 0) return log_p;
   at::Tensor log_sum_exp = empty_column(logits.size(0), logits, at::kDouble);  // [n]
-  run(launch_log_sum_exp, log_sum_exp_arguments(log_sum_exp, logits), logits);
-  run(launch_gather_log_p, gather_arguments(log_p, logits, log_sum_exp, rows, targets), logits);
+  run(launch_log_sum_exp, log_sum_exp_arguments(log_sum_exp, logits, soft_cap), logits);
+  run(launch_gather_log_p, gather_arguments(log_p, logits, log_sum_exp, rows, targets, soft_cap), logits);
   return log_p;
 }
 

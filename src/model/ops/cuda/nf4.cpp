@@ -1,10 +1,11 @@
 // From tensors to the pointers of nf4.cu, on the current stream of the tensors' GPU.
+#include "model/ops/nf4.h"
+
 #include <c10/core/DeviceGuard.h>
 
 #include <bit>
 
 #include "core/check.h"
-#include "model/ops/backends.h"
 #include "model/ops/cuda/current_stream.h"
 #include "model/ops/cuda/nf4_launch.h"
 

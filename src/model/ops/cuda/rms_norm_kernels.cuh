@@ -44,7 +44,10 @@ ALLRECO_DEVICE void norm_square(const ThreadPlace& place, const RmsNormArguments
   shared.parts[place.thread] = squares;
 }
 
-/// y = x * rstd, rounded, * weight.
+/// What a normalised value is multiplied by.
+ALLRECO_DEVICE float norm_factor(float weight, bool plus_one) { return plus_one ? sum(1.0f, weight) : weight; }
+
+/// y = x * rstd, rounded, * weight; or * (1 + weight), rounded once.
 template <class T>
 ALLRECO_DEVICE void norm_scale(const ThreadPlace& place, const RmsNormArguments& a, float rstd) {
   const T* const x = row_of<T>(a.x, place, a.x_stride);
@@ -54,7 +57,9 @@ ALLRECO_DEVICE void norm_scale(const ThreadPlace& place, const RmsNormArguments&
     Floats values = load_pack(x, at);
     const Floats w = load_pack(weight, at);
     for (int i = 0; i < kPerThread; ++i) {
-      values.x[i] = product(to_float(rounded_to<T>(product(values.x[i], rstd))), w.x[i]);
+      const float normalised = product(values.x[i], rstd);
+      values.x[i] =
+          product(a.plus_one ? normalised : to_float(rounded_to<T>(normalised)), norm_factor(w.x[i], a.plus_one));
     }
     store_pack(y, at, values);
   });
@@ -85,7 +90,7 @@ ALLRECO_DEVICE void norm_backward_sum(const ThreadPlace& place, const RmsNormBac
   for_packs(place, a.width, a.aligned, [&](const PackPlace& at) {
     const Floats d = load_pack(dy, at), values = load_pack(x, at), w = load_pack(weight, at);
     for (int i = 0; i < kPerThread; ++i) {
-      products = sum(products, product(product(w.x[i], d.x[i]), values.x[i]));
+      products = sum(products, product(product(norm_factor(w.x[i], a.plus_one), d.x[i]), values.x[i]));
     }
   });
   shared.parts[place.thread] = products;
@@ -106,7 +111,8 @@ ALLRECO_DEVICE void norm_backward_write(const ThreadPlace& place, const RmsNormB
     const Floats d = load_pack(dy, at), values = load_pack(x, at), w = load_pack(weight, at);
     Floats gradient = load_pack(dx, at);
     for (int i = 0; i < kPerThread; ++i) {
-      const float across = sum(product(w.x[i], d.x[i]), -product(values.x[i], along_x));
+      const float scaled = product(norm_factor(w.x[i], a.plus_one), d.x[i]);
+      const float across = sum(scaled, -product(values.x[i], along_x));
       gradient.x[i] = sum(gradient.x[i], product(rstd, across));
     }
     store_pack(dx, at, gradient);

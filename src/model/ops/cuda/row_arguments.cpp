@@ -20,10 +20,20 @@ bool are_aligned(std::initializer_list<const at::Tensor*> tensors) {
   return true;
 }
 
+RowActivation row_activation(Activation activation) {
+  switch (activation) {
+    case Activation::gelu_tanh:
+      return RowActivation::gelu_tanh;
+    case Activation::silu:
+      break;
+  }
+  return RowActivation::silu;
+}
+
 }  // namespace
 
 RmsNormArguments rms_norm_arguments(at::Tensor& y, at::Tensor& rstd, const at::Tensor& x, const at::Tensor* delta,
-                                    const at::Tensor& weight, double eps) {
+                                    const NormWeight& weight, double eps) {
   RmsNormArguments a = rms_norm_recompute_arguments(y, x, rstd, weight);
   a.eps = static_cast<float>(eps);
   if (delta != nullptr) {
@@ -35,33 +45,35 @@ RmsNormArguments rms_norm_arguments(at::Tensor& y, at::Tensor& rstd, const at::T
 }
 
 RmsNormArguments rms_norm_recompute_arguments(at::Tensor& y, const at::Tensor& x, const at::Tensor& rstd,
-                                              const at::Tensor& weight) {
+                                              const NormWeight& weight) {
   RmsNormArguments a;
   a.y = y.mutable_data_ptr();
   a.x = x.data_ptr();
-  a.weight = weight.const_data_ptr();
+  a.weight = weight.weight.const_data_ptr();
+  a.plus_one = weight.plus_one;
   a.rstd = rstd.data_ptr<float>();
   a.num_rows = x.size(0);
   a.width = x.size(1);
   a.x_stride = x.stride(0);
-  a.aligned = are_aligned({&y, &x, &weight});
+  a.aligned = are_aligned({&y, &x, &weight.weight});
   return a;
 }
 
 RmsNormBackwardArguments rms_norm_backward_arguments(at::Tensor& dx, const at::Tensor& dy, const at::Tensor& x,
-                                                     const at::Tensor& rstd, const at::Tensor& weight) {
+                                                     const at::Tensor& rstd, const NormWeight& weight) {
   RmsNormBackwardArguments a;
   a.dx = dx.mutable_data_ptr();
   a.dy = dy.const_data_ptr();
   a.x = x.const_data_ptr();
   a.rstd = rstd.const_data_ptr<float>();
-  a.weight = weight.const_data_ptr();
+  a.weight = weight.weight.const_data_ptr();
+  a.plus_one = weight.plus_one;
   a.num_rows = x.size(0);
   a.width = x.size(1);
   a.dx_stride = dx.stride(0);
   a.dy_stride = dy.stride(0);
   a.x_stride = x.stride(0);
-  a.aligned = are_aligned({&dx, &dy, &x, &weight});
+  a.aligned = are_aligned({&dx, &dy, &x, &weight.weight});
   return a;
 }
 
@@ -84,8 +96,10 @@ RopeArguments rope_arguments(at::Tensor& x, const at::Tensor& positions, const a
   return a;
 }
 
-SwigluArguments swiglu_arguments(at::Tensor& m, const at::Tensor& gate, const at::Tensor& up) {
-  SwigluArguments a;
+GatedActivationArguments gated_activation_arguments(Activation activation, at::Tensor& m, const at::Tensor& gate,
+                                                    const at::Tensor& up) {
+  GatedActivationArguments a;
+  a.activation = row_activation(activation);
   a.m = m.mutable_data_ptr();
   a.gate = gate.const_data_ptr();
   a.up = up.const_data_ptr();
@@ -97,8 +111,10 @@ SwigluArguments swiglu_arguments(at::Tensor& m, const at::Tensor& gate, const at
   return a;
 }
 
-SwigluBackwardArguments swiglu_backward_arguments(const at::Tensor& dm, at::Tensor& gate, at::Tensor& up) {
-  SwigluBackwardArguments a;
+GatedActivationBackwardArguments gated_activation_backward_arguments(Activation activation, const at::Tensor& dm,
+                                                                     at::Tensor& gate, at::Tensor& up) {
+  GatedActivationBackwardArguments a;
+  a.activation = row_activation(activation);
   a.dm = dm.const_data_ptr();
   a.gate = gate.mutable_data_ptr();
   a.up = up.mutable_data_ptr();
@@ -129,12 +145,13 @@ DropoutArguments dropout_arguments(at::Tensor& y, const at::Tensor& x, const at:
 }
 
 CrossEntropyArguments cross_entropy_arguments(at::Tensor& logits, at::Tensor& losses, const at::Tensor& targets,
-                                              double gradient_scale) {
+                                              double gradient_scale, std::optional<double> soft_cap) {
   CrossEntropyArguments a;
   a.logits = logits.mutable_data_ptr();
   a.targets = targets.const_data_ptr<std::int64_t>();
   a.losses = losses.mutable_data_ptr<float>();
   a.gradient_scale = gradient_scale;
+  a.soft_cap = static_cast<float>(soft_cap.value_or(0));
   a.num_rows = logits.size(0);
   a.width = logits.size(1);
   a.stride = logits.stride(0);
@@ -142,10 +159,12 @@ CrossEntropyArguments cross_entropy_arguments(at::Tensor& logits, at::Tensor& lo
   return a;
 }
 
-LogSumExpArguments log_sum_exp_arguments(at::Tensor& log_sum_exp, const at::Tensor& logits) {
+LogSumExpArguments log_sum_exp_arguments(at::Tensor& log_sum_exp, const at::Tensor& logits,
+                                         std::optional<double> soft_cap) {
   LogSumExpArguments a;
   a.logits = logits.const_data_ptr();
   a.log_sum_exp = log_sum_exp.mutable_data_ptr<double>();
+  a.soft_cap = static_cast<float>(soft_cap.value_or(0));
   a.num_rows = logits.size(0);
   a.width = logits.size(1);
   a.stride = logits.stride(0);
@@ -154,13 +173,14 @@ LogSumExpArguments log_sum_exp_arguments(at::Tensor& log_sum_exp, const at::Tens
 }
 
 GatherArguments gather_arguments(at::Tensor& log_p, const at::Tensor& logits, const at::Tensor& log_sum_exp,
-                                 const at::Tensor& rows, const at::Tensor& targets) {
+                                 const at::Tensor& rows, const at::Tensor& targets, std::optional<double> soft_cap) {
   GatherArguments a;
   a.logits = logits.const_data_ptr();
   a.log_sum_exp = log_sum_exp.const_data_ptr<double>();
   a.rows = rows.const_data_ptr<std::int64_t>();
   a.targets = targets.const_data_ptr<std::int64_t>();
   a.log_p = log_p.mutable_data_ptr<double>();
+  a.soft_cap = static_cast<float>(soft_cap.value_or(0));
   a.num_predictions = rows.size(0);
   a.num_rows = logits.size(0);
   a.width = logits.size(1);

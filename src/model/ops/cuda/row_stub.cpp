@@ -21,9 +21,12 @@ void launch_rms_norm_backward_add(const RmsNormBackwardArguments& /*arguments*/,
   missing("rms_norm_backward_add");
 }
 void launch_rope(const RopeArguments& /*arguments*/, RowFloat /*type*/, void* /*stream*/) { missing("rope"); }
-void launch_swiglu(const SwigluArguments& /*arguments*/, RowFloat /*type*/, void* /*stream*/) { missing("swiglu"); }
-void launch_swiglu_backward(const SwigluBackwardArguments& /*arguments*/, RowFloat /*type*/, void* /*stream*/) {
-  missing("swiglu_backward");
+void launch_gated_activation(const GatedActivationArguments& /*arguments*/, RowFloat /*type*/, void* /*stream*/) {
+  missing("gated_activation");
+}
+void launch_gated_activation_backward(const GatedActivationBackwardArguments& /*arguments*/, RowFloat /*type*/,
+                                      void* /*stream*/) {
+  missing("gated_activation_backward");
 }
 void launch_dropout(const DropoutArguments& /*arguments*/, RowFloat /*type*/, void* /*stream*/) { missing("dropout"); }
 void launch_cross_entropy(const CrossEntropyArguments& /*arguments*/, RowFloat /*type*/, void* /*stream*/) {

@@ -1,6 +1,6 @@
-// Norm, rotary embedding, SwiGLU and dropout: by kernels of their own where those take the tensors (fused_rows.h), else
-// through ATen's operators, whose source runs on the GPU and, in the tests, on the CPU. Each rounds where the CPU
-// kernels round.
+// Norm, rotary embedding, gated activation and dropout: by kernels of their own where those take the tensors
+// (fused_rows.h), else through ATen's operators, whose source runs on the GPU and, in the tests, on the CPU. Each
+// rounds where the CPU kernels round.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/rsqrt.h>
@@ -9,16 +9,24 @@
 #include <ATen/ops/where.h>
 
 #include "core/random.h"
-#include "model/ops/backends.h"
 #include "model/ops/checks.h"
 #include "model/ops/cuda/fused_rows.h"
 #include "model/ops/dropout.h"
+#include "model/ops/gated_activation.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/rope.h"
 
 namespace allreco::model::ops::cuda {
 namespace {
 
 /// In the type in which sums and functions are computed; the tensor itself where it has it already.
 at::Tensor wide(const at::Tensor& t) { return t.to(accumulate_dtype(t)); }
+
+/// What a normalised value is multiplied by.
+at::Tensor factor_of(const NormWeight& weight) {
+  const at::Tensor w = wide(weight.weight);
+  return weight.plus_one ? w + 1 : w;
+}
 
 /// SplitMix64's finaliser (core/random.cpp) on int64 tensors, whose products wrap; shifts are made logical by masks.
 at::Tensor finalize(at::Tensor x) {
@@ -57,31 +65,53 @@ at::Tensor hash_columns(const at::Tensor& seeds, std::int64_t width) {
   return h;
 }
 
+struct ActivationAndSlope {
+  at::Tensor value, slope;
+};
+
+ActivationAndSlope silu_with_slope(const at::Tensor& x) {
+  const at::Tensor sigmoid = at::sigmoid(x), silu = x * sigmoid;
+  return {silu, sigmoid + silu * (1 - sigmoid)};
+}
+
+constexpr double kTwiceRoot = 1.5957691216057308, kCubic = 0.044715;  // 2 sqrt(2 / pi)
+
+/// gelu_tanh is x sigmoid(this).
+at::Tensor twice_inner(const at::Tensor& x) { return (x + x * x * x * kCubic) * kTwiceRoot; }
+
+ActivationAndSlope gelu_tanh_with_slope(const at::Tensor& x) {
+  const at::Tensor u = twice_inner(x), value = x * at::sigmoid(u);
+  const at::Tensor du = ((x * x).clamp_max(1024) * (3 * kCubic) + 1) * kTwiceRoot;  // no infinity times 0
+  return {value, at::sigmoid(u) + value * at::sigmoid(-u) * du};
+}
+
 }  // namespace
 
-NormOutput rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
+NormOutput rms_norm(const at::Tensor& x, const NormWeight& weight, double eps) {
   if (fused_takes(x)) return fused_rms_norm(x, nullptr, weight, eps);
   const at::Tensor x_wide = wide(x);
   const at::Tensor rstd = at::rsqrt((x_wide * x_wide).mean(-1).add_(eps));  // [T]
-  return {rms_norm_recompute(x, rstd, weight), rstd};
+  return {cuda::rms_norm_recompute(x, rstd, weight), rstd};
 }
 
-NormOutput add_rms_norm(at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight, double eps) {
+NormOutput add_rms_norm(at::Tensor& x, const at::Tensor& delta, const NormWeight& weight, double eps) {
   if (fused_takes(x)) return fused_rms_norm(x, &delta, weight, eps);
   x.add_(delta);
-  return rms_norm(x, weight, eps);
+  return cuda::rms_norm(x, weight, eps);
 }
 
-at::Tensor rms_norm_recompute(const at::Tensor& x, const at::Tensor& rstd, const at::Tensor& weight) {
+at::Tensor rms_norm_recompute(const at::Tensor& x, const at::Tensor& rstd, const NormWeight& weight) {
   if (fused_takes(x)) return fused_rms_norm_recompute(x, rstd, weight);
-  return (wide(x) * rstd.unsqueeze(1)).to(x.scalar_type()) * weight;  // [T, D]
+  const at::Tensor normalised = wide(x) * rstd.unsqueeze(1);  // [T, D]
+  return weight.plus_one ? normalised.mul(factor_of(weight)).to(x.scalar_type())
+                         : normalised.to(x.scalar_type()) * weight.weight;
 }
 
 void rms_norm_backward_add(at::Tensor& dx, const at::Tensor& dy, const at::Tensor& x, const at::Tensor& rstd,
-                           const at::Tensor& weight) {
+                           const NormWeight& weight) {
   if (fused_takes(x)) return fused_rms_norm_backward_add(dx, dy, x, rstd, weight);
-  const at::Tensor scaled = wide(dy) * wide(weight), x_wide = wide(x), r = rstd.unsqueeze(1);  // [T, D], [T, 1]
-  const at::Tensor along_x = (scaled * x_wide).mean(-1, /*keepdim=*/true) * r * r;             // [T, 1]
+  const at::Tensor scaled = wide(dy) * factor_of(weight), x_wide = wide(x), r = rstd.unsqueeze(1);  // [T, D], [T, 1]
+  const at::Tensor along_x = (scaled * x_wide).mean(-1, /*keepdim=*/true) * r * r;                  // [T, 1]
   dx.copy_(wide(dx) + r * (scaled - x_wide * along_x));
 }
 
@@ -99,17 +129,19 @@ void rope_in_place(at::Tensor& x, const at::Tensor& positions, const at::Tensor&
   second.copy_(y2);
 }
 
-at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
-  if (fused_takes(gate)) return fused_swiglu(gate, up);
-  return (at::silu(wide(gate)) * wide(up)).to(gate.scalar_type());
+at::Tensor gated_activation(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
+  if (fused_takes(gate)) return fused_gated_activation(activation, gate, up);
+  const at::Tensor g = wide(gate);
+  const at::Tensor value = activation == Activation::silu ? at::silu(g) : g * at::sigmoid(twice_inner(g));
+  return (value * wide(up)).to(gate.scalar_type());
 }
 
-void swiglu_backward_in_place(const at::Tensor& dm, at::Tensor& gate, at::Tensor& up) {
-  if (fused_takes(dm)) return fused_swiglu_backward_in_place(dm, gate, up);
-  const at::Tensor d = wide(dm), g = wide(gate), sigmoid = at::sigmoid(g);
-  const at::Tensor silu = g * sigmoid;
-  const at::Tensor dgate = d * wide(up) * (sigmoid + silu * (1 - sigmoid));
-  up.copy_(d * silu);
+void gated_activation_backward_in_place(Activation activation, const at::Tensor& dm, at::Tensor& gate, at::Tensor& up) {
+  if (fused_takes(dm)) return fused_gated_activation_backward_in_place(activation, dm, gate, up);
+  const at::Tensor d = wide(dm), g = wide(gate);
+  const auto [value, slope] = activation == Activation::silu ? silu_with_slope(g) : gelu_tanh_with_slope(g);
+  const at::Tensor dgate = d * wide(up) * slope;
+  up.copy_(d * value);
   gate.copy_(dgate);
 }
 

@@ -1,8 +1,8 @@
-// Rotary embedding, SwiGLU and dropout on the GPU: kernels of one phase.
+// Rotary embedding, gated activation and dropout on the GPU: kernels of one phase.
 #include "model/ops/cuda/dropout_kernels.cuh"
+#include "model/ops/cuda/gated_activation_kernels.cuh"
 #include "model/ops/cuda/launch.cuh"
 #include "model/ops/cuda/rope_kernels.cuh"
-#include "model/ops/cuda/swiglu_kernels.cuh"
 
 namespace allreco::model::ops::cuda {
 namespace {
@@ -13,13 +13,14 @@ __global__ void __launch_bounds__(kRopeThreads) rope(const RopeArguments a) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kSwigluThreads) swiglu(const SwigluArguments a) {
-  swiglu_write<T>(place(), a);
+__global__ void __launch_bounds__(kActivationThreads) gated_activation(const GatedActivationArguments a) {
+  gated_activation_write<T>(place(), a);
 }
 
 template <class T>
-__global__ void __launch_bounds__(kSwigluThreads) swiglu_backward(const SwigluBackwardArguments a) {
-  swiglu_backward_write<T>(place(), a);
+__global__ void __launch_bounds__(kActivationThreads)
+    gated_activation_backward(const GatedActivationBackwardArguments a) {
+  gated_activation_backward_write<T>(place(), a);
 }
 
 template <class T>
@@ -33,12 +34,15 @@ void launch_rope(const RopeArguments& a, RowFloat type, void* stream) {
   launch_rows("rope", type == RowFloat::f32 ? rope<float> : rope<Bf16Bits>, a, stream);
 }
 
-void launch_swiglu(const SwigluArguments& a, RowFloat type, void* stream) {
-  launch_rows("swiglu", type == RowFloat::f32 ? swiglu<float> : swiglu<Bf16Bits>, a, stream);
+void launch_gated_activation(const GatedActivationArguments& a, RowFloat type, void* stream) {
+  launch_rows("gated_activation", type == RowFloat::f32 ? gated_activation<float> : gated_activation<Bf16Bits>, a,
+              stream);
 }
 
-void launch_swiglu_backward(const SwigluBackwardArguments& a, RowFloat type, void* stream) {
-  launch_rows("swiglu_backward", type == RowFloat::f32 ? swiglu_backward<float> : swiglu_backward<Bf16Bits>, a, stream);
+void launch_gated_activation_backward(const GatedActivationBackwardArguments& a, RowFloat type, void* stream) {
+  launch_rows("gated_activation_backward",
+              type == RowFloat::f32 ? gated_activation_backward<float> : gated_activation_backward<Bf16Bits>, a,
+              stream);
 }
 
 void launch_dropout(const DropoutArguments& a, RowFloat type, void* stream) {
