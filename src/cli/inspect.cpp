@@ -65,22 +65,14 @@ core::Json model_summary(const fs::path& path) {
   for (const auto& name : checkpoint.names()) bytes += static_cast<std::int64_t>(checkpoint.tensor(name).nbytes());
   for (const model::TensorSpec& spec : model::expected_tensors(config))
     parameters += c10::multiply_integers(spec.shape);
-  return {{"kind", "model"},
-          {"model_type", config.model_type},
-          {"vocab_size", config.vocab_size},
-          {"hidden_size", config.hidden_size},
-          {"intermediate_size", config.intermediate_size},
-          {"num_hidden_layers", config.num_hidden_layers},
-          {"num_attention_heads", config.num_attention_heads},
-          {"num_key_value_heads", config.num_key_value_heads},
-          {"head_dim", config.head_dim},
-          {"max_position_embeddings", config.max_position_embeddings},
-          {"sliding_window", config.sliding_window.value_or(0)},
-          {"tie_word_embeddings", config.tie_word_embeddings},
-          {"quantization", config.quantization ? config.quantization->bnb_4bit_quant_type : "none"},
-          {"tensors", checkpoint.names().size()},
-          {"parameters", parameters},
-          {"bytes", bytes}};
+  core::Json summary{{"kind", "model"}};
+  summary.update(model::to_json(config));
+  summary.update({{"max_position_embeddings", config.max_position_embeddings},
+                  {"quantization", config.quantization ? config.quantization->bnb_4bit_quant_type : "none"},
+                  {"tensors", checkpoint.names().size()},
+                  {"parameters", parameters},
+                  {"bytes", bytes}});
+  return summary;
 }
 
 /// In ASCII: what names and titles hold is escaped as JSON does it, and the output stays JSON.

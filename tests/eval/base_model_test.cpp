@@ -15,8 +15,7 @@ using namespace testing;
 std::vector<at::Tensor> tensors_of(const model::Weights& weights) {
   std::vector<at::Tensor> all{weights.embedding, weights.final_norm, weights.lm_head};
   for (const model::LayerWeights& layer : weights.layers) {
-    all.push_back(layer.input_norm);
-    all.push_back(layer.post_attention_norm);
+    all.insert(all.end(), {layer[model::Norm::input], layer[model::Norm::mlp]});
     for (const model::FrozenLinear& projection : layer.projections) all.push_back(projection.dense());
   }
   return all;

@@ -105,20 +105,31 @@ Json WeightLayout::to_json() const {
 
 Weights assemble(const ModelConfig& config, const std::vector<StoredWeight>& stored,
                  const std::vector<WeightParts>& parts, at::ScalarType compute_dtype) {
-  std::vector<at::Tensor> dense;
-  std::vector<FrozenLinear> projections;
   const auto workspace = std::make_shared<DenseWorkspace>();
-  core::require(stored.size() == parts.size(), "every weight needs its parts");
-  for (size_t i = 0; i < stored.size(); ++i) {
-    if (!stored[i].spec.is_projection()) {
-      dense.push_back(parts[i][0]);
-    } else if (stored[i].nf4) {
-      projections.emplace_back(nf4_from_parts(stored[i], parts[i]), compute_dtype, workspace);
-    } else {
-      projections.emplace_back(parts[i][0]);
+  const std::vector<LayerTensor> of_layer = layer_tensors(config);
+  const size_t num_others = config.tie_word_embeddings ? 2 : 3;
+  core::require(stored.size() == parts.size() && config.layers.size() * of_layer.size() + num_others == parts.size(),
+                "every weight of the model needs its parts");
+  size_t next = 0;
+  Weights weights;
+  weights.embedding = parts[next++][0];
+  weights.layers.resize(config.layers.size());
+  for (LayerWeights& layer : weights.layers) {
+    for (const LayerTensor& tensor : of_layer) {
+      const StoredWeight& weight = stored[next];
+      const WeightParts& own = parts[next++];
+      if (tensor.kind != LayerTensor::Kind::projection) {
+        layer.put(tensor, own[0]);
+      } else if (weight.nf4) {
+        layer.projections[index_of(tensor.projection)] = {nf4_from_parts(weight, own), compute_dtype, workspace};
+      } else {
+        layer.projections[index_of(tensor.projection)] = FrozenLinear(own[0]);
+      }
     }
   }
-  return assemble(config, dense, projections);
+  weights.final_norm = parts[next++][0];
+  weights.lm_head = config.tie_word_embeddings ? weights.embedding : parts[next][0];
+  return weights;
 }
 
 }  // namespace allreco::model

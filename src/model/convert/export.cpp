@@ -151,13 +151,15 @@ class Exporter {
 
   void export_layer(std::int64_t layer) {
     LayerWeights unmerged, merged, written;
-    const auto next_norm = [&](at::Tensor LayerWeights::*norm) {
-      const Copies copies = next_other();
-      unmerged.*norm = merged.*norm = copies.exact;
-      written.*norm = copies.written;
-    };
-    next_norm(&LayerWeights::input_norm);
-    for (const Projection p : kProjections) {
+    for (const LayerTensor& tensor : layer_tensors(config_)) {
+      if (tensor.kind != LayerTensor::Kind::projection) {
+        const Copies copies = next_other();
+        unmerged.put(tensor, copies.exact);
+        merged.put(tensor, copies.exact);
+        written.put(tensor, copies.written);
+        continue;
+      }
+      const Projection p = tensor.projection;
       const StoredWeight& weight = source_.stored()[num_read_];
       const at::Tensor base = next_projection();
       const LoraGroup& group = store_.group(layer, lora_group_of(p));
@@ -167,7 +169,6 @@ class Exporter {
       merged.projections[index_of(p)] = FrozenLinear(exact);
       written.projections[index_of(p)] = FrozenLinear(write(weight, exact));
     }
-    next_norm(&LayerWeights::post_attention_norm);
     models_.unmerged.layer(unmerged);
     models_.merged.layer(merged);
     models_.written.layer(written);

@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "model/decoder/key_value_cache.h"
+#include "model/decoder/rotary_table.h"
 #include "model/decoder/weights.h"
 #include "model/families/config.h"
 #include "model/lora/lora.h"
 #include "model/lora/lora_linear.h"
 #include "model/ops/attention.h"
+#include "model/ops/rms_norm.h"
 
 namespace allreco::model {
 
@@ -26,14 +28,20 @@ struct QueryRows {
 
 /// What all blocks of one pass over a stream share.
 struct StreamContext {
-  QueryRows all;        // every row of the stream
-  at::Tensor cos, sin;  // rotary tables [positions, E/2]
+  QueryRows all;                   // every row of the stream
+  std::vector<RotaryTable> ropes;  // of the config
   double dropout_probability = 0;
   std::uint64_t dropout_key = 0;
   KeyValueCache* cache = nullptr;  // generation: keys and values are stored there and read from there
 };
 
-/// What backward needs of forward; the norms' outputs and the SwiGLU product are computed again.
+/// A norm's input and what it was scaled by; undefined where the family lacks the norm.
+struct NormActivations {
+  at::Tensor x;     // [rows, D], of heads [rows * heads, E]
+  at::Tensor rstd;  // [rows]
+};
+
+/// What backward needs of forward; the norms' outputs and the gated product are computed again.
 struct BlockActivations {
   at::Tensor x;                    // [T, D] input
   at::Tensor rstd1;                // [T]
@@ -43,6 +51,7 @@ struct BlockActivations {
   at::Tensor x1;                   // [N, D] after the attention's residual
   at::Tensor rstd2;                // [N]
   at::Tensor gate, up;             // [N, F]
+  NormActivations q_norm, k_norm, attention_output_norm, mlp_output_norm;
   LoraLinearActivations run_q, run_kv, run_o, run_gate_up, run_down;
 };
 
@@ -61,12 +70,19 @@ class Block {
 
  private:
   DropoutPlace dropout_of(const QueryRows& rows, const StreamContext& context) const;
+  ops::NormWeight norm(Norm which) const { return {weights_[which], config_.norm_plus_one}; }
+  /// Norms that only some families have, over the last dimension: without one, y is x and dx is dy.
+  at::Tensor optional_norm(Norm which, const at::Tensor& x, NormActivations& kept) const;
+  at::Tensor optional_norm_backward(Norm which, const at::Tensor& dy, const NormActivations& kept) const;
+  /// In a layer that has a rope: turns x [rows, heads, E] by its positions, or back.
+  void rotate(at::Tensor& x, const QueryRows& rows, const StreamContext& context, bool inverse = false) const;
   at::Tensor input_norm_backward(const ops::AttentionGradients& d, const BlockActivations& a, const QueryRows& rows,
                                  const StreamContext& context, bool want) const;
 
   const ModelConfig& config_;
   const LayerWeights& weights_;
   std::int64_t layer_;
+  LayerAttention attention_;
   double attention_scale_;
   LoraLinear q_, kv_, o_, gate_up_, down_;
 };

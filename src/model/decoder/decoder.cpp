@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -10,6 +9,7 @@
 #include "core/random.h"
 #include "model/decoder/attention_plan.h"
 #include "model/decoder/block.h"
+#include "model/decoder/embedding.h"
 #include "model/decoder/generate.h"
 #include "model/decoder/loss_head.h"
 #include "model/decoder/rotary_table.h"
@@ -58,15 +58,13 @@ struct Decoder::State {
   QueryRows loss_rows(const PackedBatch& batch, const StreamContext& context) const;
   LossHead::Loss predictions_loss(const at::Tensor& x, const PackedBatch& batch, double gradient_scale) const;
   at::Tensor on_device(const at::Tensor& t) const { return t.to(weights.device(), /*non_blocking=*/true); }
-  at::Tensor embed(const at::Tensor& tokens) const {
-    return weights.embedding.index_select(0, on_device(tokens));  // [T, D]
-  }
+  at::Tensor embedded(const at::Tensor& tokens) const { return embed(config, weights.embedding, on_device(tokens)); }
   at::Tensor loss_rows_output(const PackedBatch& batch, KeyValueCache* cache = nullptr);
 
   ModelConfig config;
   Weights weights;
   LoraStore* lora;
-  RotaryTable rotary;
+  RotaryTables rotary;
   LossHead head;
   std::vector<Block> blocks;
 };
@@ -74,11 +72,9 @@ struct Decoder::State {
 StreamContext Decoder::State::context_of(const PackedBatch& batch, std::uint64_t dropout_key, bool training) {
   std::int64_t num_positions = 1;
   for (const Segment& s : batch.segments) num_positions = std::max(num_positions, s.shared_length + s.length);
-  rotary.reserve(num_positions);
 
   StreamContext context;
-  context.cos = rotary.cos();
-  context.sin = rotary.sin();
+  context.ropes = rotary.up_to(num_positions);
   context.all.positions = on_device(batch.positions);
   context.all.spans = attention_spans(batch);
   if (training && lora->config().lora_dropout > 0) {
@@ -106,7 +102,7 @@ at::Tensor Decoder::State::loss_rows_output(const PackedBatch& batch, KeyValueCa
     cache->set_store_rows(on_device(at::arange(batch.first_row, batch.first_row + batch.num_tokens(), at::kLong)));
     context.cache = cache;
   }
-  at::Tensor x = embed(batch.tokens);
+  at::Tensor x = embedded(batch.tokens);
   for (size_t i = 0; i + 1 < blocks.size(); ++i) x = blocks[i].forward(x, context.all, context, nullptr);
   return blocks.back().forward(x, loss_rows(batch, context), context, nullptr);
 }
@@ -142,7 +138,7 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
 
   // 1 forward; with checkpointing only each block's input stays
   std::vector<BlockActivations> activations(s.blocks.size());
-  at::Tensor x = s.embed(batch.tokens);  // [T, D]
+  at::Tensor x = s.embedded(batch.tokens);  // [T, D]
   for (std::int64_t i = 0; i < num_layers; ++i) {
     auto& a = activations[static_cast<size_t>(i)];
     const bool keep = i >= first && (!pass.gradient_checkpointing || i + 1 == num_layers);

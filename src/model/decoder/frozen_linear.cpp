@@ -41,6 +41,10 @@ struct FrozenLinear::Quantized {
   at::Tensor product(const at::Tensor& a, const at::Tensor& weight) const {
     return ops::mm(operand(a), weight).to(compute_dtype).to(a.scalar_type());
   }
+
+  at::Tensor product_plus(const at::Tensor& bias, const at::Tensor& x) const {
+    return ops::addmm(operand(bias), operand(x), forward_weight().t()).to(compute_dtype).to(x.scalar_type());
+  }
 };
 
 at::Tensor DenseWorkspace::get(std::int64_t rows, std::int64_t columns, at::ScalarType dtype, at::Device device) {
@@ -58,6 +62,11 @@ FrozenLinear::FrozenLinear(ops::Nf4Tensor weight, at::ScalarType compute_dtype,
 }
 
 at::Tensor FrozenLinear::forward(const at::Tensor& x) const {
+  if (!bias_.defined()) return product(x);
+  return quantized_ ? quantized_->product_plus(bias_, x) : ops::addmm(bias_, x, weight_.t());
+}
+
+at::Tensor FrozenLinear::product(const at::Tensor& x) const {
   return quantized_ ? quantized_->product(x, quantized_->forward_weight().t()) : ops::mm(x, weight_.t());
 }
 

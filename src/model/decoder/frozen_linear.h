@@ -29,12 +29,19 @@ class FrozenLinear {
   /// Linear4bit does.
   FrozenLinear(ops::Nf4Tensor weight, at::ScalarType compute_dtype, std::shared_ptr<DenseWorkspace> workspace);
 
-  /// [T, in] -> [T, out]: x W^T
+  /// [T, in] -> [T, out]: x W^T + b
   at::Tensor forward(const at::Tensor& x) const;
+  /// The same without b.
+  at::Tensor product(const at::Tensor& x) const;
   /// [T, out] -> [T, in]: dy W
   at::Tensor backward(const at::Tensor& dy) const;
   /// dx += dy W
   void backward_add(const at::Tensor& dy, at::Tensor& dx) const;
+
+  /// `bias` [out], in the dtype of the activations.
+  void set_bias(at::Tensor bias) { bias_ = std::move(bias); }
+  /// Undefined where there is none.
+  const at::Tensor& bias() const { return bias_; }
 
   std::int64_t out_features() const;
   std::int64_t in_features() const;
@@ -48,6 +55,7 @@ class FrozenLinear {
  private:
   struct Quantized;
   at::Tensor weight_;  // undefined: quantised
+  at::Tensor bias_;    // or undefined
   std::shared_ptr<const Quantized> quantized_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "model/decoder/embedding.h"
 
 namespace allreco::model {
 
@@ -42,9 +43,7 @@ at::Tensor last_rows_output(const GreedyModel& model, KeyValueCache& cache, cons
         {static_cast<std::int64_t>(i), 1, first + counts[i] - 1, {{base, first + counts[i], 0, false}}});
     last_rows.push_back(q_last);
   }
-  model.rotary.reserve(*std::max_element(positions.begin(), positions.end()) + 1);
-  context.cos = model.rotary.cos();
-  context.sin = model.rotary.sin();
+  context.ropes = model.rotary.up_to(*std::max_element(positions.begin(), positions.end()) + 1);
   context.cache = &cache;
   const auto on_device = [&](const std::vector<std::int64_t>& values) {
     return at::tensor(values, at::kLong).to(model.weights.device());
@@ -54,7 +53,7 @@ at::Tensor last_rows_output(const GreedyModel& model, KeyValueCache& cache, cons
   last.positions = context.all.positions.index_select(0, last.indices);
   cache.set_store_rows(on_device(store_rows));
 
-  at::Tensor x = model.weights.embedding.index_select(0, on_device(tokens));  // [T, D]
+  at::Tensor x = embed(model.config, model.weights.embedding, on_device(tokens));  // [T, D]
   for (size_t i = 0; i + 1 < model.blocks.size(); ++i) x = model.blocks[i].forward(x, context.all, context, nullptr);
   return model.blocks.back().forward(x, last, context, nullptr);
 }

@@ -14,7 +14,7 @@ struct GreedyModel {
   const ModelConfig& config;
   const Weights& weights;
   const std::vector<Block>& blocks;
-  RotaryTable& rotary;
+  RotaryTables& rotary;
   const LossHead& head;
 };
 

@@ -26,26 +26,27 @@ std::int64_t LossHead::rows_per_chunk() const {
 
 LossHead::Loss LossHead::loss_and_gradient(const at::Tensor& x, const at::Tensor& targets,
                                            double gradient_scale) const {
-  const auto norm = ops::rms_norm(x, weights_.final_norm, config_.rms_norm_eps);  // [N, D]
-  at::Tensor dh = at::empty_like(norm.y);                                         // [N, D]
+  const auto norm = ops::rms_norm(x, final_norm(), config_.rms_norm_eps);  // [N, D]
+  at::Tensor dh = at::empty_like(norm.y);                                  // [N, D]
   Loss loss{at::zeros({}, x.options().dtype(at::kDouble)), {}};
   const std::int64_t n = x.size(0), step = rows_per_chunk();
   for (std::int64_t begin = 0; begin < n; begin += step) {
     const std::int64_t rows = std::min(step, n - begin);
     at::Tensor logits = ops::mm(norm.y.narrow(0, begin, rows), weights_.lm_head.t());  // [rows, V]
-    const at::Tensor nll = ops::cross_entropy_with_gradient(logits, targets.narrow(0, begin, rows), gradient_scale);
+    const at::Tensor nll = ops::cross_entropy_with_gradient(logits, targets.narrow(0, begin, rows), gradient_scale,
+                                                            config_.final_logit_softcapping);
     loss.nll_sum.add_(nll.sum(at::kDouble));
     at::Tensor dh_rows = dh.narrow(0, begin, rows);
     ops::mm_into(dh_rows, logits, weights_.lm_head);  // the logits now hold their own gradient
   }
   loss.dx = at::zeros_like(x);
-  ops::rms_norm_backward_add(loss.dx, dh, x, norm.rstd, weights_.final_norm);
+  ops::rms_norm_backward_add(loss.dx, dh, x, norm.rstd, final_norm());
   return loss;
 }
 
 at::Tensor LossHead::log_probabilities(const at::Tensor& x, const at::Tensor& prediction_rows,
                                        const at::Tensor& targets) const {
-  const at::Tensor h = ops::rms_norm(x, weights_.final_norm, config_.rms_norm_eps).y;  // [N, D]
+  const at::Tensor h = ops::rms_norm(x, final_norm(), config_.rms_norm_eps).y;  // [N, D]
   const at::Tensor order = at::argsort(prediction_rows, /*stable=*/true, /*dim=*/0);
   const at::Tensor rows = prediction_rows.index_select(0, order), sorted_targets = targets.index_select(0, order);
   at::Tensor result = at::empty({targets.size(0)}, x.options().dtype(at::kDouble));
@@ -58,15 +59,16 @@ at::Tensor LossHead::log_probabilities(const at::Tensor& x, const at::Tensor& pr
     const at::Tensor logits = ops::mm(h.narrow(0, begin, end - begin), weights_.lm_head.t());  // [rows, V]
     const at::Tensor log_p =
         ops::gather_log_softmax(logits, at::sub(rows.narrow(0, first, count), begin).to(x.device()),
-                                sorted_targets.narrow(0, first, count).to(x.device()));
+                                sorted_targets.narrow(0, first, count).to(x.device()), config_.final_logit_softcapping);
     result.index_copy_(0, order.narrow(0, first, count).to(x.device()), log_p);
   }
   return result;
 }
 
 at::Tensor LossHead::logits(const at::Tensor& x) const {
-  const at::Tensor h = ops::rms_norm(x, weights_.final_norm, config_.rms_norm_eps).y;  // [N, D]
-  const at::Tensor logits = ops::mm(h, weights_.lm_head.t());                          // [N, V]
+  const at::Tensor h = ops::rms_norm(x, final_norm(), config_.rms_norm_eps).y;  // [N, D]
+  at::Tensor logits = ops::mm(h, weights_.lm_head.t());                         // [N, V]
+  if (config_.final_logit_softcapping) ops::soft_cap_in_place(logits, *config_.final_logit_softcapping);
   return logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat);
 }
 

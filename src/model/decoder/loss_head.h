@@ -7,6 +7,7 @@
 
 #include "model/decoder/weights.h"
 #include "model/families/config.h"
+#include "model/ops/rms_norm.h"
 
 namespace allreco::model {
 
@@ -31,6 +32,7 @@ class LossHead {
  private:
   /// Rows whose logits fit the chunk budget.
   std::int64_t rows_per_chunk() const;
+  ops::NormWeight final_norm() const { return {weights_.final_norm, config_.norm_plus_one}; }
 
   const ModelConfig& config_;
   const Weights& weights_;

@@ -1,5 +1,7 @@
 #include "model/decoder/projection.h"
 
+#include "model/families/config.h"
+
 namespace allreco::model {
 
 namespace {

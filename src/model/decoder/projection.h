@@ -6,9 +6,9 @@
 #include <string_view>
 #include <utility>
 
-#include "model/families/config.h"
-
 namespace allreco::model {
+
+struct ModelConfig;
 
 enum class Projection { q, k, v, o, gate, up, down };
 inline constexpr std::array kProjections{Projection::q,    Projection::k,  Projection::v,   Projection::o,

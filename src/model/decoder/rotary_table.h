@@ -1,25 +1,31 @@
-// RotaryTable: cos and sin of every (position, frequency), grown to the longest position asked for.
+// RotaryTables: cos and sin of every (position, frequency) of each rope that a model has, grown to the longest position
+// asked for.
 #pragma once
 #include <ATen/core/Tensor.h>
+
+#include <vector>
 
 #include "model/families/config.h"
 
 namespace allreco::model {
 
-class RotaryTable {
+struct RotaryTable {
+  at::Tensor cos, sin;  // [positions, E/2]
+};
+
+class RotaryTables {
  public:
   /// `dtype`: of the model's activations; tables are float64 for float64, else float32.
-  RotaryTable(const ModelConfig& config, at::ScalarType dtype, at::Device device = at::kCPU);
+  RotaryTables(const ModelConfig& config, at::ScalarType dtype, at::Device device = at::kCPU);
 
-  /// Makes sure that positions [0, num_positions) are there.
-  void reserve(std::int64_t num_positions);
-  const at::Tensor& cos() const { return cos_; }  // [positions, E/2]
-  const at::Tensor& sin() const { return sin_; }
+  /// One for each of the config's ropes, with positions [0, num_positions) at least.
+  const std::vector<RotaryTable>& up_to(std::int64_t num_positions);
 
  private:
   at::Device device_;
-  at::Tensor inverse_frequencies_;  // [E/2], on the CPU, as are the angles: the tables have the same bits everywhere
-  at::Tensor cos_, sin_;
+  std::vector<at::Tensor> inverse_frequencies_;  // [E/2], on the CPU, as are the angles: the same bits everywhere
+  std::vector<RotaryTable> tables_;
+  std::int64_t num_positions_ = 0;
 };
 
 }  // namespace allreco::model

@@ -2,6 +2,7 @@
 
 #include "core/check.h"
 #include "model/decoder/attention_plan.h"
+#include "model/decoder/embedding.h"
 #include "model/decoder/loss_head.h"
 #include "model/decoder/rotary_table.h"
 
@@ -13,15 +14,12 @@ StreamedForward::StreamedForward(const ModelConfig& config, const LoraStore* lor
   PackedBatchBuilder builder;
   builder.add_example(tokens, 0);
   batch_ = builder.build();
-  RotaryTable rotary(config_, at::kFloat);
-  rotary.reserve(batch_.num_tokens());
-  context_.cos = rotary.cos();
-  context_.sin = rotary.sin();
+  context_.ropes = RotaryTables(config_, at::kFloat).up_to(batch_.num_tokens());
   context_.all.positions = batch_.positions;
   context_.all.spans = attention_spans(batch_);
 }
 
-void StreamedForward::embed(const at::Tensor& embedding) { x_ = embedding.index_select(0, batch_.tokens); }
+void StreamedForward::embed(const at::Tensor& embedding) { x_ = model::embed(config_, embedding, batch_.tokens); }
 
 void StreamedForward::layer(const LayerWeights& weights) {
   x_ = Block(config_, weights, lora_, num_layers_++).forward(x_, context_.all, context_, nullptr);

@@ -3,7 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/ones.h>
+#include <ATen/ops/full.h>
 #include <fmt/core.h>
 
 #include "core/check.h"
@@ -28,43 +28,32 @@ Weights read_weights(WeightSource& source, at::Device device) {
 
 }  // namespace
 
-std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
-  const std::int64_t hidden = config.hidden_size;
-  std::vector<TensorSpec> specs{{kEmbedding, {config.vocab_size, hidden}}};
-  for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
-    const std::string prefix = fmt::format("model.layers.{}.", l);
-    specs.push_back({prefix + "input_layernorm.weight", {hidden}});
-    for (const Projection p : kProjections) {
-      const auto [out, in] = shape_of(p, config);
-      specs.push_back({fmt::format("{}{}.weight", prefix, module_path_of(p)), {out, in}});
-    }
-    specs.push_back({prefix + "post_attention_layernorm.weight", {hidden}});
+void LayerWeights::put(const LayerTensor& place, at::Tensor tensor) {
+  if (place.kind == LayerTensor::Kind::norm) {
+    norms[index_of(place.norm)] = std::move(tensor);
+  } else {
+    core::require(place.kind == LayerTensor::Kind::bias, "a projection's weight is no plain tensor");
+    projections[index_of(place.projection)].set_bias(std::move(tensor));
   }
-  specs.push_back({"model.norm.weight", {hidden}});
-  if (!config.tie_word_embeddings) specs.push_back({kHead, {config.vocab_size, hidden}});
+}
+
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
+  const double one = config.norm_plus_one ? 0 : 1;  // a norm that changes nothing
+  std::vector<TensorSpec> specs{{kEmbedding, {config.vocab_size, config.hidden_size}}};
+  const std::vector<LayerTensor> of_layer = layer_tensors(config);
+  for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
+    for (const LayerTensor& tensor : of_layer) {
+      specs.push_back({fmt::format("model.layers.{}.{}", l, tensor.name()), tensor.shape,
+                       tensor.kind == LayerTensor::Kind::bias ? 0 : one});
+    }
+  }
+  specs.push_back({"model.norm.weight", {config.hidden_size}, one});
+  if (!config.tie_word_embeddings) specs.push_back({kHead, {config.vocab_size, config.hidden_size}});
   return specs;
 }
 
-Weights assemble(const ModelConfig& config, const std::vector<at::Tensor>& others,
-                 const std::vector<FrozenLinear>& projections) {
-  auto next = others.begin();
-  auto next_projection = projections.begin();
-  Weights weights;
-  weights.embedding = *next++;
-  for (std::int64_t l = 0; l < config.num_hidden_layers; ++l) {
-    LayerWeights& layer = weights.layers.emplace_back();
-    layer.input_norm = *next++;
-    for (FrozenLinear& projection : layer.projections) projection = *next_projection++;
-    layer.post_attention_norm = *next++;
-  }
-  weights.final_norm = *next++;
-  weights.lm_head = config.tie_word_embeddings ? weights.embedding : *next++;
-  core::require(next == others.end() && next_projection == projections.end(), "a tensor has no place in the model");
-  return weights;
-}
-
 at::Tensor random_weight(const TensorSpec& spec, at::ScalarType dtype, std::uint64_t seed) {
-  if (spec.shape.size() == 1) return at::ones(spec.shape, dtype);
+  if (spec.shape.size() == 1) return at::full(spec.shape, spec.start, dtype);
   const auto key = core::mix_key(seed, {core::key_of("random_weights"), core::key_of(spec.name)});
   return at::empty(spec.shape, at::kFloat).normal_(0, 0.02, at::detail::createCPUGenerator(key)).to(dtype);
 }
@@ -77,17 +66,13 @@ Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uin
       tensors[i] = random_weight(specs[i], dtype, seed);
   };
   at::parallel_for(0, static_cast<std::int64_t>(specs.size()), 1, draw);
-  std::vector<at::Tensor> others;
-  std::vector<FrozenLinear> projections;
+  std::vector<StoredWeight> stored;
+  std::vector<WeightParts> parts;
   for (size_t i = 0; i < specs.size(); ++i) {
-    at::Tensor tensor = tensors[i].to(device);
-    if (specs[i].is_projection()) {
-      projections.emplace_back(std::move(tensor));
-    } else {
-      others.push_back(std::move(tensor));
-    }
+    stored.push_back({specs[i], dtype, std::nullopt});
+    parts.push_back({tensors[i].to(device)});
   }
-  return assemble(config, others, projections);
+  return assemble(config, stored, parts, dtype);
 }
 
 BaseModel load_base_model(const std::string& model_name_or_path, const std::string& dtype, at::Device device,

@@ -10,16 +10,20 @@
 #include <vector>
 
 #include "model/decoder/frozen_linear.h"
+#include "model/decoder/layer_tensors.h"
 #include "model/decoder/projection.h"
 #include "model/families/config.h"
 
 namespace allreco::model {
 
 struct LayerWeights {
-  at::Tensor input_norm;           // [D]
-  at::Tensor post_attention_norm;  // [D]
+  std::array<at::Tensor, kNumNorms> norms;  // [D], of heads [E]; undefined: the family has none
   std::array<FrozenLinear, kNumProjections> projections;
+  const at::Tensor& operator[](Norm n) const { return norms[index_of(n)]; }
   const FrozenLinear& operator[](Projection p) const { return projections[index_of(p)]; }
+
+  /// A norm or a bias.
+  void put(const LayerTensor& place, at::Tensor tensor);
 };
 
 struct Weights {
@@ -35,6 +39,7 @@ struct Weights {
 struct TensorSpec {
   std::string name;  // Hugging Face's
   std::vector<std::int64_t> shape;
+  double start = 1;  // of a vector's elements in random weights
   /// Of a decoder layer: what quantisation applies to, and LoRA.
   bool is_projection() const { return shape.size() == 2 && name.starts_with("model.layers."); }
 };
@@ -42,13 +47,9 @@ struct TensorSpec {
 /// All of them, in the order of the computation. lm_head.weight only when it is not tied to the embedding.
 std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 
-/// Puts tensors, in the order of expected_tensors, into their places: the projections, and all others.
-Weights assemble(const ModelConfig& config, const std::vector<at::Tensor>& others,
-                 const std::vector<FrozenLinear>& projections);
-
-/// Random weights N(0, 0.02^2), norms 1: a shape without a checkpoint. Drawn per tensor from (seed, name) in float32
-/// and then rounded, so every rank and run has the same model on one kind of CPU (vector units differ in the last
-/// bits).
+/// Random weights N(0, 0.02^2), norms the identity, biases 0: a shape without a checkpoint. Drawn per tensor from
+/// (seed, name) in float32 and then rounded, so every rank and run has the same model on one kind of CPU (vector units
+/// differ in the last bits).
 Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uint64_t seed,
                        at::Device device = at::kCPU);
 /// One of them.

@@ -165,8 +165,9 @@ void check_nothing_else_matches(const TargetRules& rules, const ModelConfig& mod
   std::vector<std::string> others{"lm_head",      "model",      "model.embed_tokens",
                                   "model.layers", "model.norm", "model.rotary_emb"};
   for (std::int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
-    for (const char* end : {"", ".self_attn", ".mlp", ".mlp.act_fn", ".input_layernorm", ".post_attention_layernorm"})
+    for (const char* end : {"", ".self_attn", ".mlp", ".mlp.act_fn"})
       others.push_back(fmt::format("model.layers.{}{}", layer, end));
+    for (const NormName& norm : model.norms) others.push_back(fmt::format("model.layers.{}.{}", layer, norm.module));
   }
   for (const std::string& module : others) {
     if (rules.matches(module))

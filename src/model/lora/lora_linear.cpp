@@ -95,7 +95,10 @@ at::Tensor LoraLinear::low_rank(const at::Tensor& x, const DropoutPlace& dropout
 std::vector<at::Tensor> LoraLinear::forward(const at::Tensor& x, const DropoutPlace& dropout,
                                             LoraLinearActivations* kept) const {
   std::vector<at::Tensor> ys;
-  for (const Member& member : members_) ys.push_back(member.base->forward(x));  // [T, out]
+  for (const Member& member : members_) {  // [T, out]; DoRA's magnitudes leave a bias as it is
+    const bool bias_comes_later = uses_dora() && member.lora >= 0;
+    ys.push_back(bias_comes_later ? member.base->product(x) : member.base->forward(x));
+  }
   if (!has_lora()) return ys;
 
   const at::Tensor z = low_rank(x, dropout);  // [T, R]
@@ -118,12 +121,13 @@ at::Tensor LoraLinear::dora_forward(const at::Tensor& y, const at::Tensor& x, co
                                     const DropoutPlace& dropout, LoraLinearActivations* kept) const {
   at::Tensor direction = y, rest;  // [T, out]
   if (dropout.probability > 0) {
-    direction = member.base->forward(dropped(x, member, dropout));
+    direction = member.base->product(dropped(x, member, dropout));
     rest = y - direction;
   }
   ops::addmm_(direction, z, b_of(member.lora).t(), /*beta=*/1, /*alpha=*/scaling_of(member.lora));
   at::Tensor scaled = direction * (group_->magnitudes[member_of(member.lora)] / norms_of(member));
   if (rest.defined()) scaled.add_(rest);
+  if (member.base->bias().defined()) scaled.add_(member.base->bias());
   if (kept != nullptr) kept->directions.push_back(direction);
   return scaled.to(y.scalar_type());
 }

@@ -36,6 +36,7 @@ ModelConfig tiny(std::int64_t heads, std::int64_t kv_heads, std::int64_t head_di
   c.hidden_size = 24;
   c.intermediate_size = 40;
   c.num_hidden_layers = 3;
+  c.layers.resize(3);
   c.num_attention_heads = heads;
   c.num_key_value_heads = kv_heads;
   c.head_dim = head_dim;
@@ -46,7 +47,7 @@ std::vector<Case> cases() {
   Case plain{"gqa", tiny(4, 2, 6), {}};
   plain.lora.r = 3;
   Case window{"window", tiny(2, 1, 16), {}};
-  window.config.sliding_window = 5;
+  for (LayerAttention& layer : window.config.layers) layer.window = 5;
   window.config.tie_word_embeddings = true;
   window.lora.r = 2;
   window.lora.use_rslora = true;

@@ -4,15 +4,16 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/outer.h>
-#include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sqrt.h>
+#include <ATen/ops/tanh.h>
 #include <ATen/ops/tensor.h>
 #include <fmt/format.h>
 
@@ -51,6 +52,8 @@ at::Tensor NaiveDecoder::project(const at::Tensor& x, Projection p, std::int64_t
   if (frozen_a != frozen_.end())  // PEFT's pissa_init: the base itself becomes this
     w = w - scalings_.at(stem) * at::matmul(frozen_.at(stem + "lora_B.weight"), frozen_a->second);
   at::Tensor y = at::matmul(x, w.t());
+  const at::Tensor& bias = weights_.layers[static_cast<size_t>(layer)][p].bias();
+  if (bias.defined()) y = y + bias.to(at::kDouble);
   const auto a = leaves_.find(stem + "lora_A.weight"), b = leaves_.find(stem + "lora_B.weight");
   if (a == leaves_.end()) return y;
   const double scaling = scalings_.at(stem);
@@ -65,11 +68,15 @@ at::Tensor NaiveDecoder::project(const at::Tensor& x, Projection p, std::int64_t
 }
 
 at::Tensor NaiveDecoder::norm(const at::Tensor& x, const at::Tensor& weight) const {
-  return x * at::rsqrt((x * x).mean({-1}, /*keepdim=*/true) + config_.rms_norm_eps) * weight.to(at::kDouble);
+  if (!weight.defined()) return x;
+  const at::Tensor w = config_.norm_plus_one ? weight.to(at::kDouble) + 1 : weight.to(at::kDouble);
+  return x / at::sqrt((x * x).mean({-1}, /*keepdim=*/true) + config_.rms_norm_eps) * w;
 }
 
-at::Tensor NaiveDecoder::rotate(const at::Tensor& x) const {  // [L, heads, E]
-  const auto frequencies = rope_inverse_frequencies(config_);
+at::Tensor NaiveDecoder::rotate(const at::Tensor& x, std::int64_t layer) const {  // [L, heads, E]
+  const auto rope = config_.layers[static_cast<size_t>(layer)].rope;
+  if (!rope) return x;
+  const auto frequencies = rope_inverse_frequencies(config_.ropes[*rope], config_.head_dim);
   const at::Tensor angles =
       at::outer(at::arange(x.size(0), at::kDouble), at::tensor(frequencies, at::kDouble)).unsqueeze(1);  // [L, 1, E/2]
   const std::int64_t half = config_.head_dim / 2;
@@ -82,30 +89,40 @@ at::Tensor NaiveDecoder::attend(const at::Tensor& h, std::int64_t layer, const D
   const auto split = [&](Projection p, std::int64_t n) {
     return project(h, p, layer, dropped).view({length, n, config_.head_dim});
   };
-  const at::Tensor q = rotate(split(Projection::q, heads)).transpose(0, 1);  // [H, L, E]
-  const at::Tensor k = rotate(split(Projection::k, kv)).transpose(0, 1).repeat_interleave(heads / kv, 0);
+  const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
+  const auto turned = [&](Projection p, std::int64_t n, Norm n_of_heads) {
+    return rotate(norm(split(p, n), w[n_of_heads]), layer).transpose(0, 1);
+  };
+  const at::Tensor q = turned(Projection::q, heads, Norm::q);  // [H, L, E]
+  const at::Tensor k = turned(Projection::k, kv, Norm::k).repeat_interleave(heads / kv, 0);
   const at::Tensor v = split(Projection::v, kv).transpose(0, 1).repeat_interleave(heads / kv, 0);
   const at::Tensor i = at::arange(length, at::kLong).unsqueeze(1), j = at::arange(length, at::kLong).unsqueeze(0);
   at::Tensor hidden = j > i;
-  if (config_.sliding_window) hidden = hidden.logical_or(j <= i - *config_.sliding_window);
-  const at::Tensor scores = (at::matmul(q, k.transpose(1, 2)) / std::sqrt(static_cast<double>(config_.head_dim)))
-                                .masked_fill(hidden, -std::numeric_limits<double>::infinity());
+  if (const auto window = config_.layers[static_cast<size_t>(layer)].window)
+    hidden = hidden.logical_or(j <= i - *window);
+  const double divisor = std::sqrt(config_.query_pre_attn_scalar.value_or(static_cast<double>(config_.head_dim)));
+  const at::Tensor scores =
+      (at::matmul(q, k.transpose(1, 2)) / divisor).masked_fill(hidden, -std::numeric_limits<double>::infinity());
   const at::Tensor out = at::matmul(at::softmax(scores, -1), v).transpose(0, 1).reshape({length, -1});
   return project(out, Projection::o, layer, dropped);
 }
 
 at::Tensor NaiveDecoder::logits(const std::vector<std::int32_t>& tokens, const Dropped& dropped) const {
   at::Tensor x = weights_.embedding.to(at::kDouble)
-                     .index_select(0, at::tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()), at::kLong));
+                     .index_select(0, at::tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()), at::kLong)) *
+                 config_.embedding_scale;
   for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
     const LayerWeights& w = weights_.layers[static_cast<size_t>(layer)];
-    x = x + attend(norm(x, w.input_norm), layer, dropped);
-    const at::Tensor h = norm(x, w.post_attention_norm);
-    const at::Tensor m =
-        at::silu(project(h, Projection::gate, layer, dropped)) * project(h, Projection::up, layer, dropped);
-    x = x + project(m, Projection::down, layer, dropped);
+    x = x + norm(attend(norm(x, w[Norm::input]), layer, dropped), w[Norm::attention_output]);
+    const at::Tensor h = norm(x, w[Norm::mlp]), gate = project(h, Projection::gate, layer, dropped);
+    const bool is_gelu = config_.activation == Activation::gelu_tanh;
+    const at::Tensor activated = is_gelu ? at::gelu(gate, "tanh") : at::silu(gate);
+    const at::Tensor m = activated * project(h, Projection::up, layer, dropped);
+    x = x + norm(project(m, Projection::down, layer, dropped), w[Norm::mlp_output]);
   }
-  return at::matmul(norm(x, weights_.final_norm), weights_.lm_head.to(at::kDouble).t());
+  const at::Tensor z = at::matmul(norm(x, weights_.final_norm), weights_.lm_head.to(at::kDouble).t());
+  const auto cap = config_.final_logit_softcapping;
+  return cap ? at::tanh(z / *cap) * *cap : z;
 }
 
 at::Tensor NaiveDecoder::nll_sum(const std::vector<std::int32_t>& tokens, std::int64_t prompt_length,

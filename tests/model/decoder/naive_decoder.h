@@ -34,7 +34,7 @@ class NaiveDecoder {
   at::Tensor project(const at::Tensor& x, Projection p, std::int64_t layer, const Dropped& dropped) const;
   at::Tensor attend(const at::Tensor& h, std::int64_t layer, const Dropped& dropped) const;
   at::Tensor norm(const at::Tensor& x, const at::Tensor& weight) const;
-  at::Tensor rotate(const at::Tensor& x) const;
+  at::Tensor rotate(const at::Tensor& x, std::int64_t layer) const;
 
   ModelConfig config_;
   Weights weights_;

@@ -77,8 +77,8 @@ TEST(Weights, LoadsEveryTensorIntoItsPlace) {
     for (size_t l = 0; l < base.weights.layers.size(); ++l) {
       const LayerWeights& layer = base.weights.layers[l];
       const std::string prefix = "model.layers." + std::to_string(l);
-      expect_same(layer.input_norm, prefix + ".input_layernorm.weight");
-      expect_same(layer.post_attention_norm, prefix + ".post_attention_layernorm.weight");
+      expect_same(layer[Norm::input], prefix + ".input_layernorm.weight");
+      expect_same(layer[Norm::mlp], prefix + ".post_attention_layernorm.weight");
       for (const auto& [p, name] : std::map<Projection, std::string>{{Projection::q, "self_attn.q_proj"},
                                                                      {Projection::k, "self_attn.k_proj"},
                                                                      {Projection::v, "self_attn.v_proj"},
