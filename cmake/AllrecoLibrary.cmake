@@ -39,6 +39,10 @@ function(allreco_precompile target)
     list(PREPEND headers <gtest/gtest.h>)
     string(APPEND owner _test)
     set(options $<$<CONFIG:Release>:-O1>)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+      # It sees overlaps and overruns inside std::string where there are none (GCC bug 105651).
+      list(APPEND options -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread)
+    endif()
   endif()
   target_compile_options(${target} PRIVATE ${options})
   if(NOT TARGET ${owner})
@@ -73,12 +77,6 @@ function(allreco_test folder)
   endif()
   gtest_discover_tests(test_${folder} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST TEST_PREFIX "${folder}."
     TEST_FILTER "-Mpi*" PROPERTIES TIMEOUT 300)
-endfunction()
-
-# allreco_false_alarms(<file>...): g++ 12 sees overlaps and overruns inside std::string's operator+ and assignment where there are none
-# (GCC bug 105651); which files, depends on what it inlines.
-function(allreco_false_alarms)
-  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS "-Wno-restrict;-Wno-array-bounds")
 endfunction()
 
 # allreco_mpi_test(<folder> <ranks> <filter>): runs the tests of test_<folder> that match <filter> on that many ranks.

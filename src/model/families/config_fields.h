@@ -13,12 +13,12 @@ namespace allreco::model {
 
 /// What the family's config class in transformers has where a key is absent.
 struct FamilyDefaults {
-  std::optional<std::int64_t> num_key_value_heads;  // none: as many as attention heads
-  std::optional<std::int64_t> head_dim;             // none: hidden_size / num_attention_heads
+  std::optional<std::int64_t> num_key_value_heads = {};  // none: as many as attention heads
+  std::optional<std::int64_t> head_dim = {};             // none: hidden_size / num_attention_heads
   std::int64_t max_position_embeddings = 2048;
   double rope_theta = 10000;
   bool tie_word_embeddings = false;
-  std::optional<std::int64_t> bos_token_id, eos_token_id;
+  std::optional<std::int64_t> bos_token_id = {}, eos_token_id = {};
 };
 
 /// Sizes, tie_word_embeddings and special tokens. Null for num_key_value_heads: as many as attention heads.
