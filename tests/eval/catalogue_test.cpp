@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "core/check.h"
+#include "core/files.h"
 #include "eval/small_world.h"
 
 namespace allreco::eval {
@@ -184,6 +186,72 @@ TEST(Catalogue, TheSizeOfAPassMovesNoRank) {
       for (std::size_t place = 0; place < found.examples.size(); ++place)
         expect_equal(found.ranks[kind][place].among_all, expected.ranks[kind][place].among_all);
     }
+  }
+}
+
+/// Everything that a ranking says, in bits.
+std::string text_of(const CatalogueRanking& ranking) {
+  std::string text = fmt::format("{} {}\n", ranking.num_tokens_computed, ranking.num_tokens_one_by_one);
+  for (const auto& of_kind : ranking.ranks) {
+    for (const CatalogueRank& rank : of_kind) {
+      for (const Ranks& r : {rank.among_all, rank.without_history})
+        text += fmt::format("{} {} {} ", r.num_higher, r.num_equal, r.num_candidates);
+      for (const std::uint32_t item : rank.recommended) text += fmt::format("{} ", item);
+      text += "\n";
+    }
+  }
+  return text;
+}
+
+/// In float32, where other batches would move bits.
+std::string ranking_of(dist::Session& session, const std::filesystem::path& directory, const std::string& ranking) {
+  TinyModel tiny(at::kFloat);
+  const data::Dataset dataset(directory, "test");
+  const auto examples = read_eval_examples(dataset, dataset.size(), {kEos});
+  return text_of(rank_catalogue(session, tiny.decoder, dataset, examples, data::read_catalogue(dataset.info()),
+                                {.ranking = ranking, .num_beams = 4}, 90));
+}
+
+/// Started under mpirun by the test below, with what the environment names.
+TEST(MpiCatalogue, Rank) {
+  const char* dataset = std::getenv("ALLRECO_TEST_DATASET");
+  const char* output = std::getenv("ALLRECO_TEST_OUTPUT");
+  const char* ranking = std::getenv("ALLRECO_TEST_RANKING");
+  ASSERT_TRUE(dataset && output && ranking);
+  testing::SessionOfTest ranks;
+  const std::string text = ranking_of(ranks.session, dataset, ranking);
+  if (ranks.session.is_leader()) core::write_file_atomically(output, text);
+}
+
+/// Also with fewer examples than ranks.
+class CatalogueWorldSize : public ::testing::TestWithParam<std::tuple<const char*, std::uint64_t>> {};
+INSTANTIATE_TEST_SUITE_P(Catalogue, CatalogueWorldSize,
+                         ::testing::Values(std::tuple{"exhaustive", 40}, std::tuple{"beam", 40},
+                                           std::tuple{"exhaustive", 2}),
+                         [](const auto& tested) {
+                           return fmt::format("{}{}", std::get<0>(tested.param), std::get<1>(tested.param));
+                         });
+
+TEST_P(CatalogueWorldSize, ChangesNothing) {
+  const ScratchDirectory scratch;
+  const auto [ranking, count] = GetParam();
+  const auto directory = testing::write_small_dataset(scratch / "ds", count);
+  std::string alone;
+  {
+    testing::SessionOfTest one;
+    alone = ranking_of(one.session, directory, ranking);
+  }
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+  ::setenv("ALLRECO_TEST_DATASET", directory.c_str(), 1);
+  ::setenv("ALLRECO_TEST_RANKING", ranking, 1);
+  for (const int ranks : {2, 3, 4}) {
+    const auto output = scratch / fmt::format("ranks{}", ranks);
+    ::setenv("ALLRECO_TEST_OUTPUT", output.c_str(), 1);
+    const std::string command =
+        fmt::format("mpirun --oversubscribe --bind-to none -n {} {} --gtest_filter=MpiCatalogue.* >{}.log 2>&1", ranks,
+                    program, output.string());
+    ASSERT_EQ(std::system(command.c_str()), 0) << core::read_file(output.string() + ".log");
+    EXPECT_EQ(core::read_file(output), alone) << ranks;
   }
 }
 
