@@ -84,6 +84,7 @@ void StagingDirectory::publish() {
                error.message());
   published_ = true;
   sync_path(target_.parent_path());
+  lock_.reset();  // nothing is left beside what is published
 }
 
 }  // namespace allreco::core

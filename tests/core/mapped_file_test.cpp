@@ -62,7 +62,7 @@ TEST_F(MappedFiles, PlacesAreUsedAgain) {
   std::vector<std::unique_ptr<MappedFile>> mapped;
   const InputFile file(path_);
   for (int i = 0; i < 4096; ++i) mapped.push_back(std::make_unique<MappedFile>(file));
-  EXPECT_THROW(MappedFile{file}, Fault);
+  EXPECT_THROW(MappedFile{file}, UserError);
 }
 
 }  // namespace

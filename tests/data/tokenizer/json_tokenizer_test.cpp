@@ -194,7 +194,7 @@ TEST(JsonTokenizer, AFewStepsCannotAskForAnyAmountOfMemory) {
     const JsonTokenizer tokenizer(error_bytes(pointer, value), "t.json");
     try {
       std::string text;
-      for (int i = 0; i < 1000; ++i) text += "ab";
+      for (int i = 0; i < 1000; ++i) text += "ab\u00e9";
       tokenizer.decode(tokenizer.encode(text, {}), false);
     } catch (const core::UserError& error) {
       return error.what();
