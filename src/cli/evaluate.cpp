@@ -39,7 +39,7 @@ void evaluate(dist::Session& session, const Options& options) {
   std::unique_ptr<model::LoraStore> lora;
   std::unique_ptr<data::Dataset> dataset;
   std::unique_ptr<core::LockedDirectory> directory;  // on rank 0
-  core::Json adapter_fingerprint;
+  std::optional<std::string> adapter_fingerprint;
   session.together("load", [&] {
     if (session.is_leader()) directory = std::make_unique<core::LockedDirectory>(options.output_dir);
     base = eval::load_base_model(session, options.base);
@@ -49,10 +49,12 @@ void evaluate(dist::Session& session, const Options& options) {
   });
   core::keep_freed_memory();  // what comes and goes from here on comes again in every batch
   model::Decoder decoder(base.config, base.weights, lora.get());
-  const core::Json description{
-      {"model_name_or_path", options.base.model_name_or_path}, {"model_fingerprint", base.fingerprint},
-      {"adapter_name_or_path", options.adapter_name_or_path},  {"adapter_fingerprint", adapter_fingerprint},
-      {"dtype", c10::toString(base.weights.dtype())},          {"storage", base.storage}};
+  const eval::ModelDescription description{.model_name_or_path = options.base.model_name_or_path,
+                                           .model_fingerprint = base.fingerprint,
+                                           .adapter_name_or_path = options.adapter_name_or_path,
+                                           .adapter_fingerprint = adapter_fingerprint,
+                                           .dtype = c10::toString(base.weights.dtype()),
+                                           .storage = base.storage};
   const auto evaluation = eval::evaluate(session, decoder, *dataset, options.config, description);
   session.together("write the evaluation", [&] {
     if (!session.is_leader()) return;

@@ -37,26 +37,20 @@ std::string accuracy_section(const model::ExportReport& report) {
       "here.\n";
   if (!fs::exists(path)) return "Not measured. " + how;
   model::require_own_file(path, report.adapter);
-  const core::Json evaluation = core::read_json_file(path);
-  const std::string why_not =
-      eval::why_not_of(evaluation, {report.base_fingerprint, report.base_storage, report.adapter_fingerprint});
+  const std::string why_not = eval::why_not_of(
+      core::read_json_file(path), {report.base_fingerprint, report.base_storage, report.adapter_fingerprint});
   if (!why_not.empty()) {
     core::log_warning("{} is left out of the model card: {}. Evaluate base and adapter again, then export",
                       path.string(), why_not);
     return "Not measured as it is here. " + how;
   }
-  try {
-    return fmt::format(
-        "Of base and adapter, before merging, computed in {}, on the split {} of the dataset with the fingerprint "
-        "{}:\n\n{}",
-        core::markdown_escaped(evaluation.at("model").at("dtype").get<std::string>()),
-        core::markdown_escaped(evaluation.at("dataset").at("split").get<std::string>()),
-        core::markdown_escaped(evaluation.at("dataset").at("fingerprint").get<std::string>()),
-        core::markdown_code_block(eval::accuracy_table(evaluation)));
-  } catch (const core::Json::exception& e) {
-    core::user_error("{} is not what `allreco evaluate` writes: {}. Remove it, or evaluate again", path.string(),
-                     e.what());
-  }
+  const eval::EvaluationDocument evaluation = eval::read_evaluation(path);
+  return fmt::format(
+      "Of base and adapter, before merging, computed in {}, on the split {} of the dataset with the fingerprint "
+      "{}:\n\n{}",
+      core::markdown_escaped(evaluation.model.dtype), core::markdown_escaped(evaluation.dataset.split),
+      core::markdown_escaped(evaluation.dataset.fingerprint),
+      core::markdown_code_block(eval::accuracy_table(evaluation)));
 }
 
 std::string origin_section(const model::ExportReport& report) {

@@ -1,74 +1,68 @@
 #include "core/text.h"
-#include "eval/evaluate.h"
+#include "eval/document.h"
 
 namespace allreco::eval {
 
 namespace {
 
-using core::Json;
-
-std::string percent_interval(const Json& interval) {
-  return core::message("[{:5.1f}, {:5.1f}]", 100 * interval.at(0).get<double>(), 100 * interval.at(1).get<double>());
+std::string percent_interval(const std::optional<Interval>& interval) {
+  if (!interval) return std::string(14, ' ');
+  return core::message("[{:5.1f}, {:5.1f}]", 100 * interval->low, 100 * interval->high);
 }
 
-std::string row(const std::string& name, const Json& estimate) {
-  return core::message("  {:<40} {:5.1f} %  {}  {}\n", name, 100 * estimate.at("value").get<double>(),
-                       percent_interval(estimate.at("wilson_95")), percent_interval(estimate.at("bootstrap_95")));
+std::string row(const std::string& name, const Estimate& estimate) {
+  return core::message("  {:<40} {:5.1f} %  {}  {}\n", name, 100 * estimate.value, percent_interval(estimate.wilson_95),
+                       percent_interval(estimate.bootstrap_95));
 }
 
-std::string baseline_rows(const Json& baselines, const char* metric) {
+std::string baseline_rows(const BaselineReports& baselines, const char* metric) {
   std::string rows;
-  for (const auto& [name, baseline] : baselines.items()) {
-    rows += baseline.contains("not_applicable")
-                ? core::message("  {:<40} not applicable: {}\n", name, baseline.at("not_applicable").get<std::string>())
-                : row(name, baseline.at(metric));
+  for (const auto& [name, baseline] : baselines) {
+    rows += baseline.not_applicable ? core::message("  {:<40} not applicable: {}\n", name, *baseline.not_applicable)
+                                    : row(name, estimate_of(baseline.metrics, metric));
   }
   return rows;
 }
 
-std::string heading(const std::string& title) {
-  return core::message("{}\n  {:<40} {:>7}  {:<14}  {}\n", title, "", "right", "Wilson 95 %",
-                       "bootstrap over users 95 %");
+std::string heading(const std::string& title, const DatasetDescription& dataset) {
+  return core::message("{}\n  {:<40} {:>7}  {:<14}  bootstrap over {} 95 %\n", title, "", "right", "Wilson 95 %",
+                       dataset.num_users > 0 ? "users" : "examples");
 }
 
-std::string candidate_rows(const Json& report) {
-  const Json& scores = report.at("scores");
-  const Json& count = report.at("num_candidates");
-  const std::string range = count.at("fewest") == count.at("most")
-                                ? count.at("most").dump()
-                                : count.at("fewest").dump() + " to " + count.at("most").dump();
-  return heading(core::message("accuracy among {} candidates ({} examples; negatives: {}; ties by expectation)", range,
-                               report.at("num_examples").dump(), report.at("negatives").get<std::string>())) +
-         row("model, log-likelihood", scores.at("log_likelihood").at("accuracy")) +
-         row("model, log-likelihood per token", scores.at("log_likelihood_per_token").at("accuracy")) +
-         baseline_rows(report.at("baselines"), "accuracy");
+std::string candidate_rows(const CandidateReport& report, const DatasetDescription& dataset) {
+  const auto& [fewest, most, mean] = report.lists.num_candidates;
+  const std::string range = fewest == most ? fmt::format("{}", most) : fmt::format("{} to {}", fewest, most);
+  std::string rows = heading(core::message("accuracy among {} candidates ({} examples; negatives: {}; ties by "
+                                           "expectation)",
+                                           range, report.lists.num_examples, report.negatives),
+                             dataset);
+  for (const auto& [name, title] : {std::pair("log_likelihood", "model, log-likelihood"),
+                                    std::pair("log_likelihood_per_token", "model, log-likelihood per token")})
+    if (const auto* scores = core::find(report.scores, name))
+      rows += row(title, estimate_of(scores->metrics, "accuracy"));
+  return rows + baseline_rows(report.baselines, "accuracy");
 }
 
-std::string generation_rows(const Json& report) {
-  return heading(core::message("exact match of greedy answers ({} examples)", report.at("num_examples").dump())) +
-         row("model, generated answer", report.at("exact_match")) +
-         baseline_rows(report.at("baselines"), "exact_match");
+std::string generation_rows(const GenerationReport& report, const DatasetDescription& dataset) {
+  return heading(core::message("exact match of greedy answers ({} examples)", report.num_examples), dataset) +
+         row("model, generated answer", estimate_of(report.metrics, "exact_match")) +
+         baseline_rows(report.baselines, "exact_match");
 }
 
 }  // namespace
 
-std::string accuracy_table(const core::Json& document) {
-  const Json& dataset = document.at("dataset");
-  const Json& loss = document.at("loss");
-  std::string text = core::message(
-      "{}: {} of {} examples, split by {}\nloss {:.4f} nats a token, perplexity {:.3f} ({} supervised tokens)\n",
-      dataset.at("split").get<std::string>(), dataset.at("num_examples_evaluated").dump(),
-      dataset.at("num_examples").dump(), dataset.at("split_by").get<std::string>(), loss.at("mean_nll").get<double>(),
-      loss.at("perplexity").get<double>(), loss.at("supervised_tokens").dump());
-  if (document.contains("candidates"))
-    text += document.at("candidates").contains("not_applicable")
-                ? core::message("accuracy among candidates: not applicable: {}\n",
-                                document.at("candidates").at("not_applicable").get<std::string>())
-                : candidate_rows(document.at("candidates"));
-  if (document.contains("generation") && document.at("generation").contains("exact_match"))
-    text += generation_rows(document.at("generation"));
-  for (const Json& warning : document.at("warnings"))
-    text += core::message("warning: {}\n", warning.get<std::string>());
+std::string accuracy_table(const EvaluationDocument& document) {
+  const DatasetDescription& dataset = document.dataset;
+  std::string text = core::message("{}: {} of {} examples, split by {}\n", dataset.split,
+                                   dataset.num_examples_evaluated, dataset.num_examples, dataset.split_by);
+  if (document.loss)
+    text += core::message("loss {:.4f} nats a token, perplexity {:.3f} ({} supervised tokens)\n",
+                          document.loss->mean_nll, document.loss->perplexity, document.loss->supervised_tokens);
+  text += document.candidates
+              ? candidate_rows(*document.candidates, dataset)
+              : core::message("accuracy among candidates: not applicable: {}\n", document.candidates.not_applicable);
+  if (document.generation) text += generation_rows(*document.generation, dataset);
+  for (const std::string& warning : document.warnings) text += core::message("warning: {}\n", warning);
   return text;
 }
 

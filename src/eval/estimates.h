@@ -1,35 +1,43 @@
-// Estimates: means over examples with their intervals, collected first so that one bootstrap serves all of them.
+// Estimates: means over examples with their intervals.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_fields.h"
 #include "eval/intervals.h"
 
 namespace allreco::eval {
 
-class EstimateTable {
- public:
-  explicit EstimateTable(Clusters clusters) : clusters_(std::move(clusters)) {}
-
-  /// The mean of `values` (one an example) will stand at `json_pointer`. `is_share`: each value is a probability of
-  /// success, so that Wilson's interval applies.
-  void add(const std::string& json_pointer, std::vector<double> values, bool is_share = false);
-
-  /// Writes {"value", "bootstrap_95", and for shares "wilson_95"} at every pointer.
-  void write_to(core::Json& document, std::int64_t resamples, std::uint64_t seed) const;
-
- private:
-  Clusters clusters_;
-  std::vector<std::string> pointers_;
-  std::vector<std::vector<double>> columns_;
-  std::vector<bool> is_share_;
+struct BootstrapOptions {
+  std::int64_t resamples = 2000;
+  std::uint64_t seed = 42;
 };
 
-/// One warning that names all baselines whose `metric` reaches the lower end of the model's Wilson interval: then they
-/// are the finding, not the model.
-void warn_of_baselines(const std::string& what, const core::Json& of_model, const core::Json& baselines,
-                       const std::string& metric, std::vector<std::string>& warnings);
+/// A metric's value of each example.
+struct Column {
+  std::string name;
+  std::vector<double> values;
+  bool is_share = false;  // each value is a probability of success, so that Wilson's interval applies
+};
+
+struct Estimate {
+  double value = 0;
+  Interval bootstrap_95 = {};
+  std::optional<Interval> wilson_95 = {};  // of shares
+
+  template <class Archive>
+  void fields(Archive& a) {
+    a("value", value);
+    a("bootstrap_95", bootstrap_95);
+    a("wilson_95", wilson_95);
+  }
+  static bool is_written_as(const core::Json& json) { return json.is_object() && json.contains("bootstrap_95"); }
+};
+using Estimates = core::Named<Estimate>;  // by metric
+
+/// The mean of each column, which has one value an example.
+Estimates estimates_of(std::vector<Column> columns, const Clusters& clusters, const BootstrapOptions& bootstrap);
 
 }  // namespace allreco::eval

@@ -16,11 +16,6 @@ namespace allreco::eval {
 
 namespace {
 
-using core::Json;
-
-// 2: model.adapter_fingerprint
-constexpr int kDocumentVersion = 2;
-
 /// What every rank knows before and while it measures.
 struct Measured {
   std::vector<data::Item> catalogue;
@@ -70,7 +65,7 @@ Measured read_all(dist::Session& session, const model::ModelConfig& model, const
 
 /// A text at `pointer` of dataset.json; "unknown" where prepare wrote none.
 std::string described(const data::DatasetInfo& info, const char* pointer) {
-  const Json::json_pointer at(pointer);
+  const core::Json::json_pointer at(pointer);
   return info.json.contains(at) && info.json[at].is_string() ? info.json[at].get<std::string>() : "unknown";
 }
 
@@ -79,68 +74,75 @@ std::string negatives_of(const data::DatasetInfo& info) {
                                                  : described(info, "/candidates/negatives");
 }
 
-Json dataset_json(const data::Dataset& dataset, const EvaluateConfig& config, const Measured& measured) {
+DatasetDescription description_of(const data::Dataset& dataset, const EvaluateConfig& config,
+                                  const Measured& measured) {
   const data::DatasetInfo& info = dataset.info();
-  Json json = {{"directory", info.directory.string()},
-               {"fingerprint", info.fingerprint},
-               {"split", config.split},
-               {"split_by", described(info, "/split_method/method")},
-               {"num_examples", dataset.size()},
-               {"num_examples_evaluated", measured.examples.size()},
-               {"num_examples_beyond_context", measured.num_beyond_context}};
-  for (const char* key : {"command", "source", "split_method", "template", "candidates", "counts",
-                          "share_of_targets_tied_with_last_item", "share_of_targets_with_title_in_history"})
-    if (info.json.contains(key)) json[key] = info.json[key];
-  return json;
+  std::vector<std::optional<std::uint64_t>> users;
+  for (const EvalExample& example : measured.examples) users.push_back(example.user);
+  DatasetDescription description{.directory = info.directory.string(),
+                                 .fingerprint = info.fingerprint,
+                                 .split = config.split,
+                                 .split_by = described(info, "/split_method/method"),
+                                 .num_examples = dataset.size(),
+                                 .num_examples_evaluated = std::ssize(measured.examples),
+                                 .num_examples_beyond_context = measured.num_beyond_context,
+                                 .num_users = clusters_of(users).num_users};
+  for (std::size_t i = 0; i < description.quoted.size(); ++i) {
+    const char* key = DatasetDescription::kQuoted[i];
+    if (info.json.contains(key)) description.quoted[i] = info.json[key];
+  }
+  return description;
 }
 
-void warn_of_dataset(const Json& dataset, std::vector<std::string>& warnings) {
-  if (const auto count = dataset["num_examples_beyond_context"].get<std::int64_t>(); count > 0)
-    warnings.push_back(fmt::format("{} examples are longer than the model's context (max_position_embeddings)", count));
-  if (dataset["split_by"] == "random")
+void warn_of_dataset(const DatasetDescription& dataset, std::vector<std::string>& warnings) {
+  if (dataset.num_examples_beyond_context > 0)
+    warnings.push_back(fmt::format("{} examples are longer than the model's context (max_position_embeddings)",
+                                   dataset.num_examples_beyond_context));
+  if (dataset.split_by == "random")
     warnings.emplace_back(
         "the split is random: the same shoppers and their later purchases are in train; a split by time is the honest "
         "one");
-  if (dataset["num_examples_evaluated"] != dataset["num_examples"])
-    warnings.push_back(fmt::format("only the first {} of {} examples were evaluated",
-                                   dataset["num_examples_evaluated"].dump(), dataset["num_examples"].dump()));
+  if (dataset.num_examples_evaluated != dataset.num_examples)
+    warnings.push_back(fmt::format("only the first {} of {} examples were evaluated", dataset.num_examples_evaluated,
+                                   dataset.num_examples));
 }
 
-Json candidates_json(const data::Dataset& dataset, const Measured& measured, const BootstrapOptions& bootstrap,
-                     std::vector<std::string>& warnings) {
-  if (measured.scores.empty())
-    return {{"not_applicable", measured.catalogue.empty() && dataset.has_candidates() ? "the dataset has no items.jsonl"
-                               : dataset.has_candidates() ? "no example has candidates of which the right one is known"
-                                                          : "the examples have no candidates"}};
-  Json report = candidate_report(measured.examples, measured.scores, measured.catalogue, bootstrap, warnings);
-  report["negatives"] = negatives_of(dataset.info());
-  return report;
+LossReport loss_report(const LossResult& loss) {
+  return {loss.mean_nll(), loss.perplexity(), loss.sum_nll, loss.supervised_tokens};
+}
+
+core::Part<CandidateReport> candidates_part(const data::Dataset& dataset, const Measured& measured,
+                                            const BootstrapOptions& bootstrap, std::vector<std::string>& warnings) {
+  if (!dataset.has_candidates()) return {{}, "the examples have no candidates"};
+  if (measured.catalogue.empty()) return {{}, "the dataset has no items.jsonl"};
+  if (measured.scores.empty()) return {{}, "no example has candidates of which the right one is known"};
+  CandidateReport report =
+      candidate_report(measured.examples, measured.scores, measured.catalogue, bootstrap, warnings);
+  report.negatives = negatives_of(dataset.info());
+  return {std::move(report), ""};
 }
 
 /// The document, on rank 0.
-Json document_of(const data::Dataset& dataset, const Measured& measured, const EvaluateConfig& config,
-                 const Json& model_description, const data::Tokenizer* tokenizer) {
-  std::vector<std::string> warnings;
+EvaluationDocument document_of(const data::Dataset& dataset, const Measured& measured, const EvaluateConfig& config,
+                               const ModelDescription& model_description, const data::Tokenizer* tokenizer) {
   const BootstrapOptions bootstrap{config.bootstrap_samples, config.seed};
-  Json document = {{"format", "allreco-evaluation"}, {"format_version", kDocumentVersion}};
-  document["model"] = model_description;
-  document["dataset"] = dataset_json(dataset, config, measured);
-  document["options"] = core::options_json(config);
-  document["intervals"] = fmt::format(
+  EvaluationDocument document;
+  document.model = model_description;
+  document.dataset = description_of(dataset, config, measured);
+  document.options = core::options_json(config);
+  document.intervals = fmt::format(
       "wilson_95: of a share, examples taken as independent; bootstrap_95: percentiles of {} resamples of users (of "
       "examples where users are unknown)",
       config.bootstrap_samples);
-  warn_of_dataset(document["dataset"], warnings);
-  document["loss"] = {{"mean_nll", measured.loss.mean_nll()},
-                      {"perplexity", measured.loss.perplexity()},
-                      {"sum_nll", measured.loss.sum_nll},
-                      {"supervised_tokens", measured.loss.supervised_tokens}};
-  document["candidates"] = candidates_json(dataset, measured, bootstrap, warnings);
-  document["generation"] = config.generate
-                               ? generation_report(dataset.info(), measured.examples, measured.answers,
-                                                   measured.catalogue, tokenizer, measured.plan, bootstrap, warnings)
-                               : Json{{"not_applicable", "generate = false"}};
-  document["warnings"] = warnings;
+  warn_of_dataset(document.dataset, document.warnings);
+  document.loss = {loss_report(measured.loss), ""};
+  document.candidates = candidates_part(dataset, measured, bootstrap, document.warnings);
+  if (config.generate)
+    document.generation = {generation_report(dataset.info(), measured.examples, measured.answers, measured.catalogue,
+                                             tokenizer, measured.plan, bootstrap, document.warnings),
+                           ""};
+  else
+    document.generation = {{}, "generate = false"};
   return document;
 }
 
@@ -167,7 +169,7 @@ void require_finite(const LossResult& loss, model::Decoder& decoder, const data:
 }  // namespace
 
 Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
-                    const EvaluateConfig& config, const core::Json& model_description) {
+                    const EvaluateConfig& config, const ModelDescription& model_description) {
   const std::vector<std::int64_t> eos = end_tokens(dataset.info(), decoder.config().eos_token_ids);
   Measured measured = read_all(session, decoder.config(), dataset, config, eos);
   measured.loss = evaluate_loss(session, decoder, dataset, config.max_tokens_per_batch, config.max_eval_samples);
@@ -195,7 +197,7 @@ Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data:
 void write_evaluation(const std::filesystem::path& output_dir, const Evaluation& evaluation) {
   core::make_directory(output_dir);
   write_predictions(output_dir / "predictions.jsonl", evaluation);
-  core::write_json_file(output_dir / "evaluation.json", evaluation.document);
+  core::write_json_file(output_dir / "evaluation.json", core::json_of(evaluation.document));
 }
 
 }  // namespace allreco::eval

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
 #include "core/options.h"
 #include "data/store/dataset.h"
 #include "data/tokenizer/tokenizer.h"
 #include "dist/session.h"
+#include "eval/document.h"
 #include "eval/eval_example.h"
 #include "eval/ranking.h"
 #include "model/decoder/decoder.h"
@@ -48,7 +48,7 @@ struct EvaluateConfig {
 
 /// What was found. On rank 0; empty on the other ranks.
 struct Evaluation {
-  core::Json document;
+  EvaluationDocument document;
   std::vector<EvalExample> examples;
   std::vector<CandidateScores> scores;              // one a example; empty: no candidates
   std::vector<std::vector<data::TokenId>> answers;  // one a example; empty: not generated
@@ -56,11 +56,11 @@ struct Evaluation {
 };
 
 /// Collective. Loss and perplexity always; ranking where the split has candidates with a catalogue; greedy answers with
-/// config.generate. `model_description` goes into the document as it is (names, fingerprint, adapter, dtype). No number
-/// depends on the world size. UserError before any work when the dataset's vocabulary is larger than the model's. Fault
-/// naming the first example whose loss, or score of a candidate, is not finite.
+/// config.generate. `model_description` goes into the document as it is. No number depends on the world size. UserError
+/// before any work when the dataset's vocabulary is larger than the model's. Fault naming the first example whose loss,
+/// or score of a candidate, is not finite.
 Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
-                    const EvaluateConfig& config, const core::Json& model_description);
+                    const EvaluateConfig& config, const ModelDescription& model_description);
 
 /// Writes evaluation.json and predictions.jsonl into `output_dir`, each atomically. Rank 0 only.
 void write_evaluation(const std::filesystem::path& output_dir, const Evaluation& evaluation);
@@ -71,10 +71,8 @@ struct EvaluatedModel {
   std::string base_storage;         // BaseModel::storage
   std::string adapter_fingerprint;  // model::adapter_fingerprint; empty: the bare base
 };
-/// Why evaluation.json is not of `model`; empty: it is. Nothing quotes an evaluation without having asked.
-std::string why_not_of(const core::Json& document, const EvaluatedModel& model);
-
-/// What rank 0 prints: every accuracy with its intervals, and the baselines beside it.
-std::string accuracy_table(const core::Json& document);
+/// Why an evaluation.json, of this or another version, is not of `model`; empty: it is, and of this version. Nothing
+/// quotes an evaluation without having asked.
+std::string why_not_of(const core::Json& json, const EvaluatedModel& model);
 
 }  // namespace allreco::eval

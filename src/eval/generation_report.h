@@ -4,18 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
 #include "data/tokenizer/tokenizer.h"
-#include "eval/candidate_report.h"
+#include "eval/document.h"
 #include "eval/generation.h"
 
 namespace allreco::eval {
 
 /// `answers`: one a example. `tokenizer` may be null: then ids are compared.
-core::Json generation_report(const data::DatasetInfo& info, std::span<const EvalExample> examples,
-                             std::span<const std::vector<data::TokenId>> answers,
-                             const std::vector<data::Item>& catalogue, const data::Tokenizer* tokenizer,
-                             const GenerationPlan& plan, const BootstrapOptions& bootstrap,
-                             std::vector<std::string>& warnings);
+GenerationReport generation_report(const data::DatasetInfo& info, std::span<const EvalExample> examples,
+                                   std::span<const std::vector<data::TokenId>> answers,
+                                   const std::vector<data::Item>& catalogue, const data::Tokenizer* tokenizer,
+                                   const GenerationPlan& plan, const BootstrapOptions& bootstrap,
+                                   std::vector<std::string>& warnings);
 
 }  // namespace allreco::eval

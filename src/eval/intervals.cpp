@@ -35,7 +35,21 @@ std::vector<double> cluster_sums(const std::vector<std::vector<double>>& columns
   return sums;
 }
 
+/// How often each cluster is in resample b: rows are then read in their order, instead of one here and one there.
+std::vector<std::uint32_t> times_drawn(std::int64_t num_clusters, std::uint64_t seed, std::int64_t b) {
+  core::RandomStream draws(core::mix_key(seed, {core::key_of("bootstrap"), static_cast<std::uint64_t>(b)}));
+  std::vector<std::uint32_t> times(static_cast<std::size_t>(num_clusters));
+  for (std::int64_t d = 0; d < num_clusters; ++d) ++times[draws.next_below(static_cast<std::uint64_t>(num_clusters))];
+  return times;
+}
+
 }  // namespace
+
+void read_json(const core::Json& json, Interval& interval, const std::string& where) {
+  const auto ends = core::from_json<std::vector<double>>(json, where);
+  if (ends.size() != 2) core::user_error("{}: an interval is [low, high]", where);
+  interval = {ends[0], ends[1]};
+}
 
 Interval wilson_interval(double successes, std::int64_t trials) {
   const auto n = static_cast<double>(trials);
@@ -56,6 +70,7 @@ Clusters clusters_of(std::span<const std::optional<std::uint64_t>> users) {
     clusters.of_example.push_back(index);
     clusters.count += index == clusters.count;
   }
+  clusters.num_users = std::ssize(index_of_user);
   return clusters;
 }
 
@@ -70,11 +85,12 @@ std::vector<Interval> bootstrap_intervals(const std::vector<std::vector<double>>
   std::vector<std::vector<double>> means(columns.size());
   std::vector<double> total(width);
   for (std::int64_t b = 0; b < resamples; ++b) {
-    core::RandomStream draws(core::mix_key(seed, {core::key_of("bootstrap"), static_cast<std::uint64_t>(b)}));
+    const std::vector<std::uint32_t> times = times_drawn(clusters.count, seed, b);
     std::fill(total.begin(), total.end(), 0.0);
-    for (std::int64_t d = 0; d < clusters.count; ++d) {
-      const double* row = &sums[draws.next_below(static_cast<std::uint64_t>(clusters.count)) * width];
-      for (std::size_t m = 0; m < width; ++m) total[m] += row[m];
+    for (std::size_t c = 0; c < times.size(); ++c) {
+      if (times[c] == 0) continue;
+      const double* row = &sums[c * width];
+      for (std::size_t m = 0; m < width; ++m) total[m] += times[c] * row[m];
     }
     for (std::size_t m = 0; m < columns.size(); ++m) means[m].push_back(total[m + 1] / total[0]);
   }

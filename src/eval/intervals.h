@@ -5,12 +5,17 @@
 #include <span>
 #include <vector>
 
+#include "core/json_fields.h"
+
 namespace allreco::eval {
 
 struct Interval {
   double low = 0;
   double high = 0;
 };
+/// [low, high]
+inline core::Json json_of(const Interval& interval) { return {interval.low, interval.high}; }
+void read_json(const core::Json& json, Interval& interval, const std::string& where);
 
 /// Wilson's score interval at 95 % (Wilson 1927; z = 1.959964) of `successes` in `trials`; successes may be an
 /// expectation over ties. It takes examples as independent. REQUIRES 0 <= successes <= trials and trials > 0.
@@ -21,6 +26,7 @@ Interval wilson_interval(double successes, std::int64_t trials);
 struct Clusters {
   std::vector<std::int64_t> of_example;  // dense index, in order of first appearance
   std::int64_t count = 0;
+  std::int64_t num_users = 0;  // known ones; 0: resamples are of examples
 };
 Clusters clusters_of(std::span<const std::optional<std::uint64_t>> users);
 

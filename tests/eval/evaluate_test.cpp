@@ -35,7 +35,7 @@ Evaluation evaluate_small(dist::Session& session, const std::filesystem::path& d
                           const EvaluateConfig& config = small_config()) {
   TinyModel tiny(at::kFloat);
   return evaluate(session, tiny.decoder, data::Dataset(directory, config.split), config,
-                  {{"model_name_or_path", "llama-tiny"}});
+                  {.model_name_or_path = "llama-tiny"});
 }
 
 std::vector<Json> json_lines(const std::string& text) {
@@ -142,9 +142,10 @@ TEST(Evaluate, SaysWhatDoesNotApply) {
   writer.finish({}, {});
   testing::SessionOfTest one;
   const Evaluation evaluation = evaluate_small(one.session, scratch / "ds");
-  EXPECT_EQ(evaluation.document["candidates"]["not_applicable"], "the examples have no candidates");
+  const Json document = core::json_of(evaluation.document);
+  EXPECT_EQ(document["candidates"], Json({{"not_applicable", "the examples have no candidates"}}));
   for (const char* name : {"chance", "majority", "last_item_repeat"})
-    EXPECT_TRUE(evaluation.document["generation"]["baselines"][name].contains("not_applicable")) << name;
+    EXPECT_TRUE(document["generation"]["baselines"][name].contains("not_applicable")) << name;
   EXPECT_NE(accuracy_table(evaluation.document).find("not applicable: the examples have no candidates"),
             std::string::npos);
   write_evaluation(scratch / "out", evaluation);
@@ -166,6 +167,27 @@ TEST(Evaluate, RefusesBadInput) {
   EXPECT_THROW(core::check_options(config), core::UserError);
 }
 
+/// What is written is what is read: one description of the fields serves both ways.
+TEST(Evaluate, DocumentIsReadAsItIsWritten) {
+  const ScratchDirectory scratch;
+  const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
+  testing::SessionOfTest one;
+  write_evaluation(scratch / "out", evaluate_small(one.session, directory));
+  const auto path = scratch / "out" / "evaluation.json";
+  const Json written = core::read_json_file(path);
+  EXPECT_EQ(core::json_of(read_evaluation(path)).dump(), written.dump());
+
+  Json changed = written;
+  changed["candidates"]["lists"] = 3;  // nobody's key
+  changed["candidates"]["scores"]["log_likelihood"]["mrr"]["value"] = "high";
+  core::write_json_file(path, changed);
+  EXPECT_THROW(read_evaluation(path), core::UserError);
+  changed = written;
+  changed["format_version"] = 2;
+  core::write_json_file(path, changed);
+  EXPECT_THROW(read_evaluation(path), core::UserError);
+}
+
 /// Started under mpirun by the test below: reads the dataset and writes the evaluation to the places that the
 /// environment names.
 TEST(MpiEvaluate, WriteEvaluation) {
@@ -174,7 +196,7 @@ TEST(MpiEvaluate, WriteEvaluation) {
   ASSERT_TRUE(dataset && output);
   testing::SessionOfTest ranks;
   const Evaluation evaluation = evaluate_small(ranks.session, dataset);
-  EXPECT_EQ(evaluation.document.is_null(), !ranks.session.is_leader());
+  EXPECT_EQ(evaluation.document.dataset.split.empty(), !ranks.session.is_leader());
   if (ranks.session.is_leader()) write_evaluation(output, evaluation);
 }
 
