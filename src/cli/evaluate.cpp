@@ -4,6 +4,7 @@
 
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "core/check.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/run_lock.h"
@@ -20,6 +21,7 @@ struct Options {
   eval::EvaluateConfig config;
   RuntimeOptions runtime;
   std::string adapter_name_or_path, dataset, output_dir;
+  bool overwrite_output_dir = false;
   double ddp_timeout = 600;
 };
 
@@ -34,28 +36,73 @@ std::unique_ptr<model::LoraStore> load_lora(const std::string& adapter, const mo
   return store;
 }
 
-void evaluate(dist::Session& session, const Options& options) {
+void refuse_another_evaluation(const std::filesystem::path& output_dir) {
+  for (const char* name : {"evaluation.json", "predictions.jsonl"})
+    if (std::filesystem::exists(output_dir / name))
+      core::user_error(
+          "output_dir = {} already holds an evaluation (found {}): choose another directory, or replace it with "
+          "overwrite_output_dir = true",
+          output_dir.string(), name);
+}
+
+/// The model, and what its document says of it.
+struct LoadedModel {
   model::BaseModel base;
   std::unique_ptr<model::LoraStore> lora;
+  eval::ModelDescription description;
+};
+
+LoadedModel load_model(dist::Session& session, const Options& options) {
+  LoadedModel loaded{eval::load_base_model(session, options.base), nullptr, {}};
+  const model::BaseModel& base = loaded.base;
+  loaded.lora = load_lora(options.adapter_name_or_path, base);
+  loaded.description = {.model_name_or_path = options.base.model_name_or_path,
+                        .model_fingerprint = base.fingerprint,
+                        .adapter_name_or_path = options.adapter_name_or_path,
+                        .dtype = c10::toString(base.weights.dtype()),
+                        .storage = base.storage};
+  if (session.is_leader() && loaded.lora)
+    loaded.description.adapter_fingerprint = model::adapter_fingerprint(options.adapter_name_or_path);
+  return loaded;
+}
+
+eval::Evaluation evaluate(dist::Session& session, LoadedModel* loaded, const data::Dataset& dataset,
+                          const data::DatasetInfo& fitted_on, const Options& options) {
+  if (!loaded) return eval::evaluate(session, nullptr, dataset, options.config, fitted_on);
+  core::keep_freed_memory();  // what comes and goes from here on comes again in every batch
+  model::Decoder decoder(loaded->base.config, loaded->base.weights, loaded->lora.get());
+  const eval::ModelToEvaluate model{decoder, loaded->description};
+  return eval::evaluate(session, &model, dataset, options.config, fitted_on);
+}
+
+/// The changed split, which the leader writes into the output directory for as long as it is read; null: none.
+std::unique_ptr<eval::ControlDataset> control_of(dist::Session& session, const data::Dataset& dataset,
+                                                 const Options& options) {
+  if (options.config.control == "none") return nullptr;
+  return std::make_unique<eval::ControlDataset>(
+      session, dataset,
+      eval::ControlOptions{.control = options.config.control,
+                           .split = options.config.split,
+                           .seed = options.config.seed,
+                           .max_eval_samples = options.config.max_eval_samples},
+      std::filesystem::path(options.output_dir) / ".control");
+}
+
+void run(dist::Session& session, const Options& options) {
+  std::optional<LoadedModel> model;
   std::unique_ptr<data::Dataset> dataset;
   std::unique_ptr<core::LockedDirectory> directory;  // on rank 0
-  std::optional<std::string> adapter_fingerprint;
   session.together("load", [&] {
-    if (session.is_leader()) directory = std::make_unique<core::LockedDirectory>(options.output_dir);
-    base = eval::load_base_model(session, options.base);
-    lora = load_lora(options.adapter_name_or_path, base);
+    if (session.is_leader()) {
+      directory = std::make_unique<core::LockedDirectory>(options.output_dir);
+      if (!options.overwrite_output_dir) refuse_another_evaluation(options.output_dir);
+    }
+    if (!options.config.baselines_only) model = load_model(session, options);
     dataset = std::make_unique<data::Dataset>(options.dataset, options.config.split, session.local_rank() == 0);
-    if (session.is_leader() && lora) adapter_fingerprint = model::adapter_fingerprint(options.adapter_name_or_path);
   });
-  core::keep_freed_memory();  // what comes and goes from here on comes again in every batch
-  model::Decoder decoder(base.config, base.weights, lora.get());
-  const eval::ModelDescription description{.model_name_or_path = options.base.model_name_or_path,
-                                           .model_fingerprint = base.fingerprint,
-                                           .adapter_name_or_path = options.adapter_name_or_path,
-                                           .adapter_fingerprint = adapter_fingerprint,
-                                           .dtype = c10::toString(base.weights.dtype()),
-                                           .storage = base.storage};
-  const auto evaluation = eval::evaluate(session, decoder, *dataset, options.config, description);
+  const std::unique_ptr<eval::ControlDataset> control = control_of(session, *dataset, options);
+  const eval::Evaluation evaluation =
+      evaluate(session, model ? &*model : nullptr, control ? control->dataset() : *dataset, dataset->info(), options);
   session.together("write the evaluation", [&] {
     if (!session.is_leader()) return;
     directory->require_in_place();
@@ -70,6 +117,7 @@ core::OptionGroups evaluate_options(Options& options) {
            {{"adapter_name_or_path", options.adapter_name_or_path, "A PEFT adapter directory; empty: the base alone."},
             {"dataset", options.dataset, "A dataset directory that `allreco prepare` wrote."},
             {"output_dir", options.output_dir, "Where evaluation.json goes."},
+            {"overwrite_output_dir", options.overwrite_output_dir, "Replace an evaluation that lies in output_dir."},
             dist::timeout_option(options.ddp_timeout)}}};
 }
 
@@ -84,11 +132,11 @@ int evaluate_command(dist::Session& session, const Arguments& arguments) {
       {options.base.options(), evaluate_options(options), options.config.options(), options.runtime.options()});
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   apply(options.runtime, session);
-  require_option("model_name_or_path", options.base.model_name_or_path);
+  if (!options.config.baselines_only) require_option("model_name_or_path", options.base.model_name_or_path);
   require_option("dataset", options.dataset);
   require_option("output_dir", options.output_dir);
   session.set_timeout(options.ddp_timeout);
-  evaluate(session, options);
+  run(session, options);
   return kExitDone;
 }
 

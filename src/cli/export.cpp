@@ -48,7 +48,7 @@ std::string accuracy_section(const model::ExportReport& report) {
   return fmt::format(
       "Of base and adapter, before merging, computed in {}, on the split {} of the dataset with the fingerprint "
       "{}:\n\n{}",
-      core::markdown_escaped(evaluation.model.dtype), core::markdown_escaped(evaluation.dataset.split),
+      core::markdown_escaped(evaluation.model->dtype), core::markdown_escaped(evaluation.dataset.split),
       core::markdown_escaped(evaluation.dataset.fingerprint),
       core::markdown_code_block(eval::accuracy_table(evaluation)));
 }

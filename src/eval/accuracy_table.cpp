@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "core/text.h"
 #include "eval/document.h"
 
@@ -36,17 +38,78 @@ std::string candidate_rows(const CandidateReport& report, const DatasetDescripti
                                            "expectation)",
                                            range, report.lists.num_examples, report.negatives),
                              dataset);
+  if (report.scores.empty()) return rows + baseline_rows(report.baselines, "accuracy");
   for (const auto& [name, title] : {std::pair("log_likelihood", "model, log-likelihood"),
-                                    std::pair("log_likelihood_per_token", "model, log-likelihood per token")})
+                                    std::pair("log_likelihood_per_token", "model, log-likelihood per token"),
+                                    std::pair("option_labels", "model, labels of the options")})
     if (const auto* scores = core::find(report.scores, name))
       rows += row(title, estimate_of(scores->metrics, "accuracy"));
   return rows + baseline_rows(report.baselines, "accuracy");
 }
 
+/// What a low share of matches may come of.
+std::string unfinished_rows(const GenerationReport& report) {
+  std::string rows;
+  if (report.num_unfinished > 0)
+    rows += core::message("  {} of {} answers are unfinished: no end within {} tokens\n", report.num_unfinished,
+                          report.num_examples, report.max_new_tokens);
+  if (report.num_empty > 0)
+    rows += core::message("  {} of {} answers are empty\n", report.num_empty, report.num_examples);
+  return rows;
+}
+
+std::string catalogue_row(const std::string& name, const Estimates& metrics) {
+  std::string row = core::message("  {:<40}", name);
+  for (const char* metric : {"hit_rate@1", "hit_rate@10", "ndcg@10", "mrr"}) {
+    const Estimate* found = core::find(metrics, metric);
+    row += found ? core::message("  {:7.4f} {:>16}", found->value,
+                                 core::message("[{:.4f}, {:.4f}]", found->bootstrap_95.low, found->bootstrap_95.high))
+                 : std::string(26, ' ');
+  }
+  return row + "\n";
+}
+
+std::string catalogue_rows(const CatalogueReport& report, const DatasetDescription& dataset) {
+  std::string rows = core::message(
+      "ranking all {} items ({}; {} examples; items of the history {}; bootstrap over {} 95 %)\n  {:<40}",
+      report.num_items, report.ranking == "beam" ? core::message("beam of {}", report.num_beams) : report.ranking,
+      report.num_examples, report.history_items == "exclude" ? "left out" : "ranked, too",
+      dataset.num_users > 0 ? "users" : "examples", "");
+  for (const char* metric : {"hit_rate@1", "hit_rate@10", "ndcg@10", "mrr"}) rows += core::message("  {:<24}", metric);
+  rows += "\n";
+  for (const auto& [name, scores] : report.scores) rows += catalogue_row("model, " + name, scores.values.metrics);
+  for (const auto& [name, baseline] : report.baselines)
+    rows += baseline.not_applicable ? core::message("  {:<40}  not applicable: {}\n", name, *baseline.not_applicable)
+                                    : catalogue_row(name, baseline.values.metrics);
+  return rows;
+}
+
+std::string error_rows(const GenerationReport& report) {
+  std::string kinds;
+  const core::Json errors = core::json_of(*report.errors);
+  for (const auto& [kind, count] : errors.items())
+    if (count != 0) kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", count.get<std::int64_t>(), kind);
+  return kinds.empty() ? "" : core::message("  wrong answers: {}\n", kinds);
+}
+
+/// What costs most: the slices that lie below all examples together.
+std::string slice_rows(const ErrorAnalysis& errors) {
+  constexpr std::size_t kMost = 5;
+  std::string rows = core::message("where {} is lost (slices; the cost is in points of all examples)\n", errors.metric);
+  for (std::size_t i = 0; i < std::min(kMost, errors.slices.size()); ++i) {
+    const Slice& slice = errors.slices[i];
+    if (slice.cost <= 0) break;
+    rows += core::message("  {:<58} n = {:<6} {:5.1f} %  {}  costs {:.1f}\n",
+                          core::message("{}: {}", slice.property, slice.value), slice.num_examples,
+                          100 * slice.metric.value, percent_interval(slice.metric.wilson_95), 100 * slice.cost);
+  }
+  return rows;
+}
+
 std::string generation_rows(const GenerationReport& report, const DatasetDescription& dataset) {
   return heading(core::message("exact match of greedy answers ({} examples)", report.num_examples), dataset) +
-         row("model, generated answer", estimate_of(report.metrics, "exact_match")) +
-         baseline_rows(report.baselines, "exact_match");
+         row("model, generated answer", estimate_of(report.metrics, "exact_match")) + unfinished_rows(report) +
+         (report.errors ? error_rows(report) : "") + baseline_rows(report.baselines, "exact_match");
 }
 
 }  // namespace
@@ -61,7 +124,9 @@ std::string accuracy_table(const EvaluationDocument& document) {
   text += document.candidates
               ? candidate_rows(*document.candidates, dataset)
               : core::message("accuracy among candidates: not applicable: {}\n", document.candidates.not_applicable);
+  if (document.catalogue) text += catalogue_rows(*document.catalogue, dataset);
   if (document.generation) text += generation_rows(*document.generation, dataset);
+  if (document.errors) text += slice_rows(*document.errors);
   for (const std::string& warning : document.warnings) text += core::message("warning: {}\n", warning);
   return text;
 }

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 namespace allreco::eval {
@@ -17,11 +18,34 @@ bool is_continuation_byte(char c) { return (static_cast<unsigned char>(c) & 0xC0
 
 bool is_plain(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == ' ' || c == '.' || c == '?'; }
 
-/// A score that is a property of the item alone.
-std::function<double(const EvalExample&, std::size_t)> by_item(std::vector<double> scores) {
-  return [scores = std::move(scores)](const EvalExample& example, std::size_t j) {
-    return scores.at(example.candidates[j]);
+using CandidateScorer = std::function<std::vector<double>(const EvalExample&)>;
+
+template <class ScoreOf>
+CandidateScorer of_each_candidate(const ScoreOf& score_of) {
+  return [score_of](const EvalExample& example) {
+    std::vector<double> scores;
+    for (const std::uint32_t item : example.candidates) scores.push_back(score_of(example, item));
+    return scores;
   };
+}
+
+/// A score that is a property of the item alone.
+CandidateScorer by_item(std::vector<double> of_items) {
+  return of_each_candidate(
+      [of_items = std::move(of_items)](const EvalExample&, std::uint32_t item) { return of_items.at(item); });
+}
+
+/// A rule for the whole catalogue, beside candidates.
+CandidateBaseline among_candidates(const ItemBaseline& baseline, std::size_t num_items) {
+  CandidateBaseline result{baseline.name, baseline.description, baseline.not_applicable, {}};
+  if (baseline.not_applicable) return result;
+  result.scores = [score = baseline.score, of_items = std::vector<double>(num_items)](const EvalExample& e) mutable {
+    score(e, of_items);
+    std::vector<double> scores;
+    for (const std::uint32_t item : e.candidates) scores.push_back(of_items.at(item));
+    return scores;
+  };
+  return result;
 }
 
 std::vector<double> of_each(const std::vector<data::Item>& catalogue,
@@ -35,12 +59,14 @@ std::int64_t num_with_last_item(std::span<const EvalExample> examples) {
   return std::count_if(examples.begin(), examples.end(), [](const EvalExample& s) { return s.last_item.has_value(); });
 }
 
-CandidateBaseline popularity_baseline(const std::vector<data::Item>& catalogue) {
-  CandidateBaseline baseline{.name = "most_popular_candidate",
-                             .description = "the candidate that is most often a target in the train split"};
+/// By how often an item is a target in the train split.
+CandidateBaseline by_train_count(const char* name, const char* description, const std::vector<data::Item>& catalogue,
+                                 double of_unseen) {
+  CandidateBaseline baseline{.name = name, .description = description};
   if (std::any_of(catalogue.begin(), catalogue.end(), [](const data::Item& item) { return item.train_count > 0; })) {
-    baseline.score =
-        by_item(of_each(catalogue, [](const data::Item& item) { return static_cast<double>(item.train_count); }));
+    baseline.scores = by_item(of_each(catalogue, [of_unseen](const data::Item& item) {
+      return item.train_count > 0 ? static_cast<double>(item.train_count) : of_unseen;
+    }));
   } else {
     baseline.not_applicable = "no item of the catalogue is a target in a train split";
   }
@@ -54,9 +80,8 @@ CandidateBaseline last_item_baseline(std::span<const EvalExample> examples) {
   if (num_with_last_item(examples) == 0) {
     baseline.not_applicable = "the dataset does not say which item is the newest of a history";
   } else {
-    baseline.score = [](const EvalExample& example, std::size_t j) {
-      return example.last_item == example.candidates[j] ? 1.0 : 0.0;
-    };
+    baseline.scores = of_each_candidate(
+        [](const EvalExample& example, std::uint32_t item) { return example.last_item == item ? 1.0 : 0.0; });
   }
   return baseline;
 }
@@ -129,23 +154,29 @@ std::int64_t num_odd_characters(const std::string& utf8) {
 }
 
 std::vector<CandidateBaseline> candidate_baselines(std::span<const EvalExample> examples,
-                                                   const std::vector<data::Item>& catalogue) {
+                                                   const std::vector<data::Item>& catalogue,
+                                                   const std::vector<ItemBaseline>& of_items) {
   std::vector<CandidateBaseline> baselines;
   baselines.push_back({.name = "chance",
                        .description = "a candidate at random",
-                       .score = [](const EvalExample&, std::size_t) { return 0.0; }});
-  baselines.push_back(popularity_baseline(catalogue));
+                       .scores = of_each_candidate([](const EvalExample&, std::uint32_t) { return 0.0; })});
+  baselines.push_back(by_train_count("most_popular_candidate",
+                                     "the candidate that is most often a target in the train split", catalogue, 0));
+  baselines.push_back(by_train_count("unseen_in_train_else_popular",
+                                     "a candidate that is never a target in the train split; else the most popular one",
+                                     catalogue, std::numeric_limits<double>::max()));
   baselines.push_back({.name = "shortest_title",
                        .description = "the candidate whose title has the fewest characters",
-                       .score = by_item(of_each(catalogue, [](const data::Item& item) {
+                       .scores = by_item(of_each(catalogue, [](const data::Item& item) {
                          return -static_cast<double>(num_characters(item.title));
                        }))});
   baselines.push_back({.name = "fewest_odd_characters",
                        .description = "the candidate whose title has the fewest characters outside [A-Za-z .?]",
-                       .score = by_item(of_each(catalogue, [](const data::Item& item) {
+                       .scores = by_item(of_each(catalogue, [](const data::Item& item) {
                          return -static_cast<double>(num_odd_characters(item.title));
                        }))});
   baselines.push_back(last_item_baseline(examples));
+  for (const ItemBaseline& baseline : of_items) baselines.push_back(among_candidates(baseline, catalogue.size()));
   return baselines;
 }
 

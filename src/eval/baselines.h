@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/store/dataset.h"
+#include "eval/baselines/item_baseline.h"
 #include "eval/eval_example.h"
 
 namespace allreco::eval {
@@ -16,14 +17,15 @@ namespace allreco::eval {
 struct CandidateBaseline {
   std::string name;
   std::string description;
-  std::optional<std::string> not_applicable = {};  // why; then there is no rule
-  std::function<double(const EvalExample&, std::size_t candidate)> score = {};
+  std::optional<std::string> not_applicable = {};                      // why; then there is no rule
+  std::function<std::vector<double>(const EvalExample&)> scores = {};  // of its candidates
 };
 
-/// chance, most_popular_candidate, shortest_title, fewest_odd_characters, last_item_repeat: always all five.
-/// `catalogue` must outlive the result.
+/// chance, most_popular_candidate, unseen_in_train_else_popular, shortest_title, fewest_odd_characters,
+/// last_item_repeat, and `of_items`: always all. `catalogue` must outlive the result.
 std::vector<CandidateBaseline> candidate_baselines(std::span<const EvalExample> examples,
-                                                   const std::vector<data::Item>& catalogue);
+                                                   const std::vector<data::Item>& catalogue,
+                                                   const std::vector<ItemBaseline>& of_items);
 
 /// A rule that names one answer outright; to stand beside generated text.
 struct AnswerBaseline {

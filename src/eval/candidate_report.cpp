@@ -16,21 +16,23 @@ using Scores = std::vector<std::vector<double>>;  // [example][candidate]
 /// The examples that can be ranked, with the model's scores of each.
 struct Ranked {
   std::vector<const EvalExample*> examples = {};
-  Scores log_likelihood = {}, per_token = {};
+  Scores log_likelihood = {}, per_token = {}, labels = {};
   std::int64_t most_candidates = 0;
   Clusters clusters = {};
   BootstrapOptions bootstrap;
 };
 
-Ranked ranked_of(std::span<const EvalExample> examples, std::span<const CandidateScores> scores,
-                 const BootstrapOptions& bootstrap) {
+Ranked ranked_of(std::span<const EvalExample> examples, const ModelScores& scores, const BootstrapOptions& bootstrap) {
   Ranked ranked{.bootstrap = bootstrap};
   std::vector<std::optional<std::uint64_t>> users;
   for (std::size_t i = 0; i < examples.size(); ++i) {
     if (examples[i].candidates.empty()) continue;
     ranked.examples.push_back(&examples[i]);
-    ranked.log_likelihood.push_back(scores[i].log_likelihood);
-    ranked.per_token.push_back(scores[i].per_token());
+    if (!scores.titles.empty()) {
+      ranked.log_likelihood.push_back(scores.titles[i].log_likelihood);
+      ranked.per_token.push_back(scores.titles[i].per_token());
+    }
+    if (!scores.labels.empty()) ranked.labels.push_back(scores.labels[i].log_likelihood);
     ranked.most_candidates = std::max(ranked.most_candidates, std::ssize(examples[i].candidates));
     users.push_back(examples[i].user);
   }
@@ -109,24 +111,14 @@ BaselineReport baseline_report(const Ranked& ranked, const CandidateBaseline& ba
   if (baseline.not_applicable) return report;
   std::vector<Ranks> ranks;
   for (const EvalExample* example : ranked.examples) {
-    std::vector<double> scores;
-    for (std::size_t j = 0; j < example->candidates.size(); ++j) scores.push_back(baseline.score(*example, j));
-    ranks.push_back(ranks_of(scores, example->gold));
+    ranks.push_back(ranks_of(baseline.scores(*example), example->gold));
   }
   report.ranks = summary_of(ranks);
   report.metrics = estimates_of(rank_columns(ranks, ranked.most_candidates), ranked.clusters, ranked.bootstrap);
   return report;
 }
 
-}  // namespace
-
-CandidateReport candidate_report(std::span<const EvalExample> examples, std::span<const CandidateScores> scores,
-                                 const std::vector<data::Item>& catalogue, const BootstrapOptions& bootstrap,
-                                 std::vector<std::string>& warnings) {
-  const Ranked ranked = ranked_of(examples, scores, bootstrap);
-  CandidateReport report{.lists = list_facts(examples, catalogue)};
-  report.ties =
-      "accuracy and hit_rate: expectation over random tie-breaking; ndcg and mrr: mid-rank; auc: a tie counts half";
+void add_model(CandidateReport& report, const Ranked& ranked) {
   report.headline = "log_likelihood";
   report.headline_reason =
       "the sum over title and EOS is the probability of that answer among all texts, so it needs no correction; it "
@@ -138,10 +130,27 @@ CandidateReport candidate_report(std::span<const EvalExample> examples, std::spa
       {"log_likelihood", scores_report(ranked, ranked.log_likelihood, "sum of log p over the title's tokens and EOS")},
       {"log_likelihood_per_token",
        scores_report(ranked, ranked.per_token, "the same divided by the number of these tokens")}};
-  for (const CandidateBaseline& baseline : candidate_baselines(examples, catalogue))
+  if (!ranked.labels.empty())
+    report.scores.emplace_back("option_labels", scores_report(ranked, ranked.labels,
+                                                              "log p of the option's label as the answer's first "
+                                                              "token: for models that answer with it"));
+}
+
+}  // namespace
+
+CandidateReport candidate_report(std::span<const EvalExample> examples, const ModelScores& scores,
+                                 const std::vector<data::Item>& catalogue,
+                                 const std::vector<ItemBaseline>& item_baselines, const BootstrapOptions& bootstrap,
+                                 std::vector<std::string>& warnings) {
+  const Ranked ranked = ranked_of(examples, scores, bootstrap);
+  CandidateReport report{.lists = list_facts(examples, catalogue)};
+  report.ties = "accuracy, hit_rate, ndcg and mrr: expectation over random tie-breaking; auc: a tie counts half";
+  if (!scores.titles.empty()) add_model(report, ranked);
+  for (const CandidateBaseline& baseline : candidate_baselines(examples, catalogue, item_baselines))
     report.baselines.emplace_back(baseline.name, baseline_report(ranked, baseline));
-  report.yes_no = yes_no_report(examples, scores, catalogue);
   warn_of_lists(report.lists, warnings);
+  if (scores.titles.empty()) return report;
+  report.yes_no = yes_no_report(examples, scores.titles, catalogue);
   warn_of_baselines("accuracy", report.scores.front().second.metrics, report.baselines, "accuracy", warnings);
   return report;
 }

@@ -182,28 +182,45 @@ Ranks catalogue_ranks(std::span<const double> scores, std::uint32_t target, cons
 
 std::vector<std::uint32_t> best_items(std::span<const double> scores, std::int64_t count,
                                       const std::vector<bool>& left_out) {
-  std::vector<std::uint32_t> items;
-  for (std::uint32_t item = 0; item < scores.size(); ++item)
-    if (!left_out[item] && scores[item] != kNotFound) items.push_back(item);
-  const auto middle = items.begin() + std::min<std::ptrdiff_t>(count, std::ssize(items));
-  std::partial_sort(items.begin(), middle, items.end(), [&](std::uint32_t a, std::uint32_t b) {
+  const auto is_better = [&](std::uint32_t a, std::uint32_t b) {
     return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
-  });
-  items.erase(middle, items.end());
+  };
+  std::vector<std::uint32_t> items;  // a heap with the worst of the best so far on top
+  for (std::uint32_t item = 0; item < scores.size(); ++item) {
+    const bool is_full = std::ssize(items) == count;
+    if (scores[item] == kNotFound || (is_full && scores[item] <= scores[items.front()]) || left_out[item]) continue;
+    if (is_full) {
+      std::pop_heap(items.begin(), items.end(), is_better);
+      items.pop_back();
+    }
+    items.push_back(item);
+    std::push_heap(items.begin(), items.end(), is_better);
+  }
+  std::sort_heap(items.begin(), items.end(), is_better);
   return items;
+}
+
+CatalogueRanking rankable_examples(const data::Dataset& dataset, std::span<const EvalExample> examples,
+                                   const std::vector<data::Item>& catalogue) {
+  CatalogueRanking ranking;
+  ranking.examples = rankable(examples, catalogue.size());
+  ranking.num_items = std::ssize(catalogue);
+  ranking.knows_histories = dataset.has_histories();
+  for (const std::size_t i : ranking.examples)
+    ranking.num_targets_in_history +=
+        std::ranges::find(examples[i].history, *examples[i].target) != examples[i].history.end();
+  if (catalogue.empty())
+    ranking.not_applicable = "the dataset has no items.jsonl";
+  else if (ranking.examples.empty())
+    ranking.not_applicable = "no example says which item was bought";
+  return ranking;
 }
 
 CatalogueRanking rank_catalogue(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                                 std::span<const EvalExample> examples, const std::vector<data::Item>& catalogue,
                                 const CatalogueOptions& options, std::int64_t max_tokens_per_batch) {
-  CatalogueRanking ranking;
+  CatalogueRanking ranking = rankable_examples(dataset, examples, catalogue);
   ranking.kinds = Kinds(options.ranking == "beam").names();
-  ranking.examples = rankable(examples, catalogue.size());
-  ranking.num_items = std::ssize(catalogue);
-  if (catalogue.empty())
-    ranking.not_applicable = "the dataset has no items.jsonl";
-  else if (ranking.examples.empty())
-    ranking.not_applicable = "no example says which item was bought";
   if (ranking.not_applicable) return ranking;
 
   Tries tries;
@@ -221,7 +238,6 @@ CatalogueRanking rank_catalogue(dist::Session& session, model::Decoder& decoder,
                                return cost_of(dataset.prompt_length(e.index), tries.at(e.eos), options);
                              });
   });
-  ranking.knows_histories = dataset.has_histories();
   ranking.num_titles = tries.begin()->second.num_distinct();
   ranking.num_beams = options.ranking == "beam" ? options.num_beams : 0;
   count_one_by_one(ranking, dataset, examples, tries);
@@ -252,8 +268,6 @@ CatalogueRanking rank_catalogue(dist::Session& session, model::Decoder& decoder,
   ranking.num_tokens_computed = static_cast<std::int64_t>(flat.back());
   ranking.ranks.resize(num_kinds);
   for (std::size_t place = 0; place < ranking.examples.size(); ++place) {
-    const EvalExample& example = examples[ranking.examples[place]];
-    ranking.num_targets_in_history += std::ranges::find(example.history, *example.target) != example.history.end();
     for (std::size_t kind = 0; kind < num_kinds; ++kind)
       ranking.ranks[kind].push_back(
           taken(std::span<const double>(flat).subspan(place * width + kind * kNumbersOfKind, kNumbersOfKind)));

@@ -77,6 +77,10 @@ CatalogueRanking rank_catalogue(dist::Session& session, model::Decoder& decoder,
                                 std::span<const EvalExample> examples, const std::vector<data::Item>& catalogue,
                                 const CatalogueOptions& options, std::int64_t max_tokens_per_batch);
 
+/// What rank_catalogue knows before it scores: which examples can be ranked. No kinds, no ranks.
+CatalogueRanking rankable_examples(const data::Dataset& dataset, std::span<const EvalExample> examples,
+                                   const std::vector<data::Item>& catalogue);
+
 /// Where the target stands among items with `scores` (-infinity: not found) when those marked in `left_out`, but the
 /// target, are not ranked. Pure.
 Ranks catalogue_ranks(std::span<const double> scores, std::uint32_t target, const std::vector<bool>& left_out);

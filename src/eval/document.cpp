@@ -6,7 +6,7 @@ namespace allreco::eval {
 
 const Estimate& estimate_of(const Estimates& estimates, std::string_view metric) {
   const Estimate* found = core::find(estimates, metric);
-  if (!found) core::fault("there is no estimate of {}", metric);
+  if (!found) core::user_error("the evaluation has no estimate of {}", metric);
   return *found;
 }
 
@@ -21,20 +21,24 @@ EvaluationDocument read_evaluation(const std::filesystem::path& path) {
   return core::from_json<EvaluationDocument>(json, where);
 }
 
-void warn_of_baselines(const std::string& what, const Estimates& of_model, const BaselineReports& baselines,
-                       const std::string& metric, std::vector<std::string>& warnings) {
-  const Estimate& model = estimate_of(of_model, metric);
-  core::require(model.wilson_95.has_value(), "baselines are compared with the Wilson interval of a share");
+void warn_of_values(const std::string& what, const Estimate& of_model, const core::Named<double>& baselines,
+                    std::vector<std::string>& warnings) {
+  core::require(of_model.wilson_95.has_value(), "baselines are compared with the Wilson interval of a share");
   std::string reached;
-  for (const auto& [name, baseline] : baselines) {
-    if (baseline.not_applicable) continue;
-    const double value = estimate_of(baseline.metrics, metric).value;
-    if (value >= model.wilson_95->low)
+  for (const auto& [name, value] : baselines)
+    if (value >= of_model.wilson_95->low)
       reached += fmt::format("{}{} {:.1f} %", reached.empty() ? "" : ", ", name, 100 * value);
-  }
   if (!reached.empty())
     warnings.push_back(
-        fmt::format("{}: the model's {:.1f} % is not clearly above {}", what, 100 * model.value, reached));
+        fmt::format("{}: the model's {:.1f} % is not clearly above {}", what, 100 * of_model.value, reached));
+}
+
+void warn_of_catalogue(const CatalogueReport& report, std::vector<std::string>& warnings) {
+  constexpr const char* kMetric = "hit_rate@10";
+  const auto* headline = core::find(report.scores, report.headline);
+  if (headline && core::find(headline->values.metrics, kMetric))
+    warn_of_baselines(fmt::format("{} of {} items", kMetric, report.num_items), headline->values.metrics,
+                      report.baselines, kMetric, warnings);
 }
 
 }  // namespace allreco::eval

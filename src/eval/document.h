@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "core/json_fields.h"
+#include "eval/analysis_document.h"
+#include "eval/catalogue_document.h"
 #include "eval/estimates.h"
 #include "eval/yes_no.h"
 
@@ -48,6 +50,7 @@ struct DatasetDescription {
   std::string directory = {};
   std::string fingerprint = {};
   std::string split = {};
+  std::string control = "none";
   std::string split_by = {};
   std::int64_t num_examples = 0;
   std::int64_t num_examples_evaluated = 0;
@@ -60,6 +63,7 @@ struct DatasetDescription {
     a("directory", directory);
     a("fingerprint", fingerprint);
     a("split", split);
+    a("control", control);
     a("split_by", split_by);
     a("num_examples", num_examples);
     a("num_examples_evaluated", num_examples_evaluated);
@@ -108,6 +112,7 @@ struct BaselineReport {
   std::optional<RankSummary> ranks = {};
   Estimates metrics = {};
 
+  const Estimates& estimates() const { return metrics; }
   template <class Archive>
   void fields(Archive& a) {
     a("description", description);
@@ -209,7 +214,8 @@ struct GenerationReport {
   std::int64_t num_cut_by_context = 0;
   std::int64_t num_unfinished = 0;
   std::int64_t num_empty = 0;
-  Estimates metrics = {};  // exact_match
+  std::optional<GenerationErrors> errors = {};  // with a tokenizer and a catalogue
+  Estimates metrics = {};                       // exact_match, and where there is a catalogue valid: some item's title
   BaselineReports baselines = {};
 
   template <class Archive>
@@ -222,6 +228,7 @@ struct GenerationReport {
     a("num_cut_by_context", num_cut_by_context);
     a("num_unfinished", num_unfinished);
     a("num_empty", num_empty);
+    a("errors", errors);
     a.inlined(metrics);
     a("baselines", baselines);
   }
@@ -234,13 +241,15 @@ struct EvaluationDocument {
 
   std::string format = kFormat;
   std::int64_t format_version = kVersion;
-  ModelDescription model = {};
+  core::Part<ModelDescription> model = {};
   DatasetDescription dataset = {};
   core::Json options = {};
   std::string intervals = {};  // how they were made
   core::Part<LossReport> loss = {};
   core::Part<CandidateReport> candidates = {};
+  core::Part<CatalogueReport> catalogue = {};
   core::Part<GenerationReport> generation = {};
+  core::Part<ErrorAnalysis> errors = {};
   std::vector<std::string> warnings = {};
 
   template <class Archive>
@@ -253,12 +262,14 @@ struct EvaluationDocument {
     a("intervals", intervals);
     a("loss", loss);
     a("candidates", candidates);
+    a("catalogue", catalogue);
     a("generation", generation);
+    a("errors", errors);
     a("warnings", warnings);
   }
 };
 
-/// The estimate of that name; Fault where there is none.
+/// The estimate of that name; UserError where there is none: a document may come from elsewhere.
 const Estimate& estimate_of(const Estimates& estimates, std::string_view metric);
 
 /// UserError for a file that is no evaluation, or one of another version.
@@ -269,7 +280,17 @@ std::string accuracy_table(const EvaluationDocument& document);
 
 /// Adds one warning that names all baselines whose `metric` reaches the lower end of the model's Wilson interval: then
 /// they are the finding, not the model.
-void warn_of_baselines(const std::string& what, const Estimates& of_model, const BaselineReports& baselines,
-                       const std::string& metric, std::vector<std::string>& warnings);
+void warn_of_values(const std::string& what, const Estimate& of_model, const core::Named<double>& baselines,
+                    std::vector<std::string>& warnings);
+template <class Reports>
+void warn_of_baselines(const std::string& what, const Estimates& of_model, const Reports& baselines,
+                       const std::string& metric, std::vector<std::string>& warnings) {
+  core::Named<double> values;
+  for (const auto& [name, baseline] : baselines)
+    if (!baseline.not_applicable) values.emplace_back(name, estimate_of(baseline.estimates(), metric).value);
+  warn_of_values(what, estimate_of(of_model, metric), values, warnings);
+}
+/// The same of the whole catalogue's headline, at the cutoff of 10.
+void warn_of_catalogue(const CatalogueReport& report, std::vector<std::string>& warnings);
 
 }  // namespace allreco::eval

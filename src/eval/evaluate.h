@@ -11,6 +11,8 @@
 #include "data/store/dataset.h"
 #include "data/tokenizer/tokenizer.h"
 #include "dist/session.h"
+#include "eval/catalogue.h"
+#include "eval/control.h"
 #include "eval/document.h"
 #include "eval/eval_example.h"
 #include "eval/ranking.h"
@@ -27,6 +29,9 @@ struct EvaluateConfig {
   std::int64_t max_new_tokens = 0;
   std::int64_t bootstrap_samples = 2000;
   std::uint64_t seed = 42;
+  bool baselines_only = false;
+  std::string control = "none";
+  CatalogueOptions catalogue;
 
   core::OptionGroups options() {
     using core::between;
@@ -42,7 +47,14 @@ struct EvaluateConfig {
           {"max_new_tokens", max_new_tokens, between(0, 1e6),
            "Of a generated answer; 0: from the longest right answer."},
           {"bootstrap_samples", bootstrap_samples, between(1000, 1e6), "Resamples of shoppers behind each interval."},
-          {"seed", seed, "Seed of the bootstrap."}}}};
+          {"seed", seed, "Seed of the bootstrap."},
+          {"control", control, control_choices(),
+           "Evaluate a changed split. shuffled_labels: the right candidate is drawn, which must give chance. "
+           "blank_history: prompts without their history, which must give no more than popularity. rotated_options: "
+           "each "
+           "candidate stands one place later, the last one first; compare shows what the places do."},
+          {"baselines_only", baselines_only, "Only what is reached without a model; none is loaded."}}},
+        {"Ranking", catalogue.options()}};
   }
 };
 
@@ -51,16 +63,24 @@ struct Evaluation {
   EvaluationDocument document;
   std::vector<EvalExample> examples;
   std::vector<CandidateScores> scores;              // one a example; empty: no candidates
+  CatalogueRanking catalogue_ranking;               // its first kind is the headline; no kinds: not ranked
   std::vector<std::vector<data::TokenId>> answers;  // one a example; empty: not generated
   std::optional<data::Tokenizer> tokenizer;         // of the dataset
 };
 
-/// Collective. Loss and perplexity always; ranking where the split has candidates with a catalogue; greedy answers with
-/// config.generate. `model_description` goes into the document as it is. No number depends on the world size. UserError
-/// before any work when the dataset's vocabulary is larger than the model's. Fault naming the first example whose loss,
-/// or score of a candidate, is not finite.
-Evaluation evaluate(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
-                    const EvaluateConfig& config, const ModelDescription& model_description);
+/// A model to evaluate; its description goes into the document as it is.
+struct ModelToEvaluate {
+  model::Decoder& decoder;
+  ModelDescription description;
+};
+
+/// Collective. `fitted_on`: the dataset whose train split baselines are fitted on, `dataset` itself unless that is a
+/// control. Loss and perplexity always; candidates where the split has some with a catalogue; the whole catalogue and
+/// greedy answers as asked for. No number depends on the world size. `model`: null with config.baselines_only.
+/// UserError before any work when the dataset's vocabulary is larger than the model's. Fault naming the first example
+/// whose loss, or score of a candidate, is not finite.
+Evaluation evaluate(dist::Session& session, const ModelToEvaluate* model, const data::Dataset& dataset,
+                    const EvaluateConfig& config, const data::DatasetInfo& fitted_on);
 
 /// Writes evaluation.json and predictions.jsonl into `output_dir`, each atomically. Rank 0 only.
 void write_evaluation(const std::filesystem::path& output_dir, const Evaluation& evaluation);

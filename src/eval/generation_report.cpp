@@ -1,9 +1,11 @@
 #include "eval/generation_report.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/check.h"
 #include "eval/baselines.h"
+#include "eval/error_analysis.h"
 
 namespace allreco::eval {
 
@@ -23,6 +25,23 @@ BaselineReports baseline_reports(std::vector<AnswerBaseline> baselines, const Cl
     reports.emplace_back(baseline.name, std::move(report));
   }
   return reports;
+}
+
+/// Counts kinds of errors; whether each answer is some item's title.
+Column add_errors(GenerationReport& report, std::span<const EvalExample> examples,
+                  std::span<const std::vector<data::TokenId>> answers, const std::vector<data::Item>& catalogue,
+                  const data::Tokenizer& tokenizer) {
+  std::set<std::string_view> titles;
+  for (const data::Item& item : catalogue) titles.insert(item.title);
+  std::vector<std::string> said, right;
+  Column valid{"valid", {}, true};
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    said.push_back(strip(decode_any(tokenizer, answers[i])));
+    right.push_back(strip(decode_any(tokenizer, examples[i].answer)));
+    valid.values.push_back(titles.contains(said.back()) ? 1.0 : 0.0);
+  }
+  report.errors = generation_errors(examples, said, right, catalogue);
+  return valid;
 }
 
 void warn(const GenerationReport& report, const GenerationPlan& plan, std::vector<std::string>& warnings) {
@@ -57,7 +76,10 @@ GenerationReport generation_report(const data::DatasetInfo& info, std::span<cons
     report.num_empty += answers[i].empty();
   }
   const Clusters clusters = clusters_of(users);
-  report.metrics = estimates_of({std::move(exact)}, clusters, bootstrap);
+  std::vector<Column> columns;
+  columns.push_back(std::move(exact));
+  if (tokenizer && !catalogue.empty()) columns.push_back(add_errors(report, examples, answers, catalogue, *tokenizer));
+  report.metrics = estimates_of(std::move(columns), clusters, bootstrap);
   report.baselines = baseline_reports(answer_baselines(info, examples, catalogue), clusters, bootstrap);
   warn(report, plan, warnings);
   return report;

@@ -9,6 +9,19 @@
 
 namespace allreco::eval {
 
+namespace {
+
+/// The mean of gain(rank), which is 0 beyond `last`, over the ranks that breaking ties at random may give.
+template <class Gain>
+double mean_over_ranks(const Ranks& ranks, std::int64_t last, const Gain& gain) {
+  double sum = 0;
+  for (std::int64_t rank = ranks.optimistic(); rank <= std::min(last, ranks.pessimistic()); ++rank)
+    sum += gain(static_cast<double>(rank));
+  return sum / static_cast<double>(ranks.num_equal + 1);
+}
+
+}  // namespace
+
 Ranks ranks_of(std::span<const double> scores, std::size_t gold) {
   core::require(gold < scores.size(), "the right answer must be one of the scored candidates");
   Ranks ranks{.num_candidates = static_cast<std::int64_t>(scores.size())};
@@ -30,11 +43,12 @@ double hit_rate(const Ranks& ranks, std::int64_t k) {
 
 double ndcg(const Ranks& ranks, std::int64_t k) {
   core::require(k >= 1, "ndcg needs k >= 1");
-  const double r = ranks.mid();
-  return r <= static_cast<double>(k) ? 1.0 / std::log2(r + 1.0) : 0.0;
+  return mean_over_ranks(ranks, k, [](double rank) { return 1.0 / std::log2(rank + 1.0); });
 }
 
-double reciprocal_rank(const Ranks& ranks) { return 1.0 / ranks.mid(); }
+double reciprocal_rank(const Ranks& ranks) {
+  return mean_over_ranks(ranks, ranks.pessimistic(), [](double rank) { return 1.0 / rank; });
+}
 
 double auc(const Ranks& ranks) {
   const auto num_wrong = static_cast<double>(ranks.num_candidates - 1);

@@ -24,9 +24,10 @@ Ranks ranks_of(std::span<const double> scores, std::size_t gold);
 
 /// HR@k of one example: the probability of rank <= k when ties are broken at random. k = 1: accuracy. REQUIRES k >= 1.
 double hit_rate(const Ranks& ranks, std::int64_t k);
-/// NDCG@k of one example: 1 / log2(r + 1) for the mid-rank r <= k, else 0.
+/// NDCG@k of one example: the mean over its possible ranks q, each equally likely, of 1 / log2(q + 1) for q <= k, else
+/// 0.
 double ndcg(const Ranks& ranks, std::int64_t k);
-/// 1 / mid-rank.
+/// The mean over the possible ranks q of 1 / q.
 double reciprocal_rank(const Ranks& ranks);
 /// The share of wrong candidates that the right one beats, ties counting half. REQUIRES a wrong candidate.
 double auc(const Ranks& ranks);

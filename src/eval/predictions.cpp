@@ -15,6 +15,10 @@ namespace {
 
 using core::Json;
 
+Json rank_json(const Ranks& ranks) {
+  return {{"mid", ranks.mid()}, {"optimistic", ranks.optimistic()}, {"pessimistic", ranks.pessimistic()}};
+}
+
 void add_scores(Json& line, const EvalExample& example, const CandidateScores& scores) {
   const Ranks ranks = ranks_of(scores.log_likelihood, example.gold);
   line["candidates"] = example.candidates;
@@ -23,7 +27,13 @@ void add_scores(Json& line, const EvalExample& example, const CandidateScores& s
   line["chosen_per_token"] = argmax(scores.per_token());
   line["log_likelihoods"] = scores.log_likelihood;
   line["num_tokens"] = scores.num_tokens;
-  line["rank"] = {{"mid", ranks.mid()}, {"optimistic", ranks.optimistic()}, {"pessimistic", ranks.pessimistic()}};
+  line["rank"] = rank_json(ranks);
+}
+
+/// By the rule for items of the history that was asked for.
+void add_catalogue_rank(Json& line, const CatalogueRank& rank, bool excludes_history) {
+  line["catalogue_rank"] = rank_json(excludes_history ? rank.without_history : rank.among_all);
+  line["recommended"] = rank.recommended;
 }
 
 Json shown(const std::vector<data::TokenId>& ids, const data::Tokenizer* tokenizer) {
@@ -31,7 +41,7 @@ Json shown(const std::vector<data::TokenId>& ids, const data::Tokenizer* tokeniz
   return ids;
 }
 
-std::string prediction_line(const Evaluation& evaluation, std::size_t i) {
+std::string prediction_line(const Evaluation& evaluation, std::size_t i, const CatalogueRank* catalogue_rank) {
   const EvalExample& example = evaluation.examples[i];
   const data::Tokenizer* tokenizer = evaluation.tokenizer ? &*evaluation.tokenizer : nullptr;
   Json line = {{"index", example.index}};
@@ -40,6 +50,8 @@ std::string prediction_line(const Evaluation& evaluation, std::size_t i) {
   if (example.target) line["target"] = *example.target;
   if (example.last_item) line["last_item"] = *example.last_item;
   if (!evaluation.scores.empty() && !example.candidates.empty()) add_scores(line, example, evaluation.scores[i]);
+  if (catalogue_rank)
+    add_catalogue_rank(line, *catalogue_rank, evaluation.document.catalogue->history_items == "exclude");
   if (!evaluation.answers.empty()) {
     line["answer"] = shown(example.answer, tokenizer);
     line["generated"] = shown(evaluation.answers[i], tokenizer);
@@ -53,7 +65,12 @@ std::string prediction_line(const Evaluation& evaluation, std::size_t i) {
 void write_predictions(const std::filesystem::path& path, const Evaluation& evaluation) {
   core::write_atomically(path, [&](const std::filesystem::path& temporary) {
     std::ofstream stream(temporary, std::ios::binary | std::ios::trunc);
-    for (std::size_t i = 0; stream && i < evaluation.examples.size(); ++i) stream << prediction_line(evaluation, i);
+    const CatalogueRanking& ranking = evaluation.catalogue_ranking;
+    std::size_t place = 0;  // of the next example that was ranked
+    for (std::size_t i = 0; stream && i < evaluation.examples.size(); ++i) {
+      const bool is_ranked = !ranking.ranks.empty() && place < ranking.examples.size() && ranking.examples[place] == i;
+      stream << prediction_line(evaluation, i, is_ranked ? &ranking.ranks.front()[place++] : nullptr);
+    }
     stream.close();
     if (!stream)
       core::user_error("cannot write {}: {}. Free some space or choose another directory", path.string(),

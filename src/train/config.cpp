@@ -42,6 +42,8 @@ void check_schedule(const TrainConfig& c) {
 }
 
 void check_best_model(const TrainConfig& c) {
+  if (c.early_stopping_patience > 0 && c.eval_strategy == "no")
+    core::user_error("early_stopping_patience = {} needs eval_strategy = steps or epoch", c.early_stopping_patience);
   if (!c.load_best_model_at_end) return;
   if (c.save_strategy == "no" || c.eval_strategy != c.save_strategy) {
     core::user_error(

@@ -8,6 +8,7 @@
 #include "core/options.h"
 #include "dist/timeout_option.h"
 #include "eval/base_model.h"
+#include "eval/training_metrics.h"
 #include "model/lora/lora.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
@@ -63,8 +64,11 @@ struct TrainConfig {
   std::int64_t save_steps = 500;
   std::int64_t save_total_limit = 0;
   bool load_best_model_at_end = false;
-  std::string metric_for_best_model = "eval_loss";
-  bool greater_is_better = false;
+  std::string metric_for_best_model = "loss";
+  std::string greater_is_better = "auto";
+  std::int64_t max_eval_samples = 0;
+  std::int64_t early_stopping_patience = 0;
+  double early_stopping_threshold = 0;
 
   bool deterministic = false;
   std::int64_t virtual_shards = 8;
@@ -77,7 +81,7 @@ struct TrainConfig {
         {"Data and output",
          {{"dataset", dataset, "A dataset directory that `allreco prepare` wrote."},
           {"train_split", train_split, "The split to learn from."},
-          {"eval_split", eval_split, "The split for eval_loss."},
+          {"eval_split", eval_split, "The split for eval_loss and metric_for_best_model."},
           {"output_dir", output_dir, "Where the run writes; new or empty, unless it resumes."},
           {"overwrite_output_dir", overwrite_output_dir, "Delete what an earlier run left in output_dir."},
           {"resume_from_checkpoint", resume_from_checkpoint,
@@ -135,7 +139,7 @@ struct TrainConfig {
         {"Log, evaluation and checkpoints",
          {{"logging_steps", logging_steps, between(1, kMostSteps), "Steps between lines of metrics.jsonl."},
           {"logging_first_step", logging_first_step, "A line for step 1 too."},
-          {"eval_strategy", eval_strategy, {"no", "steps", "epoch"}, "When eval_loss is measured."},
+          {"eval_strategy", eval_strategy, {"no", "steps", "epoch"}, "When eval_split is measured."},
           {"eval_steps", eval_steps, between(0, kMostSteps), "With eval_strategy = steps; 0: logging_steps."},
           {"per_device_eval_batch_size", per_device_eval_batch_size, between(1, 1e6),
            "Examples that evaluation computes at once."},
@@ -144,8 +148,20 @@ struct TrainConfig {
           {"save_total_limit", save_total_limit, between(0, 1e6),
            "Keep so many newest checkpoints, and the best; 0: all."},
           {"load_best_model_at_end", load_best_model_at_end, "End with the best checkpoint's adapter, not the last's."},
-          {"metric_for_best_model", metric_for_best_model, {"eval_loss"}, "What makes a checkpoint the best."},
-          {"greater_is_better", greater_is_better, "Whether more of that metric is better."}}},
+          {"metric_for_best_model", metric_for_best_model, metric_choices(),
+           "What makes a checkpoint the best, and is measured beside the loss; with or without eval_ in front. "
+           "accuracy: "
+           "among the examples' candidates; hit_rate@10, ndcg@10, mrr: in the whole catalogue."},
+          {"greater_is_better",
+           greater_is_better,
+           {"auto", "true", "false"},
+           "Whether more of that metric is better; auto: of all but the loss."},
+          {"max_eval_samples", max_eval_samples, between(0, 1e12),
+           "Evaluate the first so many examples of eval_split; 0: all."},
+          {"early_stopping_patience", early_stopping_patience, between(0, kMostSteps),
+           "End after so many evaluations in a row without a gain in metric_for_best_model; 0: never."},
+          {"early_stopping_threshold", early_stopping_threshold, between(0, 1e6),
+           "A gain of no more than this is none."}}},
         {"Ranks",
          {{"deterministic", deterministic,
            "The same bits on every number of ranks that divides virtual_shards, with the same threads per rank."},
@@ -157,6 +173,18 @@ struct TrainConfig {
           dist::timeout_option(ddp_timeout)}}};
   }
 
+  /// Without eval_ in front.
+  std::string best_metric_name() const {
+    return metric_for_best_model.starts_with("eval_") ? metric_for_best_model.substr(5) : metric_for_best_model;
+  }
+  bool more_is_better() const {
+    return greater_is_better == "auto" ? eval::greater_is_better(best_metric_name()) : greater_is_better == "true";
+  }
+  static core::Choices metric_choices() {
+    core::Choices choices = eval::training_metric_names();
+    for (const std::string& name : eval::training_metric_names()) choices.push_back("eval_" + name);
+    return choices;
+  }
   std::int64_t eval_interval() const { return eval_steps > 0 ? eval_steps : logging_steps; }
   SpikeLimits spike_limits() const { return {skip_update_lossz, skip_update_gradz}; }
   AdamWConfig adamw() const { return {adam_beta1, adam_beta2, adam_epsilon, weight_decay, loraplus_lr_ratio}; }

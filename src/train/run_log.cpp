@@ -11,8 +11,8 @@ namespace {
 
 std::string summary_of(const core::Json& line) {
   std::string text;
-  for (const char* key :
-       {"step", "epoch", "loss", "grad_norm", "learning_rate", "tokens_per_second", "step_ms", "eval_loss"}) {
+  for (const char* key : {"step", "epoch", "loss", "grad_norm", "learning_rate", "tokens_per_second", "step_ms",
+                          "eval_loss", "eval_accuracy", "eval_hit_rate@10", "eval_ndcg@10", "eval_mrr"}) {
     if (!line.contains(key)) continue;
     const core::Json& value = line[key];
     const std::string number = value.is_number_float() ? fmt::format("{:.5g}", value.get<double>()) : value.dump();

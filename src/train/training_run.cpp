@@ -9,11 +9,12 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/log.h"
-#include "eval/loss.h"
+#include "eval/training_metrics.h"
 #include "model/device.h"
 #include "model/lora/adapter.h"
 #include "train/checkpoint.h"
 #include "train/clip.h"
+#include "train/early_stopping.h"
 #include "train/output_dir.h"
 
 namespace allreco::train {
@@ -61,8 +62,8 @@ TrainingRun::TrainingRun(const RunContext& parts, TrainerState state)
 }
 
 TrainResult TrainingRun::run() {
-  bool stopped = false;
-  while (state_.global_step < context_.plan.num_steps && !stopped) {
+  bool stopped = false, gives_up = is_out_of_patience();  // a run that resumes may have ended so
+  while (state_.global_step < context_.plan.num_steps && !stopped && !gives_up) {
     const StepReport report = train_step_.run(state_.global_step, context_.signals.received() != 0);
     account_for(report);
     stopped = report.stop_requested && state_.global_step < context_.plan.num_steps;
@@ -71,9 +72,24 @@ TrainResult TrainingRun::run() {
     if (due.log) write_log_line(report);
     std::optional<double> metric;
     if (due.evaluate) metric = evaluate();
-    if (due.save || stopped) save(metric);
+    gives_up = due.evaluate && is_out_of_patience();
+    if (due.save || stopped || (gives_up && config_.save_strategy != "no")) save(metric);
   }
   return finish(stopped);
+}
+
+bool TrainingRun::is_out_of_patience() const {
+  const std::string key = "eval_" + config_.best_metric_name();
+  std::vector<double> metrics;
+  for (const core::Json& line : state_.log_history) {
+    if (line.contains(key) && line.at(key).is_number()) metrics.push_back(line.at(key).get<double>());
+  }
+  const bool is_out = train::is_out_of_patience(
+      metrics, {config_.early_stopping_patience, config_.early_stopping_threshold, config_.more_is_better()});
+  if (is_out && context_.session.is_leader())
+    core::log_info("step {}: {} has not gained for {} evaluations (early_stopping_patience): training ends",
+                   state_.global_step, key, config_.early_stopping_patience);
+  return is_out;
 }
 
 void TrainingRun::account_for(const StepReport& report) {
@@ -135,21 +151,25 @@ void TrainingRun::write_log_line(const StepReport& report) {
 double TrainingRun::evaluate() {
   const auto start = std::chrono::steady_clock::now();
   const data::Dataset& split = *context_.inputs.eval_data;
-  const eval::LossResult result = eval::evaluate_loss(context_.session, decoder_, split,
-                                                      config_.per_device_eval_batch_size * split.info().max_length);
+  const eval::TrainingMetrics metrics =
+      eval::training_metrics(context_.session, decoder_, split,
+                             {.metric = config_.best_metric_name(),
+                              .max_tokens_per_batch = config_.per_device_eval_batch_size * split.info().max_length,
+                              .max_eval_samples = config_.max_eval_samples});
   core::Json line;
   line["step"] = state_.global_step;
   line["epoch"] = context_.plan.epoch_after(state_.global_step);
-  line["eval_loss"] = result.mean_nll();
+  line["eval_loss"] = metrics.loss.mean_nll();
+  for (const auto& [name, value] : metrics.ranking) line["eval_" + name] = value;
   note_history(line);
-  line["eval_perplexity"] = result.perplexity();
-  line["eval_supervised_tokens"] = result.supervised_tokens;
+  line["eval_perplexity"] = metrics.loss.perplexity();
+  line["eval_supervised_tokens"] = metrics.loss.supervised_tokens;
   line["eval_runtime_ms"] = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   context_.session.together("writing metrics.jsonl", [&] {
     require_in_place();
     log_.write(line);
   });
-  return result.mean_nll();
+  return metrics.value;
 }
 
 void TrainingRun::note_history(const core::Json& line) { state_.log_history.push_back(line); }
@@ -157,7 +177,7 @@ void TrainingRun::note_history(const core::Json& line) { state_.log_history.push
 bool TrainingRun::is_best(double metric) const {
   if (!std::isfinite(metric)) return false;
   if (!state_.best_metric) return true;
-  return config_.greater_is_better ? metric > *state_.best_metric : metric < *state_.best_metric;
+  return config_.more_is_better() ? metric > *state_.best_metric : metric < *state_.best_metric;
 }
 
 void TrainingRun::require_in_place() const {
@@ -252,8 +272,8 @@ void TrainingRun::write_results(const TrainResult& result) {
   require_in_place();
   if (config_.load_best_model_at_end) {
     if (result.best_model_checkpoint.empty()) {
-      core::fault(
-          "load_best_model_at_end: no evaluation of this run gave a finite eval_loss, so no checkpoint is the best");
+      core::fault("load_best_model_at_end: no evaluation of this run gave a finite {}, so no checkpoint is the best",
+                  config_.metric_for_best_model);
     }
     copy_adapter(output_dir_ / result.best_model_checkpoint, output_dir_);
   } else {

@@ -51,6 +51,8 @@ class TrainingRun {
   void write_log_line(const StepReport& report);
   /// Returns eval_loss.
   double evaluate();
+  /// After the evaluations so far, those before a resumption included.
+  bool is_out_of_patience() const;
   void save(std::optional<double> metric);
   /// Before anything is written. Fault when output_dir is no longer in place, or when what would be saved is not
   /// finite.

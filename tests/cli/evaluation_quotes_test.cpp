@@ -43,7 +43,8 @@ class EvaluationQuotes : public ::testing::Test {
   }
   core::Json evaluate(const std::string& options) const {
     succeed(
-        fmt::format("evaluate --model_name_or_path {} --dataset {} --split train --generate false --output_dir {} {}",
+        fmt::format("evaluate --model_name_or_path {} --dataset {} --split train --generate false --output_dir {} "
+                    "--overwrite_output_dir true {}",
                     base_, scratch_ / "DS", out_, options));
     return core::read_json_file(out_ + "/evaluation.json");
   }
@@ -131,6 +132,28 @@ TEST_F(EvaluationQuotes, FollowTheAdapterToAnotherPlace) {
   core::write_file_atomically(copy + "/adapter_model.safetensors", bytes);
   fs::remove_all(scratch_ / "FROM_COPY");
   EXPECT_NE(succeed(command).find("it is of another adapter"), std::string::npos);
+}
+
+TEST_F(EvaluationQuotes, AreNotOverwrittenWithoutAWord) {
+  evaluate(with_adapter_);
+  const std::string before = core::read_file(out_ + "/evaluation.json");
+  const std::string command =
+      fmt::format("evaluate --model_name_or_path {} --dataset {} --split train --generate false --output_dir {}", base_,
+                  scratch_ / "DS", out_);
+  const auto refused = run_program(0, command);
+  EXPECT_EQ(refused.exit_code, 2) << refused.output;
+  EXPECT_NE(refused.output.find("overwrite_output_dir = true"), std::string::npos) << refused.output;
+  EXPECT_EQ(core::read_file(out_ + "/evaluation.json"), before);
+  succeed(command + " --overwrite_output_dir true");
+  EXPECT_NE(core::read_file(out_ + "/evaluation.json"), before);  // of the bare base now
+}
+
+TEST_F(EvaluationQuotes, OneThatFailsLeavesNoDirectory) {
+  const auto failed = run_program(0, fmt::format("evaluate --model_name_or_path {} --dataset {} --split nowhere "
+                                                 "--output_dir {}",
+                                                 base_, scratch_ / "DS", scratch_ / "NEW/EV"));
+  EXPECT_EQ(failed.exit_code, 2) << failed.output;
+  EXPECT_FALSE(fs::exists(scratch_ / "NEW"));
 }
 
 // The card is for publishing: a link in an adapter from elsewhere must not put another file of this machine into it.

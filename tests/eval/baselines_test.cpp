@@ -21,7 +21,7 @@ std::map<std::string, CandidateBaseline> by_name(std::vector<CandidateBaseline> 
 
 double accuracy_of(const CandidateBaseline& baseline, const EvalExample& eval_example) {
   std::vector<double> scores;
-  for (std::size_t j = 0; j < eval_example.candidates.size(); ++j) scores.push_back(baseline.score(eval_example, j));
+  scores = baseline.scores(eval_example);
   return hit_rate(ranks_of(scores, eval_example.gold), 1);
 }
 
@@ -48,16 +48,20 @@ TEST(Baselines, HandmadeCatalogue) {
 
   const std::vector<EvalExample> eval_examples{example_with({0, 1, 2, 3}, 1, 3),
                                                example_with({3, 2, 1, 0}, 3, std::nullopt), example_with({0, 1}, 0, 0)};
-  const auto baselines = by_name(candidate_baselines(eval_examples, catalogue));
-  ASSERT_EQ(baselines.size(), 5u);
+  const auto baselines = by_name(candidate_baselines(eval_examples, catalogue, {}));
+  ASSERT_EQ(baselines.size(), 6u);
   const auto expect = [&](const char* name, double first, double second, double third) {
     EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), eval_examples[0]), first) << name;
     EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), eval_examples[1]), second) << name;
     EXPECT_DOUBLE_EQ(accuracy_of(baselines.at(name), eval_examples[2]), third) << name;
   };
   expect("chance", 0.25, 0.25, 0.5);
-  expect("most_popular_candidate", 0.5, 0.0, 0.0);  // items 1 and 2 tie
-  expect("shortest_title", 0.0, 0.0, 0.5);          // item 3 is the shortest; items 0 and 1 tie
+  expect("most_popular_candidate", 0.5, 0.0, 0.0);        // items 1 and 2 tie
+  expect("unseen_in_train_else_popular", 0.0, 0.0, 0.0);  // item 3, where it is shown, else item 1
+  const EvalExample target_is_new = example_with({0, 3}, 1, std::nullopt);
+  EXPECT_EQ(accuracy_of(baselines.at("unseen_in_train_else_popular"), target_is_new), 1.0);
+  EXPECT_EQ(accuracy_of(baselines.at("most_popular_candidate"), target_is_new), 0.0);
+  expect("shortest_title", 0.0, 0.0, 0.5);  // item 3 is the shortest; items 0 and 1 tie
   expect("fewest_odd_characters", 0.0, 1.0, 1.0);
   expect("last_item_repeat", 0.0, 0.25, 1.0);  // unknown: chance
 }
@@ -65,7 +69,7 @@ TEST(Baselines, HandmadeCatalogue) {
 TEST(Baselines, SayWhyTheyDoNotApply) {
   const std::vector<data::Item> catalogue{{0, "", "a", 0, {}}, {1, "", "b", 0, {}}};
   const std::vector<EvalExample> eval_examples{example_with({0, 1}, 0, std::nullopt)};
-  const auto baselines = by_name(candidate_baselines(eval_examples, catalogue));
+  const auto baselines = by_name(candidate_baselines(eval_examples, catalogue, {}));
   EXPECT_TRUE(baselines.at("most_popular_candidate").not_applicable);
   EXPECT_TRUE(baselines.at("last_item_repeat").not_applicable);
   EXPECT_FALSE(baselines.at("shortest_title").not_applicable);

@@ -24,6 +24,7 @@ constexpr std::uint64_t kExamples = 90;
 
 EvaluateConfig small_config() {
   EvaluateConfig config;
+  config.catalogue.ranking = "exhaustive";
   config.max_tokens_per_batch = 150;  // many chunks, so that every rank gets some
   config.per_device_eval_batch_size = 4;
   config.bootstrap_samples = 1000;
@@ -34,8 +35,9 @@ EvaluateConfig small_config() {
 Evaluation evaluate_small(dist::Session& session, const std::filesystem::path& directory,
                           const EvaluateConfig& config = small_config()) {
   TinyModel tiny(at::kFloat);
-  return evaluate(session, tiny.decoder, data::Dataset(directory, config.split), config,
-                  {.model_name_or_path = "llama-tiny"});
+  const ModelToEvaluate model{tiny.decoder, {.model_name_or_path = "llama-tiny"}};
+  const data::Dataset dataset(directory, config.split);
+  return evaluate(session, config.baselines_only ? nullptr : &model, dataset, config, dataset.info());
 }
 
 std::vector<Json> json_lines(const std::string& text) {
@@ -80,7 +82,10 @@ TEST(Evaluate, DocumentAgreesWithPredictions) {
     accuracy += expected_accuracy(scores, gold);
     per_token += expected_accuracy(means, gold);
     loss += std::log(mass);
-    mrr += 1.0 / line["rank"]["mid"].get<double>();
+    const auto first = line["rank"]["optimistic"].get<std::int64_t>();
+    const auto last_rank = line["rank"]["pessimistic"].get<std::int64_t>();
+    for (std::int64_t rank = first; rank <= last_rank; ++rank)
+      mrr += 1.0 / static_cast<double>(rank * (last_rank - first + 1));
     exact += line["exact_match"].get<bool>();
     EXPECT_EQ(line["exact_match"].get<bool>(), line["generated"] == line["answer"]);
     const auto& candidates = line["candidates"];
@@ -123,10 +128,10 @@ TEST(Evaluate, TableShowsBaselinesAndWarnings) {
       evaluate_small(one.session, testing::write_small_dataset(scratch / "ds", kExamples), config);
   const std::string table = accuracy_table(evaluation.document);
   for (const char* text :
-       {"log-likelihood", "per token", "chance", "most_popular_candidate", "shortest_title", "fewest_odd_characters",
-        "last_item_repeat", "majority", "Wilson 95 %", "bootstrap over users 95 %", "negatives: uniform",
-        "5 candidates", "split by random", "warning: the split is random", "warning: only the first 12 of 90",
-        "is not clearly above chance 20.0 %"})
+       {"log-likelihood", "per token", "chance", "most_popular_candidate", "unseen_in_train_else_popular",
+        "shortest_title", "fewest_odd_characters", "last_item_repeat", "majority", "Wilson 95 %",
+        "bootstrap over users 95 %", "negatives: uniform", "5 candidates", "split by random",
+        "warning: the split is random", "warning: only the first 12 of 90", "is not clearly above chance 20.0 %"})
     EXPECT_NE(table.find(text), std::string::npos) << text << "\n" << table;
   EXPECT_EQ(evaluation.examples.size(), 12u);
 }
@@ -165,6 +170,56 @@ TEST(Evaluate, RefusesBadInput) {
   EvaluateConfig config;
   config.bootstrap_samples = 999;
   EXPECT_THROW(core::check_options(config), core::UserError);
+}
+
+/// The whole catalogue's metrics again from the predictions' ranks, and every baseline beside them.
+TEST(Evaluate, CatalogueAgreesWithPredictions) {
+  const ScratchDirectory scratch;
+  const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
+  testing::SessionOfTest one;
+  const Evaluation evaluation = evaluate_small(one.session, directory);
+  write_evaluation(scratch / "out", evaluation);
+  double hits = 0, gain = 0, mrr = 0;
+  for (const Json& line : json_lines(core::read_file(scratch / "out" / "predictions.jsonl"))) {
+    const auto first = line["catalogue_rank"]["optimistic"].get<std::int64_t>();
+    const auto last = line["catalogue_rank"]["pessimistic"].get<std::int64_t>();
+    for (std::int64_t rank = first; rank <= last; ++rank) {
+      const double weight = 1.0 / static_cast<double>(last - first + 1);
+      hits += rank <= 5 ? weight : 0;
+      gain += rank <= 5 ? weight / std::log2(static_cast<double>(rank) + 1) : 0;
+      mrr += weight / static_cast<double>(rank);
+    }
+    EXPECT_EQ(line["recommended"].size(), 10u);
+  }
+  const Json report = core::read_json_file(scratch / "out" / "evaluation.json")["catalogue"];
+  const Json& scores = report["scores"]["log_likelihood"];
+  EXPECT_NEAR(scores["hit_rate@5"]["value"].get<double>(), hits / kExamples, 1e-12);  // means of 90 numbers up to 1
+  EXPECT_NEAR(scores["ndcg@5"]["value"].get<double>(), gain / kExamples, 1e-12);
+  EXPECT_NEAR(scores["mrr"]["value"].get<double>(), mrr / kExamples, 1e-12);
+  EXPECT_TRUE(scores["other_rule"].contains("hit_rate@5"));
+  EXPECT_NEAR(report["baselines"]["chance"]["hit_rate@5"]["value"].get<double>(), 5.0 / testing::kNumItems, 1e-12);
+  for (const char* name : {"chance", "popularity", "recent_popularity", "last_item", "co_occurrence", "item_knn",
+                           "bm25", "tf_idf", "co_occurrence_text", "shortest_title", "fewest_odd_characters"})
+    EXPECT_TRUE(report["baselines"][name].contains("ndcg@10")) << name;
+}
+
+TEST(Evaluate, BaselinesNeedNoModelAndAreTheSameBesideOne) {
+  const ScratchDirectory scratch;
+  const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
+  testing::SessionOfTest one;
+  EvaluateConfig config = small_config();
+  const Json beside = core::json_of(evaluate_small(one.session, directory, config).document);
+  config.baselines_only = true;
+  const Evaluation alone = evaluate_small(one.session, directory, config);
+  const Json document = core::json_of(alone.document);
+  for (const char* part : {"candidates", "catalogue"}) {
+    EXPECT_EQ(document[part]["baselines"], beside[part]["baselines"]) << part;
+    EXPECT_TRUE(document[part]["scores"].empty()) << part;
+  }
+  EXPECT_EQ(document["loss"], Json({{"not_applicable", "baselines_only = true"}}));
+  EXPECT_EQ(document["model"], document["loss"]);
+  write_evaluation(scratch / "out", alone);
+  EXPECT_EQ(core::json_of(read_evaluation(scratch / "out" / "evaluation.json")), document);
 }
 
 /// What is written is what is read: one description of the fields serves both ways.

@@ -13,18 +13,23 @@
 namespace allreco::eval {
 namespace {
 
-/// Mean over all orders that sort the scores downwards: random tie-breaking by enumeration.
-double enumerated_hit_rate(const std::vector<double>& scores, std::size_t gold, std::size_t k) {
+/// The mean of gain(rank of gold) over all orders that sort the scores downwards: random tie-breaking by enumeration.
+template <class Gain>
+double enumerated(const std::vector<double>& scores, std::size_t gold, const Gain& gain) {
   std::vector<std::size_t> order(scores.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  double hits = 0, orders = 0;
+  double sum = 0, orders = 0;
   do {
     const auto by_score = [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; };
     if (!std::is_sorted(order.begin(), order.end(), by_score)) continue;
     orders += 1;
-    hits += std::find(order.begin(), order.end(), gold) - order.begin() < static_cast<std::ptrdiff_t>(k);
+    sum += gain(static_cast<std::size_t>(std::find(order.begin(), order.end(), gold) - order.begin()) + 1);
   } while (std::next_permutation(order.begin(), order.end()));
-  return hits / orders;
+  return sum / orders;
+}
+
+double enumerated_hit_rate(const std::vector<double>& scores, std::size_t gold, std::size_t k) {
+  return enumerated(scores, gold, [k](std::size_t rank) { return rank <= k ? 1.0 : 0.0; });
 }
 
 std::vector<double> scores_with_ties(core::RandomStream& stream, std::size_t count) {
@@ -43,9 +48,15 @@ TEST(Metrics, AgreeWithEnumerationOfAllTieBreaks) {
     for (std::size_t k = 1; k <= scores.size(); ++k) {
       const double expected = enumerated_hit_rate(scores, gold, k);
       EXPECT_NEAR(hit_rate(ranks, static_cast<std::int64_t>(k)), expected, 1e-12);  // ratios of small integers
+      const double gain = enumerated(scores, gold, [k](std::size_t rank) {
+        return rank <= k ? 1.0 / std::log2(static_cast<double>(rank) + 1) : 0.0;
+      });
+      EXPECT_NEAR(ndcg(ranks, static_cast<std::int64_t>(k)), gain, 1e-12);  // means of at most 720 terms up to 1
       mean_rank += 1.0 - (k == 1 ? 0.0 : enumerated_hit_rate(scores, gold, k - 1));
     }
     EXPECT_NEAR(ranks.mid(), mean_rank, 1e-12);
+    const double inverse = enumerated(scores, gold, [](std::size_t rank) { return 1.0 / static_cast<double>(rank); });
+    EXPECT_NEAR(reciprocal_rank(ranks), inverse, 1e-12);
     double beaten = 0;
     for (std::size_t j = 0; j < scores.size(); ++j) {
       if (j != gold) beaten += scores[gold] > scores[j] ? 1.0 : scores[gold] == scores[j] ? 0.5 : 0.0;
@@ -63,9 +74,9 @@ TEST(Metrics, HandComputedRanks) {
   EXPECT_DOUBLE_EQ(hit_rate(ranks, 1), 0.0);
   EXPECT_DOUBLE_EQ(hit_rate(ranks, 2), 0.5);
   EXPECT_DOUBLE_EQ(hit_rate(ranks, 3), 1.0);
-  EXPECT_DOUBLE_EQ(ndcg(ranks, 2), 0.0);
-  EXPECT_NEAR(ndcg(ranks, 3), 0.5532947, 1e-7);  // 1 / log2(3.5)
-  EXPECT_DOUBLE_EQ(reciprocal_rank(ranks), 0.4);
+  EXPECT_NEAR(ndcg(ranks, 2), 0.3154649, 1e-7);  // (1 / log2(3) + 0) / 2
+  EXPECT_NEAR(ndcg(ranks, 3), 0.5654649, 1e-7);  // (1 / log2(3) + 1 / log2(4)) / 2
+  EXPECT_DOUBLE_EQ(reciprocal_rank(ranks), (1.0 / 2 + 1.0 / 3) / 2);
   EXPECT_DOUBLE_EQ(auc(ranks), (4 - 1 - 0.5) / 4);
   EXPECT_EQ(argmax(scores), 4u);
 
@@ -78,6 +89,12 @@ TEST(Metrics, HandComputedRanks) {
 TEST(Metrics, ConstantScorerIsChance) {
   const Ranks ranks = ranks_of(std::vector<double>(4, 0.0), 2);
   EXPECT_DOUBLE_EQ(hit_rate(ranks, 1), 0.25);
+  EXPECT_NEAR(ndcg(ranks, 2), 0.4077324, 1e-7);          // (1 + 1 / log2(3)) / 4
+  EXPECT_NEAR(reciprocal_rank(ranks), 0.5208333, 1e-7);  // (1 + 1/2 + 1/3 + 1/4) / 4
+  const Ranks oracle = ranks_of(std::vector<double>{0, 1, 0, 0}, 1);
+  EXPECT_EQ(hit_rate(oracle, 1), 1.0);
+  EXPECT_EQ(ndcg(oracle, 1), 1.0);
+  EXPECT_EQ(reciprocal_rank(oracle), 1.0);
   EXPECT_DOUBLE_EQ(ranks.mid(), 2.5);
   EXPECT_DOUBLE_EQ(auc(ranks), 0.5);
 }

@@ -98,6 +98,32 @@ TEST(Trainer, KeepsTheBestAndDeletesTheOldest) {
   EXPECT_EQ(num_checkpoints, 2u);
 }
 
+TEST(Trainer, StopsEarlyWithTheBestCheckpoint) {
+  const Scratch scratch;
+  write_random_dataset(scratch / "DS", 12);
+  TrainJob job = tiny_job(scratch / "DS", scratch / "OUT");
+  job.config.eval_strategy = job.config.save_strategy = "steps";
+  job.config.eval_steps = job.config.save_steps = 1;
+  job.config.load_best_model_at_end = true;
+  job.config.early_stopping_patience = 2;
+  job.config.learning_rate = 0.05;  // as above: eval_loss turns after a few steps
+  const TrainResult result = run(job);
+  std::vector<double> losses;
+  for (const auto& line : lines_with(scratch / "OUT", "eval_loss"))
+    losses.push_back(line.at("eval_loss").get<double>());
+  ASSERT_LT(losses.size(), 12u);
+  ASSERT_GE(losses.size(), 3u);
+  EXPECT_EQ(result.global_step, static_cast<std::int64_t>(losses.size()));
+  EXPECT_FALSE(result.stopped_by_signal);
+  const auto best = std::min_element(losses.begin(), losses.end());
+  EXPECT_EQ(losses.end() - best, 3);  // two evaluations without a gain follow it
+  EXPECT_EQ(result.best_metric, *best);
+  EXPECT_EQ(core::read_file(scratch / "OUT/adapter_model.safetensors"),
+            core::read_file(scratch / "OUT/best/adapter_model.safetensors"));
+  job.config.resume_from_checkpoint = "auto";  // goes on from the last checkpoint, and ends at once
+  EXPECT_EQ(run(job).global_step, result.global_step);
+}
+
 TEST(Trainer, SkipsStepsThatAreNotFiniteAndGivesUp) {
   const Scratch scratch;
   write_random_dataset(scratch / "DS", 12);

@@ -1,12 +1,19 @@
 #include "data/prepare/histories.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "core/check.h"
 #include "core/random.h"
 
 namespace allreco::data {
+
+namespace {
+
+constexpr size_t kNowhere = std::numeric_limits<size_t>::max();
+
+}  // namespace
 
 std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const std::vector<CatalogueEntry>& catalogue,
                                                 std::int64_t min_history, std::int64_t max_history) {
@@ -27,20 +34,36 @@ std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const st
   return examples;
 }
 
-NegativeSampler::NegativeSampler(const std::vector<CatalogueEntry>& catalogue,
-                                 const std::vector<std::int64_t>& train_counts, bool by_popularity, std::uint64_t seed)
+NegativeSampler::NegativeSampler(const std::vector<CatalogueEntry>& catalogue, const NegativePool& pool,
+                                 std::uint64_t seed)
     : catalogue_(catalogue), seed_(core::mix_key(seed, {core::key_of("candidates")})) {
-  std::uint64_t total = 0;
+  std::vector<std::uint32_t> newer;
   for (std::uint32_t item = 0; item < catalogue.size(); ++item) {
-    if (train_counts[item] == 0) continue;
-    total += by_popularity ? static_cast<std::uint64_t>(train_counts[item]) : 1;
-    items_.push_back(item);
-    cumulative_weights_.push_back(total);
-    const size_t title = catalogue[item].title_id;
-    if (title >= has_title_.size()) has_title_.resize(title + 1);
-    if (!has_title_[title]) ++num_titles_;
-    has_title_[title] = true;
+    if (pool.train_counts[item] > 0)
+      add(item, pool.by_popularity ? pool.train_counts[item] : 1, std::numeric_limits<std::int64_t>::min());
+    else if (!pool.first_times.empty())
+      newer.push_back(item);
   }
+  std::stable_sort(newer.begin(), newer.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return pool.first_times[a] < pool.first_times[b]; });
+  for (const std::uint32_t item : newer) add(item, 1, pool.first_times[item]);
+}
+
+void NegativeSampler::add(std::uint32_t item, std::int64_t weight, std::int64_t available_from) {
+  const size_t title = catalogue_[item].title_id;
+  if (title >= first_place_of_title_.size()) first_place_of_title_.resize(title + 1, kNowhere);
+  const bool is_new = first_place_of_title_[title] == kNowhere;
+  if (is_new) first_place_of_title_[title] = items_.size();
+  num_titles_.push_back((num_titles_.empty() ? 0 : num_titles_.back()) + is_new);
+  cumulative_weights_.push_back((cumulative_weights_.empty() ? 0 : cumulative_weights_.back()) +
+                                static_cast<std::uint64_t>(weight));
+  items_.push_back(item);
+  available_from_.push_back(available_from);
+}
+
+size_t NegativeSampler::num_items_at(std::int64_t timestamp) const {
+  return static_cast<size_t>(std::upper_bound(available_from_.begin(), available_from_.end(), timestamp) -
+                             available_from_.begin());
 }
 
 std::uint32_t NegativeSampler::draw_item(std::uint64_t random) const {
@@ -50,10 +73,12 @@ std::uint32_t NegativeSampler::draw_item(std::uint64_t random) const {
 
 bool NegativeSampler::draw(HistoryExample& example, const Shopper& shopper, std::int64_t num_candidates) const {
   const auto& bought = shopper.bought_titles;  // the target's among them
+  const size_t num_items = num_items_at(example.timestamp);
   const auto num_excluded = std::count_if(bought.begin(), bought.end(), [&](std::uint32_t title) {
-    return title < has_title_.size() && has_title_[title];
+    return title < first_place_of_title_.size() && first_place_of_title_[title] < num_items;
   });
-  if (num_titles_ - num_excluded < num_candidates - 1) return false;  // else the loop below ends
+  if (num_items == 0 || num_titles_[num_items - 1] - num_excluded < num_candidates - 1)
+    return false;  // else the loop below ends
 
   core::RandomStream stream(core::mix_key(
       seed_, {example.user, static_cast<std::uint64_t>(example.timestamp), std::uint64_t{example.target}}));
@@ -63,7 +88,7 @@ bool NegativeSampler::draw(HistoryExample& example, const Shopper& shopper, std:
                        [&](std::uint32_t item) { return catalogue_[item].title_id == title; });
   };
   while (static_cast<std::int64_t>(list.size()) < num_candidates) {
-    const std::uint32_t item = draw_item(stream.next_below(cumulative_weights_.back()));
+    const std::uint32_t item = draw_item(stream.next_below(cumulative_weights_[num_items - 1]));
     const std::uint32_t title = catalogue_[item].title_id;
     if (!std::binary_search(bought.begin(), bought.end(), title) && !is_shown(title)) list.push_back(item);
   }

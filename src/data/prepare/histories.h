@@ -25,13 +25,18 @@ struct HistoryExample {
 std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const std::vector<CatalogueEntry>& catalogue,
                                                 std::int64_t min_history, std::int64_t max_history);
 
-/// Draws negatives from the items of the train period: uniformly over items, or in proportion to their reviews in that
-/// period.
+/// Which items may be drawn as negatives, and how often. By item.
+struct NegativePool {
+  std::vector<std::int64_t> train_counts;      // kept reviews in the train period
+  std::vector<std::int64_t> first_times = {};  // of the first kept review; empty: items of the train period only
+  bool by_popularity = false;                  // in proportion to train_counts, at least 1; else uniformly
+};
+
+/// Draws negatives from the items of the train period and those that were first bought by the time of the target: were
+/// newer items never negatives, the newest item of a list would be its target.
 class NegativeSampler {
  public:
-  /// `train_counts[item]`: kept reviews of the item in the train period; items with 0 are never drawn.
-  NegativeSampler(const std::vector<CatalogueEntry>& catalogue, const std::vector<std::int64_t>& train_counts,
-                  bool by_popularity, std::uint64_t seed);
+  NegativeSampler(const std::vector<CatalogueEntry>& catalogue, const NegativePool& pool, std::uint64_t seed);
 
   /// Sets candidates and gold: the target and num_candidates - 1 negatives, none with the title of anything that the
   /// shopper has ever bought, all titles different, in random order. A pure function of (seed, user, timestamp, target)
@@ -39,13 +44,16 @@ class NegativeSampler {
   bool draw(HistoryExample& example, const Shopper& shopper, std::int64_t num_candidates) const;
 
  private:
+  void add(std::uint32_t item, std::int64_t weight, std::int64_t available_from);
+  std::size_t num_items_at(std::int64_t timestamp) const;
   std::uint32_t draw_item(std::uint64_t random) const;
 
   const std::vector<CatalogueEntry>& catalogue_;
-  std::vector<std::uint32_t> items_;
+  std::vector<std::uint32_t> items_;               // by the time from which they may be drawn
+  std::vector<std::int64_t> available_from_;       // of items_
   std::vector<std::uint64_t> cumulative_weights_;  // of items_
-  std::vector<bool> has_title_;                    // by title id: some item of items_ has it
-  std::int64_t num_titles_ = 0;                    // different titles among items_
+  std::vector<std::int64_t> num_titles_;           // different ones up to each of items_
+  std::vector<std::size_t> first_place_of_title_;  // by title id: the first of items_ that has it
   std::uint64_t seed_;
 };
 

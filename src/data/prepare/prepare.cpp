@@ -14,10 +14,16 @@ using core::Json;
 namespace {
 
 void validate_sources(const PrepareConfig& c) {
-  const int num_sources = (c.reviews.empty() ? 0 : 1) + (c.prompts.empty() ? 0 : 1) + (c.tokens.empty() ? 0 : 1);
+  const auto num_sources = !c.reviews.empty() + !c.sequences.empty() + !c.prompts.empty() + !c.tokens.empty();
   if (num_sources != 1) {
-    core::user_error("prepare needs exactly one of reviews (with metadata), prompts, tokens; {} are given",
-                     num_sources);
+    core::user_error(
+        "prepare needs exactly one of reviews (with metadata), sequences (with item_texts), prompts, tokens; {} are "
+        "given",
+        num_sources);
+  }
+  if (c.sequences.empty() != c.item_texts.empty()) {
+    core::user_error("sequences and item_texts go together: {} is missing",
+                     c.sequences.empty() ? "sequences" : "item_texts");
   }
   if (c.reviews.empty() != c.metadata.empty()) {
     core::user_error("reviews and metadata go together: {} is missing", c.reviews.empty() ? "reviews" : "metadata");
@@ -33,9 +39,12 @@ void validate_sources(const PrepareConfig& c) {
 
 void validate_split(const PrepareConfig& c) {
   if (c.split == "time" && c.reviews.empty())
-    core::user_error("split = time: prompts and tokens carry no time; use random or rows");
-  if (c.split == "rows" && !c.reviews.empty())
-    core::user_error("split = rows: reviews carry no split; use time or random");
+    core::user_error("split = time: sequences, prompts and tokens carry no time; use leave_last_out, random or rows");
+  const bool has_users = !c.reviews.empty() || !c.sequences.empty();
+  if (c.split == "rows" && has_users)
+    core::user_error("split = rows: reviews and sequences carry no split; use time, leave_last_out or random");
+  if (c.split == "leave_last_out" && !has_users)
+    core::user_error("split = leave_last_out: prompts and tokens do not say whose they are; use random or rows");
   if (c.validation_share + c.test_share >= 1) {
     core::user_error("validation_share + test_share = {}: must be below 1, so that something is left to train on",
                      c.validation_share + c.test_share);
@@ -90,7 +99,7 @@ std::string prepare(const PrepareConfig& config, const std::string& command_line
   DatasetWriter writer(writer_options(config, tokenizer, vocab_size));
 
   Prepared prepared;
-  if (!config.reviews.empty()) {
+  if (!config.reviews.empty() || !config.sequences.empty()) {
     prepared = prepare_reviews(config, *tokenizer, writer);
   } else if (!config.prompts.empty()) {
     prepared = prepare_prompts(config, *tokenizer, writer);

@@ -1,4 +1,4 @@
-// prepare: raw input to a dataset directory. Three sources, one writer.
+// prepare: raw input to a dataset directory. Four sources, one writer.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -8,10 +8,12 @@
 
 namespace allreco::data {
 
-/// What `allreco prepare` is asked to do. Exactly one of reviews, prompts, tokens is set.
+/// What `allreco prepare` is asked to do. Exactly one of reviews, sequences, prompts, tokens is set.
 struct PrepareConfig {
   std::string reviews;
   std::string metadata;
+  std::string sequences;
+  std::string item_texts;
   /// Without gold the right option is the one that equals output.
   std::string prompts;
   /// labels are -100 in front and equal to input_ids from there on; labels[0] is no target; a row without -100 is
@@ -34,6 +36,7 @@ struct PrepareConfig {
   double test_share = 0.1;
   std::int64_t num_candidates = 4;
   std::string negatives = "uniform";
+  std::string negative_items = "existing";
 
   std::string prompt_template;
   std::int64_t max_length = 0;
@@ -48,6 +51,9 @@ struct PrepareConfig {
         {"Input and output",
          {{"reviews", reviews, "Amazon 2018 reviews, .json or .json.gz; with --metadata."},
           {"metadata", metadata, "Amazon 2018 metadata, .json or .json.gz."},
+          {"sequences", sequences,
+           "Instead: a line `user item item ...` for each user, in the order of purchase; with --item_texts."},
+          {"item_texts", item_texts, "A line `item text` for each item of --sequences."},
           {"prompts", prompts,
            "Instead: ready prompts, JSON lines {instruction, input, output} or {prompt, output}, optionally options, "
            "gold, split."},
@@ -69,9 +75,11 @@ struct PrepareConfig {
         {"Splits and candidates",
          {{"split",
            split,
-           {"auto", "time", "random", "rows"},
+           {"auto", "time", "random", "rows", "leave_last_out"},
            "time: by the target's time, globally; random: by example, labelled as such; rows: by the rows' split "
-           "fields (rows without one train); auto: time for reviews, rows where a row has the field, else random for "
+           "fields (rows without one train); leave_last_out: each user's last item is for test and, with a "
+           "validation_share above 0, the one before for validation; auto: time for reviews, leave_last_out for "
+           "sequences, rows where a row has the field, else random for "
            "prompts and all in train for tokens."},
           {"validation_share", validation_share, from_below(0, 1), "Share of examples for validation."},
           {"test_share", test_share, from_below(0, 1), "Share of examples for test."},
@@ -80,7 +88,12 @@ struct PrepareConfig {
           {"negatives",
            negatives,
            {"uniform", "popularity"},
-           "How negatives are drawn, among items the shopper never bought; popularity: of the train period."}}},
+           "How negatives are drawn, among items the shopper never bought; popularity: of the train period."},
+          {"negative_items",
+           negative_items,
+           {"existing", "train"},
+           "existing: those of the train period and those first bought by the time of the target; train: of the train "
+           "period alone, so that an item that it does not have can only be a target."}}},
         {"Examples",
          {{"template", prompt_template,
            "The prompt template: a shipped name, a JSON file (configs/templates), or auto: the chat template that fits "

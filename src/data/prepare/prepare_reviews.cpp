@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <array>
+#include <limits>
 #include <string_view>
 #include <unordered_set>
 
@@ -7,6 +9,7 @@
 #include "data/prepare/example_encoder.h"
 #include "data/prepare/histories.h"
 #include "data/prepare/prepare_sources.h"
+#include "data/prepare/sequences.h"
 #include "data/prepare/template_choice.h"
 
 namespace allreco::data {
@@ -35,12 +38,14 @@ PromptTemplate template_for(const PrepareConfig& config, const Tokenizer& tokeni
 /// Which split each example belongs to; examples are numbered in the order of the shoppers.
 struct SplitPlan {
   TimeBoundaries boundaries;
-  std::vector<Split> by_example;  // of a random split; else empty
+  std::vector<Split> by_example;  // of a split that is not by time; else empty
 
   Split of(size_t example_index, std::int64_t timestamp) const {
     return by_example.empty() ? boundaries.split_of(timestamp) : by_example[example_index];
   }
-  /// A random split has no train period: everything counts as one.
+  std::string method = "time";
+
+  /// A split that is not by time has no train period: everything counts as one.
   bool is_in_train_period(std::int64_t timestamp) const {
     return !by_example.empty() || boundaries.split_of(timestamp) == Split::train;
   }
@@ -76,6 +81,9 @@ class ReviewsJob {
  private:
   void read();
   void plan_splits();
+  bool has_no_times() const { return !config_.sequences.empty(); }
+  std::vector<Split> leave_last_out() const;
+  NegativePool negative_pool() const;
   void write_examples();
   void write_example(const HistoryExample& history, Split split);
   Fit encode(const HistoryExample& history, Example& example) const;
@@ -106,6 +114,13 @@ class ReviewsJob {
 };
 
 void ReviewsJob::read() {
+  if (!config_.sequences.empty()) {
+    data_ = read_sequences(config_.sequences, config_.item_texts, config_.max_title_length);
+    review_lines_ = {{"file", config_.sequences}, {"malformed", 0}};
+    metadata_lines_ = {{"file", config_.item_texts}, {"malformed", 0}};
+    target_counts_.resize(data_.catalogue.size());
+    return;
+  }
   const ReviewFile reviews = read_reviews(config_.reviews, config_.max_bad_line_share);
   const std::unordered_set<std::string> wanted(reviews.asins.begin(), reviews.asins.end());
   const Metadata metadata =
@@ -130,7 +145,12 @@ void ReviewsJob::plan_splits() {
   }
   num_examples_ = std::ssize(target_times);
   if (target_times.empty()) require_examples(statistics_, config_, true, dropped());
-  if (config_.split == "random") {
+  const bool leaves_last_out = config_.split == "leave_last_out" || (has_no_times() && config_.split == "auto");
+  if (leaves_last_out) {
+    plan_.method = "leave_last_out";
+    plan_.by_example = leave_last_out();
+  } else if (config_.split == "random") {
+    plan_.method = "random";
     plan_.by_example = random_split(num_examples_, config_.validation_share, config_.test_share, config_.seed);
     core::log_warning(
         "split = random: neighbouring examples of one shopper fall into different splits, so accuracy looks better "
@@ -140,14 +160,34 @@ void ReviewsJob::plan_splits() {
   }
 }
 
-void ReviewsJob::write_examples() {
-  std::vector<std::int64_t> train_counts(data_.catalogue.size());
+std::vector<Split> ReviewsJob::leave_last_out() const {
+  std::vector<Split> splits;
   for (const Shopper& shopper : data_.shoppers) {
-    for (const Purchase& purchase : shopper.purchases) {
-      if (plan_.is_in_train_period(purchase.timestamp)) ++train_counts[purchase.item];
+    const std::int64_t count = std::ssize(shopper.purchases) - config_.min_history;
+    for (std::int64_t left = count; left > 0; --left) {
+      const bool is_validation = left == 2 && config_.validation_share > 0;
+      splits.push_back(left == 1 ? Split::test : is_validation ? Split::validation : Split::train);
     }
   }
-  const NegativeSampler sampler(data_.catalogue, train_counts, config_.negatives == "popularity", config_.seed);
+  return splits;
+}
+
+NegativePool ReviewsJob::negative_pool() const {
+  NegativePool pool{.train_counts = std::vector<std::int64_t>(data_.catalogue.size()),
+                    .by_popularity = config_.negatives == "popularity"};
+  const bool with_newer = config_.negative_items == "existing";
+  if (with_newer) pool.first_times.assign(data_.catalogue.size(), std::numeric_limits<std::int64_t>::max());
+  for (const Shopper& shopper : data_.shoppers) {
+    for (const Purchase& purchase : shopper.purchases) {
+      if (plan_.is_in_train_period(purchase.timestamp)) ++pool.train_counts[purchase.item];
+      if (with_newer) pool.first_times[purchase.item] = std::min(pool.first_times[purchase.item], purchase.timestamp);
+    }
+  }
+  return pool;
+}
+
+void ReviewsJob::write_examples() {
+  const NegativeSampler sampler(data_.catalogue, negative_pool(), config_.seed);
   size_t index = 0;
   for (const Shopper& shopper : data_.shoppers) {
     for (HistoryExample& history :
@@ -165,7 +205,7 @@ void ReviewsJob::write_examples() {
 void ReviewsJob::write_example(const HistoryExample& history, Split split) {
   Example example;
   example.user = history.user;
-  example.timestamp = history.timestamp;
+  if (!has_no_times()) example.timestamp = history.timestamp;
   example.target = history.target;
   example.last_item = history.history.back();
   example.history = history.history;
@@ -177,7 +217,7 @@ void ReviewsJob::write_example(const HistoryExample& history, Split split) {
     return;
   }
   if (fit == Fit::truncated) ++num_truncated_;
-  if (history.tied_with_last) ++ties_.tied_with_last[static_cast<size_t>(split)];
+  if (history.tied_with_last && !has_no_times()) ++ties_.tied_with_last[static_cast<size_t>(split)];
   if (history.repeats_title) ++ties_.repeats_title[static_cast<size_t>(split)];
   if (split == Split::train) ++target_counts_[history.target];
   statistics_.add(split, example);
@@ -224,15 +264,17 @@ Json ReviewsJob::counts() const {
 }
 
 Json ReviewsJob::split_method() const {
-  const bool is_random = !plan_.by_example.empty();
-  Json json = {{"method", is_random ? "random" : "time"},
-               {"validation_share", config_.validation_share},
-               {"test_share", config_.test_share}};
-  if (is_random) {
+  Json json = {
+      {"method", plan_.method}, {"validation_share", config_.validation_share}, {"test_share", config_.test_share}};
+  if (plan_.method == "random") {
     json["seed"] = config_.seed;
     json["note"] =
         "random by example: examples of one shopper are in several splits and the future is known; not comparable with "
         "a split by time";
+  } else if (plan_.method == "leave_last_out") {
+    json["note"] =
+        "each user's last item is for test and, with a validation_share above 0, the one before for validation; what "
+        "others bought later is in train";
   } else {
     if (config_.validation_share > 0) json["validation_start"] = plan_.boundaries.validation_start;
     if (config_.test_share > 0) json["test_start"] = plan_.boundaries.test_start;
@@ -252,14 +294,17 @@ Json ReviewsJob::description() const {
     tied[name_of(split)] = share(ties_.tied_with_last);
     repeats[name_of(split)] = share(ties_.repeats_title);
   }
-  return {{"source", "reviews"},
+  return {{"source", has_no_times() ? "sequences" : "reviews"},
           {"template", to_json(template_)},
           {"split_method", split_method()},
           {"counts", counts()},
           {"lines", {review_lines_, metadata_lines_}},
           {"token_lengths", statistics_.token_lengths()},
           {"candidates",
-           {{"num_candidates", config_.num_candidates}, {"negatives", config_.negatives}, {"seed", config_.seed}}},
+           {{"num_candidates", config_.num_candidates},
+            {"negatives", config_.negatives},
+            {"negative_items", config_.negative_items},
+            {"seed", config_.seed}}},
           {"gold_positions", statistics_.gold_positions()},
           {"share_of_targets_tied_with_last_item", std::move(tied)},
           {"share_of_targets_with_title_in_history", std::move(repeats)}};
@@ -279,8 +324,7 @@ std::string ReviewsJob::summary() const {
       "{} reviews, {} kept, {} shoppers and {} items: {} examples ({}), split by {}, {} with shortened history. "
       "Dropped: {}",
       data_.counts.rows, data_.counts.kept, std::ssize(data_.shoppers) - num_short_shoppers_, data_.catalogue.size(),
-      statistics_.num_examples(), statistics_.summary(), plan_.by_example.empty() ? "time" : "random", num_truncated_,
-      list_counts(dropped()));
+      statistics_.num_examples(), statistics_.summary(), plan_.method, num_truncated_, list_counts(dropped()));
 }
 
 }  // namespace

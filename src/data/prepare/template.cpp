@@ -209,6 +209,8 @@ PromptTemplate load_template(const std::string& name_or_path) {
   core::user_error("template = {}: not one of{}, and no path of a .json file", name_or_path, shipped);
 }
 
+PromptTemplate template_from_json(const Json& json, const std::string& source) { return parse_template(json, source); }
+
 Json to_json(const PromptTemplate& prompt_template) {
   Json json;
   for (const Field& field : fields()) json[field.key] = prompt_template.*field.member;

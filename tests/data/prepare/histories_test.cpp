@@ -89,7 +89,7 @@ TEST(CandidatesTest, HoldTheTargetOnceAndNothingBought) {
   std::vector<std::int64_t> counts(60, 1);
   counts[50] = 0;  // not in the train period
   counts[51] = 0;
-  const NegativeSampler sampler(catalogue, counts, false, 42);
+  const NegativeSampler sampler(catalogue, {counts}, 42);
   for (std::uint64_t user = 0; user < 500; ++user) {
     const Shopper shopper = shopper_of(user, {3, 8, 20, 31, 50}, catalogue, {25});
     for (const std::uint32_t target : {31u, 50u}) {  // an unseen item may be a target, never a negative
@@ -110,12 +110,48 @@ TEST(CandidatesTest, HoldTheTargetOnceAndNothingBought) {
   }
 }
 
+/// Items that are newer than the train period are drawn from their first purchase on, and as often as the others; the
+/// lists of times before are those without them.
+TEST(CandidatesTest, NewerItemsAreNegativesFromTheirFirstPurchaseOn) {
+  constexpr std::uint32_t num_items = 30;
+  const auto catalogue = catalogue_of(num_items, false);
+  std::vector<std::int64_t> counts(num_items, 1), first_times(num_items, 0);
+  for (const std::uint32_t newer : {4u, 17u, 25u}) {
+    counts[newer] = 0;
+    first_times[newer] = 100 + newer;
+  }
+  const NegativeSampler sampler(catalogue, {counts, first_times}, 1), of_train(catalogue, {counts}, 1);
+  const Shopper shopper = shopper_of(1, {0, 1, 2, 3}, catalogue);
+  for (const std::int64_t time : {99, 104, 117, 200}) {
+    std::vector<std::int64_t> drawn(num_items);
+    for (std::uint64_t user = 0; user < 20'000; ++user) {
+      HistoryExample example = example_of(user, time, 3), old = example;
+      ASSERT_TRUE(sampler.draw(example, shopper, 4));
+      ASSERT_TRUE(of_train.draw(old, shopper, 4));
+      if (time == 99) {
+        ASSERT_EQ(example.candidates, old.candidates);
+      }
+      for (const std::uint32_t item : example.candidates) ++drawn[item];
+    }
+    std::vector<std::int64_t> of_possible;
+    for (std::uint32_t item = 4; item < num_items; ++item) {
+      if (counts[item] > 0 || first_times[item] <= time)
+        of_possible.push_back(drawn[item]);
+      else
+        EXPECT_EQ(drawn[item], 0) << item << " at " << time;
+    }
+    const auto expected = 60'000.0 / static_cast<double>(of_possible.size());
+    EXPECT_LT(chi_square(of_possible, std::vector<double>(of_possible.size(), expected)),
+              chi_square_bound(of_possible.size() - 1));
+  }
+}
+
 TEST(CandidatesTest, ArePureFunctionsOfSeedUserTimeAndTarget) {
   const auto catalogue = catalogue_of(200, false);
   const std::vector<std::int64_t> counts(200, 1);
-  const NegativeSampler sampler(catalogue, counts, false, 42);
-  const NegativeSampler again(catalogue, counts, false, 42);
-  const NegativeSampler other(catalogue, counts, false, 43);
+  const NegativeSampler sampler(catalogue, {counts}, 42);
+  const NegativeSampler again(catalogue, {counts}, 42);
+  const NegativeSampler other(catalogue, {counts}, 43);
   const Shopper shopper = shopper_of(7, {1, 2, 3, 4}, catalogue);
   const auto drawn = [&](const NegativeSampler& s, HistoryExample example) {
     EXPECT_TRUE(s.draw(example, shopper, 10));
@@ -139,7 +175,7 @@ TEST(CandidatesTest, PositionsAndUniformNegativesAreUniform) {
   constexpr std::uint32_t num_items = 40;
   constexpr std::int64_t num_draws = 40'000;
   const auto catalogue = catalogue_of(num_items, false);
-  const NegativeSampler sampler(catalogue, std::vector<std::int64_t>(num_items, 1), false, 1);
+  const NegativeSampler sampler(catalogue, {std::vector<std::int64_t>(num_items, 1)}, 1);
   const Shopper shopper = shopper_of(1, {0, 1, 2, 3}, catalogue);
   std::vector<std::int64_t> positions(4);
   std::vector<std::int64_t> drawn(num_items - 4);
@@ -161,7 +197,7 @@ TEST(CandidatesTest, PopularityDrawsInProportionToCounts) {
   const auto catalogue = catalogue_of(12, false);
   std::vector<std::int64_t> counts(12);
   std::iota(counts.begin(), counts.end(), 1);
-  const NegativeSampler sampler(catalogue, counts, true, 1);
+  const NegativeSampler sampler(catalogue, {.train_counts = counts, .by_popularity = true}, 1);
   const Shopper shopper = shopper_of(1, {0, 11}, catalogue);
   std::vector<std::int64_t> drawn(10);
   for (std::int64_t i = 0; i < num_draws; ++i) {
@@ -176,7 +212,7 @@ TEST(CandidatesTest, PopularityDrawsInProportionToCounts) {
 
 TEST(CandidatesTest, TooFewItemsAreSaidAndJustEnoughAreFound) {
   const auto catalogue = catalogue_of(10, true);  // five titles
-  const NegativeSampler sampler(catalogue, std::vector<std::int64_t>(10, 1), false, 1);
+  const NegativeSampler sampler(catalogue, {std::vector<std::int64_t>(10, 1)}, 1);
   const Shopper shopper = shopper_of(1, {0, 2}, catalogue);
   HistoryExample example = example_of(1, 5, 2);
   EXPECT_FALSE(sampler.draw(example, shopper, 5));
@@ -185,7 +221,7 @@ TEST(CandidatesTest, TooFewItemsAreSaidAndJustEnoughAreFound) {
   std::set<std::uint32_t> titles;
   for (std::uint32_t item : example.candidates) titles.insert(catalogue[item].title_id);
   EXPECT_EQ(titles, (std::set<std::uint32_t>{1, 2, 3, 4}));
-  const NegativeSampler empty(catalogue, std::vector<std::int64_t>(10, 0), false, 1);
+  const NegativeSampler empty(catalogue, {std::vector<std::int64_t>(10, 0)}, 1);
   EXPECT_FALSE(empty.draw(example, shopper, 2));
 }
 

@@ -1,0 +1,57 @@
+#include "eval/option_labels.h"
+
+#include <algorithm>
+#include <set>
+
+#include "data/prepare/example_encoder.h"
+
+namespace allreco::eval {
+
+namespace {
+
+constexpr std::size_t kNumLetters = 26;
+
+std::string label_of(const data::PromptTemplate& t, std::size_t index) {
+  return t.option_labels == "numbers" ? std::to_string(index + 1) : std::string(1, static_cast<char>('A' + index));
+}
+
+}  // namespace
+
+std::vector<data::TokenId> label_tokens(const data::DatasetInfo& info, std::size_t count) {
+  if (info.tokenizer_sha256.empty() || !info.json.contains("template")) return {};
+  const data::PromptTemplate prompt_template =
+      data::template_from_json(info.json["template"], (info.directory / "dataset.json").string());
+  if (!prompt_template.shows_options() || prompt_template.option_item.find("{label}") == std::string::npos) return {};
+  if (prompt_template.option_labels == "letters" && count > kNumLetters) return {};
+  const data::Tokenizer tokenizer(info.directory);
+  const data::ExampleEncoder encoder(tokenizer, prompt_template, {.add_bos = false, .add_eos = false});
+  std::vector<data::TokenId> tokens;
+  for (std::size_t j = 0; j < count; ++j) {
+    const std::vector<data::TokenId> label = encoder.encode_answer(label_of(prompt_template, j));
+    if (label.empty()) return {};
+    tokens.push_back(label.front());
+  }
+  const std::set<data::TokenId> different(tokens.begin(), tokens.end());
+  return different.size() == tokens.size() ? tokens : std::vector<data::TokenId>();
+}
+
+std::vector<CandidateScores> score_option_labels(dist::Session& session, model::Decoder& decoder,
+                                                 const data::Dataset& dataset, std::span<const EvalExample> examples,
+                                                 std::int64_t max_tokens_per_batch) {
+  std::size_t most = 0;
+  for (const EvalExample& example : examples) most = std::max(most, example.candidates.size());
+  std::vector<data::TokenId> tokens;
+  session.together("reading the option labels", [&] { tokens = label_tokens(dataset.info(), most); });
+  if (tokens.empty() || most == 0) return {};
+  std::vector<data::Item> labels;  // a catalogue whose titles are one token, and examples that choose among them
+  for (const data::TokenId token : tokens)
+    labels.push_back({static_cast<std::uint32_t>(labels.size()), "", "", 0, {token}});
+  std::vector<EvalExample> choices(examples.begin(), examples.end());
+  for (EvalExample& choice : choices) {
+    choice.eos.reset();
+    for (std::size_t j = 0; j < choice.candidates.size(); ++j) choice.candidates[j] = static_cast<std::uint32_t>(j);
+  }
+  return score_candidates(session, decoder, dataset, choices, labels, max_tokens_per_batch);
+}
+
+}  // namespace allreco::eval

@@ -1,0 +1,86 @@
+// Paired comparison: against itself, against answers counted by hand, and against what is no pair.
+#include "eval/compare.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/check.h"
+#include "core/files.h"
+#include "eval/small_world.h"
+
+namespace allreco::eval {
+namespace {
+
+using core::Json;
+using testing::ScratchDirectory;
+
+/// An evaluation whose exact matches are `right`; two examples a user.
+void write_answers(const std::filesystem::path& directory, const std::vector<bool>& right,
+                   const std::string& fingerprint = "f") {
+  EvaluationDocument document;
+  document.dataset = {.fingerprint = fingerprint, .split = "test", .num_users = 2};
+  document.dataset.num_examples_evaluated = std::ssize(right);
+  core::make_directory(directory);
+  core::write_json_file(directory / "evaluation.json", core::json_of(document));
+  std::string lines;
+  for (std::size_t i = 0; i < right.size(); ++i)
+    lines += Json{{"index", i}, {"user", i / 2}, {"exact_match", bool{right[i]}}}.dump() + "\n";
+  core::write_file_atomically(directory / "predictions.jsonl", lines);
+}
+
+TEST(Compare, PairsAreCountedByHand) {
+  const ScratchDirectory scratch;
+  write_answers(scratch / "A", {true, true, false, false, true, false});
+  write_answers(scratch / "B", {true, false, true, true, true, true});
+  const Comparison comparison = compare(scratch / "A", scratch / "B", {1000, 1});
+  ASSERT_EQ(comparison.metrics.size(), 1u);
+  const PairedMetric& metric = comparison.metrics[0];
+  EXPECT_EQ(metric.num_a_better, 1);
+  EXPECT_EQ(metric.num_b_better, 3);
+  EXPECT_DOUBLE_EQ(metric.difference.value, 2.0 / 6);
+  EXPECT_DOUBLE_EQ(metric.p_mcnemar, 2 * (1 + 4) / 16.0);  // one or none of four fair coins, both ways
+  // Users' differences are -1, 2 and 1 of two examples each: no resample leaves -1/2 to 1.
+  EXPECT_GE(metric.difference.bootstrap_95.low, -0.5);
+  EXPECT_LE(metric.difference.bootstrap_95.high, 1.0);
+  EXPECT_LT(metric.difference.bootstrap_95.low, 2.0 / 6);
+}
+
+TEST(Compare, WithItselfIsExactlyNothing) {
+  const ScratchDirectory scratch;
+  write_answers(scratch / "A", {true, true, false, false, true, false});
+  const PairedMetric metric = compare(scratch / "A", scratch / "A", {1000, 1}).metrics.at(0);
+  EXPECT_EQ(metric.difference.value, 0.0);
+  EXPECT_EQ(metric.difference.bootstrap_95.low, 0.0);
+  EXPECT_EQ(metric.difference.bootstrap_95.high, 0.0);
+  EXPECT_EQ(metric.p_mcnemar, 1.0);
+}
+
+TEST(Compare, RefusesWhatIsNoPair) {
+  const ScratchDirectory scratch;
+  write_answers(scratch / "A", {true, true, false});
+  write_answers(scratch / "other", {true, true, false}, "g");
+  write_answers(scratch / "shorter", {true, true});
+  for (const char* name : {"other", "shorter", "missing"})
+    EXPECT_THROW(compare(scratch / "A", scratch / name, {1000, 1}), core::UserError) << name;
+  core::write_file_atomically(scratch / "shorter" / "predictions.jsonl", "[1]\n");
+  EXPECT_THROW(compare(scratch / "shorter", scratch / "shorter", {1000, 1}), core::UserError);
+}
+
+/// Binomial coefficients as whole numbers.
+TEST(Compare, McNemarIsTheBinomialTail) {
+  for (std::int64_t n = 0; n <= 40; ++n) {
+    std::vector<double> choose{1};
+    for (std::int64_t k = 1; k <= n; ++k)
+      choose.push_back(choose.back() * static_cast<double>(n - k + 1) / static_cast<double>(k));
+    for (std::int64_t a = 0; a <= n; ++a) {
+      double tail = 0;
+      for (std::int64_t k = 0; k <= std::min(a, n - a); ++k) tail += choose[static_cast<std::size_t>(k)];
+      const double expected = std::min(1.0, 2 * tail / std::pow(2.0, static_cast<double>(n)));
+      EXPECT_NEAR(mcnemar_p(a, n - a), expected, 1e-12 * static_cast<double>(n + 1));  // 40 rounded logarithms
+    }
+  }
+}
+
+}  // namespace
+}  // namespace allreco::eval

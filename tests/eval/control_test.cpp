@@ -1,0 +1,112 @@
+// Controls of the example dataset: rendered again as they were they are the same tokens, so what a control changes is
+// all that differs.
+#include "eval/control.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/check.h"
+#include "data/prepare/prepare.h"
+#include "eval/option_labels.h"
+#include "eval/small_world.h"
+
+namespace allreco::eval {
+namespace {
+
+using testing::repository;
+using testing::ScratchDirectory;
+
+class Controls : public ::testing::Test {
+ protected:
+  Controls() {
+    data::PrepareConfig config;
+    config.reviews = repository("examples/gift-cards/reviews.json.gz");
+    config.metadata = repository("examples/gift-cards/metadata.json.gz");
+    config.tokenizer = repository("examples/stories260k");
+    config.output_dir = scratch_ / "ds";
+    data::prepare(config, "test");
+    dataset_.emplace(scratch_ / "ds", "test");
+  }
+  data::Dataset control(const std::string& kind) {
+    write_control(*dataset_, {.control = kind, .split = "test"}, scratch_ / kind);
+    return data::Dataset(scratch_ / kind, "test");
+  }
+  data::Tokenizer tokenizer() const { return data::Tokenizer(scratch_ / "ds"); }
+
+  ScratchDirectory scratch_;
+  std::optional<data::Dataset> dataset_;
+};
+
+TEST_F(Controls, RenderedAgainAsTheyWereTheyAreTheSame) {
+  const data::Dataset same = control("none");
+  ASSERT_EQ(same.size(), dataset_->size());
+  EXPECT_EQ(same.info().fingerprint, dataset_->info().fingerprint);
+  for (std::int64_t i = 0; i < same.size(); ++i) {
+    ASSERT_EQ(same.tokens(i), dataset_->tokens(i)) << i;
+    ASSERT_EQ(same.prompt_length(i), dataset_->prompt_length(i)) << i;
+  }
+}
+
+TEST_F(Controls, BlankHistoryLeavesOptionsAndAnswer) {
+  const data::Dataset blank = control("blank_history");
+  const auto catalogue = data::read_catalogue(dataset_->info());
+  const data::Tokenizer words = tokenizer();
+  for (std::int64_t i = 0; i < blank.size(); ++i) {
+    const data::Example before = dataset_->example(i), after = blank.example(i);
+    EXPECT_EQ(after.candidates, before.candidates);
+    EXPECT_EQ(after.gold, before.gold);
+    const std::string prompt = words.decode(blank.prompt(i));
+    for (const std::uint32_t item : before.candidates)
+      EXPECT_NE(prompt.find(words.decode(words.encode(catalogue[item].title))), std::string::npos) << prompt;
+    EXPECT_LT(after.prompt_length, before.prompt_length);
+  }
+}
+
+TEST_F(Controls, RotatedOptionsStandOnePlaceLater) {
+  const data::Dataset rotated = control("rotated_options");
+  for (std::int64_t i = 0; i < rotated.size(); ++i) {
+    const data::Example before = dataset_->example(i), after = rotated.example(i);
+    EXPECT_EQ(after.target, before.target);
+    EXPECT_EQ(after.candidates[*after.gold], before.candidates[*before.gold]);
+    for (std::size_t j = 0; j < before.candidates.size(); ++j)
+      EXPECT_EQ(after.candidates[(j + 1) % before.candidates.size()], before.candidates[j]);
+    EXPECT_NE(rotated.prompt(i), dataset_->prompt(i));
+  }
+}
+
+TEST_F(Controls, ShuffledLabelsAreDrawnAmongTheCandidates) {
+  const data::Dataset shuffled = control("shuffled_labels");
+  const auto catalogue = data::read_catalogue(dataset_->info());
+  double kept = 0;
+  for (std::int64_t i = 0; i < shuffled.size(); ++i) {
+    const data::Example before = dataset_->example(i), after = shuffled.example(i);
+    EXPECT_EQ(shuffled.prompt(i), dataset_->prompt(i));
+    EXPECT_EQ(after.candidates, before.candidates);
+    const auto& title = catalogue[after.candidates[*after.gold]].tokens;
+    EXPECT_TRUE(std::equal(title.begin(), title.end(), after.tokens.begin() + after.prompt_length));
+    EXPECT_EQ(after.tokens.size(), static_cast<std::size_t>(after.prompt_length) + title.size() + 1);
+    kept += after.gold == before.gold;
+  }
+  const auto n = static_cast<double>(shuffled.size());
+  EXPECT_NEAR(kept / n, 0.25, 4 * std::sqrt(0.25 * 0.75 / n));  // four standard deviations of a share
+}
+
+TEST_F(Controls, NeedWhatPromptsAreMadeOf) {
+  const auto directory = testing::write_small_dataset(scratch_ / "tokens", 10);
+  EXPECT_THROW(
+      write_control(data::Dataset(directory, "test"), {.control = "blank_history", .split = "test"}, scratch_ / "no"),
+      core::UserError);
+}
+
+TEST_F(Controls, LabelsOfOptionsAreTheTokensThatFollowThePrompt) {
+  const auto tokens = label_tokens(dataset_->info(), 4);
+  ASSERT_EQ(tokens.size(), 4u);
+  const data::Tokenizer words = tokenizer();
+  for (std::size_t j = 0; j < 4; ++j)
+    EXPECT_EQ(words.encode(std::string(1, static_cast<char>('A' + j))).front(), tokens[j]);
+  EXPECT_TRUE(label_tokens(dataset_->info(), 27).empty());
+}
+
+}  // namespace
+}  // namespace allreco::eval

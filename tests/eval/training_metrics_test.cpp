@@ -1,0 +1,55 @@
+// What training measures is what evaluate says of the same examples.
+#include "eval/training_metrics.h"
+
+#include <gtest/gtest.h>
+
+#include "core/check.h"
+#include "eval/evaluate.h"
+#include "eval/small_world.h"
+
+namespace allreco::eval {
+namespace {
+
+using testing::ScratchDirectory;
+using testing::TinyModel;
+
+TEST(TrainingMetrics, AreThoseOfEvaluate) {
+  const ScratchDirectory scratch;
+  const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 30), "test");
+  testing::SessionOfTest one;
+  TinyModel tiny;
+  EvaluateConfig config;
+  config.bootstrap_samples = 1000;
+  config.generate = false;
+  config.max_eval_samples = 20;
+  config.catalogue.ranking = "exhaustive";
+  const ModelToEvaluate model{tiny.decoder, {}};
+  const EvaluationDocument document = evaluate(one.session, &model, dataset, config, dataset.info()).document;
+  const auto& among = document.candidates->scores.front().second.metrics;
+  const auto& in_all = document.catalogue->scores.front().second.values.metrics;
+  const auto measured = [&](const char* metric) {
+    return training_metrics(one.session, tiny.decoder, dataset, {.metric = metric, .max_eval_samples = 20}).value;
+  };
+  EXPECT_EQ(measured("loss"), document.loss->mean_nll);
+  // Means of 20 numbers in another order; mrr of ties from differences of sums.
+  EXPECT_NEAR(measured("accuracy"), estimate_of(among, "accuracy").value, 1e-12);
+  EXPECT_NEAR(measured("hit_rate@10"), estimate_of(in_all, "hit_rate@10").value, 1e-12);
+  EXPECT_NEAR(measured("ndcg@10"), estimate_of(in_all, "ndcg@10").value, 1e-12);
+  EXPECT_NEAR(measured("mrr"), estimate_of(in_all, "mrr").value, 1e-12);
+}
+
+TEST(TrainingMetrics, SayWhatASplitLacks) {
+  const ScratchDirectory scratch;
+  data::DatasetWriter writer({.directory = scratch / "ds", .tokenizer = {}, .tokenizer_sha256 = {}, .vocab_size = 512});
+  writer.append("test", testing::tokens_only({1, 5, 9, 30, 31}, 3));
+  writer.finish({}, {});
+  const data::Dataset dataset(scratch / "ds", "test");
+  testing::SessionOfTest one;
+  TinyModel tiny;
+  for (const char* metric : {"accuracy", "ndcg@10"})
+    EXPECT_THROW(training_metrics(one.session, tiny.decoder, dataset, {.metric = metric}), core::UserError) << metric;
+  EXPECT_GT(training_metrics(one.session, tiny.decoder, dataset, {}).value, 0);
+}
+
+}  // namespace
+}  // namespace allreco::eval
