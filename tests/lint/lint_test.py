@@ -124,8 +124,10 @@ class LintTest(unittest.TestCase):
         self.write("src/core/covered.h", "std::string would_not_compile;\n")  # the build's matter
         self.write("src/core/good.h", "#include <string>\ninline std::string x;\n")
         self.write("src/core/bad.h", "inline std::string x;\n")
-        entry = {"file": f"{self.root}/src/core/a.cpp", "command": f"ccache c++ -I{self.root}/src -o a.o -c a.cpp"}
-        self.write("build/compile_commands.json", json.dumps([entry]))
+        entry = {"file": f"{self.root}/src/core/a.cpp",
+                 "command": f"ccache c++ -I{self.root}/src -Winvalid-pch -include pch.hxx -o allreco_core.dir/a.o -c a.cpp"}
+        other = {**entry, "command": "c++ -o other_program.dir/a.o -c a.cpp"}
+        self.write("build/compile_commands.json", json.dumps([entry, other]))
         self.assert_problems((headers.check(self.root, self.root / "build"), 1), "src/core/bad.h does not compile")
 
 
