@@ -72,7 +72,7 @@ def examples_of(dataset, split):
         with h5py.File(shard) as file:
             offsets, prompts, tokens = file["example_offsets"][:], file["prompt_lengths"][:], file["tokens"][:]
         examples += [(tokens[a:b].astype(int).tolist(), int(p)) for a, b, p in zip(offsets, offsets[1:], prompts)]
-    assert info["splits"][split]["num_examples"] == len(examples)
+    assert info["splits"][split]["examples"] == len(examples)
     return examples
 
 
