@@ -7,9 +7,9 @@
 #include <functional>
 
 #include "core/check.h"
+#include "core/stop_signals.h"
 #include "train/due.h"
 #include "train/scratch.h"
-#include "train/stop_signals.h"
 
 namespace allreco::train {
 namespace {
@@ -156,7 +156,7 @@ TEST(Due, FollowsTheStrategies) {
 TEST(StopSignals, NoteAndRestore) {
   ASSERT_NE(std::signal(SIGUSR1, SIG_IGN), SIG_ERR);
   {
-    const StopSignals signals;
+    const core::StopSignals signals;
     EXPECT_EQ(signals.received(), 0);
     std::raise(SIGUSR1);
     EXPECT_EQ(signals.received(), SIGUSR1);
