@@ -61,6 +61,20 @@ TEST_F(OptionsTest, CommandLineWinsOverTheFile) {
   EXPECT_EQ(learning_rate_, 2e-3);
 }
 
+TEST_F(OptionsTest, AFlagAloneIsTrue) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"--shuffle_dataset"}, {"--shuffle_dataset", "--max_steps", "5"}, {"--shuffle_dataset", "true"}}) {
+    shuffle_ = false;
+    EXPECT_TRUE(list_.parse(arguments));
+    EXPECT_TRUE(shuffle_);
+  }
+  EXPECT_TRUE(list_.parse({"--shuffle_dataset", "false"}));
+  EXPECT_FALSE(shuffle_);
+  expect_contains(error_of({"--shuffle_dataset", "--shuffle_dataset"}), {"shuffle_dataset", "twice"});
+  expect_contains(error_of({"--output_dir", "--shuffle_dataset"}), {"output_dir"});
+  expect_contains(error_of({"--shuffle_dataset="}), {"shuffle_dataset", "true or false"});
+}
+
 TEST_F(OptionsTest, ErrorsNameKeyValueRangeAndTheNearestKey) {
   expect_contains(error_of({"--learning_rat", "1"}), {"learning_rat", "nearest", "learning_rate"});
   expect_contains(error_of({"--learning_rate", "-1"}), {"learning_rate", "-1", "0 to 1", "command line"});
