@@ -2,7 +2,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/abs.h>
 #include <ATen/ops/argmax.h>
-#include <ATen/ops/dot.h>
 #include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
