@@ -20,7 +20,7 @@ std::vector<dist::GradientSlice> slices_in_backward_order(const model::LoraStore
 
 }  // namespace
 
-StepGradients::StepGradients(dist::Communicator& communicator, const model::LoraStore& store, std::int64_t num_shards,
+StepGradients::StepGradients(dist::Communicator& communicator, model::LoraStore& store, std::int64_t num_shards,
                              dist::SumOrder order, bool overlap)
     : store_(store),
       shard_sums_(store.gradients(), num_shards),

@@ -16,7 +16,7 @@ namespace allreco::train {
 class StepGradients {
  public:
   /// `num_shards`: this rank's.
-  StepGradients(dist::Communicator& communicator, const model::LoraStore& store, std::int64_t num_shards,
+  StepGradients(dist::Communicator& communicator, model::LoraStore& store, std::int64_t num_shards,
                 dist::SumOrder order, bool overlap);
 
   void end_shard() { shard_sums_.end_shard(); }
@@ -34,7 +34,7 @@ class StepGradients {
   double exposed_ms() const { return reducer_.exposed_ms(); }
 
  private:
-  const model::LoraStore& store_;
+  model::LoraStore& store_;
   ShardSums shard_sums_;
   dist::GradientReducer reducer_;
   std::int64_t next_layer_;  // of this step; -1: all are with the reducer

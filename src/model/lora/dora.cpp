@@ -32,16 +32,13 @@ at::Tensor direction_norms(const FrozenLinear& base, const at::Tensor& a, const 
 
 void start_magnitudes(LoraStore& store, const Weights& weights) {
   if (!store.config().use_dora) return;
-  for (std::int64_t layer = 0; layer < store.num_layers(); ++layer) {
-    for (const LoraGroupKind kind : kLoraGroups) {
-      const LoraGroup& group = store.group(layer, kind);
-      for (size_t i = 0; i < group.members.size(); ++i) {
-        const std::int64_t r = group.r_offsets[i + 1] - group.r_offsets[i];
-        const FrozenLinear& base = weights.layers[static_cast<size_t>(layer)][group.members[i]];
-        group.magnitudes[i].copy_(
-            direction_norms(base, group.a.narrow(0, group.r_offsets[i], r), group.b[i], group.scalings[i]));
-      }
-    }
+  for (const LoraEntry& entry : store.entries()) {
+    if (entry.factor != LoraFactor::magnitude) continue;
+    const LoraGroup& group = store.group(entry.layer, lora_group_of(entry.projection));
+    const size_t i = group.find(entry.projection).value();
+    const at::Tensor a = group.a.narrow(0, group.r_offsets[i], group.r_offsets[i + 1] - group.r_offsets[i]);
+    const FrozenLinear& base = weights.layers[static_cast<size_t>(entry.layer)][entry.projection];
+    LoraStore::view_of(store.parameters(), entry).copy_(direction_norms(base, a, group.b[i], group.scalings[i]));
   }
   store.refresh_compute_copy();
 }

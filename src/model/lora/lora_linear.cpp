@@ -3,8 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 
-#include <algorithm>
-
+#include "core/check.h"
 #include "core/random.h"
 #include "model/lora/dora.h"
 #include "model/ops/dropout.h"
@@ -16,7 +15,7 @@ namespace {
 
 /// gradient += factor * left^T right. The product of low-precision operands is rounded to their dtype once, then added
 /// in the gradient's.
-void add_product(const at::Tensor& gradient, const at::Tensor& left, const at::Tensor& right, double factor) {
+void add_product(at::Tensor gradient, const at::Tensor& left, const at::Tensor& right, double factor) {
   if (gradient.scalar_type() == left.scalar_type()) {
     ops::addmm_(gradient, left.t(), right, /*beta=*/1, /*alpha=*/factor);
   } else {
@@ -26,14 +25,14 @@ void add_product(const at::Tensor& gradient, const at::Tensor& left, const at::T
 
 }  // namespace
 
-LoraLinear::LoraLinear(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group)
-    : group_(group) {
+LoraLinear::LoraLinear(const LayerWeights& weights, std::span<const Projection> run, const LoraGroup* group,
+                       LoraGroupGradients* gradients)
+    : group_(group), gradients_(gradients) {
   for (Projection p : run) {
     Member member{&weights[p], p, -1};
     if (group != nullptr) {
-      const auto found = std::find(group->members.begin(), group->members.end(), p);
-      if (found != group->members.end()) {
-        if (num_lora_ == 0) first_lora_ = found - group->members.begin();
+      if (const auto found = group->find(p)) {
+        if (num_lora_ == 0) first_lora_ = static_cast<std::int64_t>(*found);
         member.lora = num_lora_++;
       }
     }
@@ -49,10 +48,10 @@ std::int64_t LoraLinear::r_of(std::int64_t lora) const { return r_begin(lora + 1
 at::Tensor LoraLinear::a_of_run() const {
   return group_->a.narrow(0, group_->r_offsets[static_cast<size_t>(first_lora_)], r_begin(num_lora_));
 }
-at::Tensor LoraLinear::grad_a_of(std::int64_t first, std::int64_t count) const {
+at::Tensor LoraLinear::grad_a_of(std::int64_t first, std::int64_t count) {
   const std::int64_t begin = group_->r_offsets[member_of(first)];
-  return group_->grad_a.narrow(0, group_->trained(begin),
-                               group_->trained(group_->r_offsets[member_of(first + count)] - begin));
+  return gradients_->a.narrow(0, group_->trained(begin),
+                              group_->trained(group_->r_offsets[member_of(first + count)] - begin));
 }
 at::Tensor LoraLinear::trained_part(const at::Tensor& t, std::int64_t dim) const {
   return t.narrow(dim, 0, group_->trained(t.size(dim)));
@@ -134,21 +133,22 @@ at::Tensor LoraLinear::dora_forward(const at::Tensor& y, const at::Tensor& x, co
 
 /// Adds the magnitudes' gradients; returns those of the directions, and dys where there is no LoRA.
 std::vector<at::Tensor> LoraLinear::dora_backward(const LoraLinearActivations& kept,
-                                                  const std::vector<at::Tensor>& dys) const {
+                                                  const std::vector<at::Tensor>& dys) {
   std::vector<at::Tensor> d_directions = dys;
   for (size_t i = 0; i < members_.size(); ++i) {
     const Member& member = members_[i];
     if (member.lora < 0) continue;
     const at::Tensor& norms = norms_of(member);
     const at::Tensor& direction = kept.directions[static_cast<size_t>(member.lora)];
-    group_->grad_magnitudes[member_of(member.lora)].add_((dys[i].to(norms.scalar_type()) * direction).sum(0) / norms);
+    gradients_->magnitudes[member_of(member.lora)].add_((dys[i].to(norms.scalar_type()) * direction).sum(0) / norms);
     d_directions[i] = (dys[i] * (group_->magnitudes[member_of(member.lora)] / norms)).to(dys[i].scalar_type());
   }
   return d_directions;
 }
 
 void LoraLinear::backward(const at::Tensor& x, const LoraLinearActivations& kept, const std::vector<at::Tensor>& dys,
-                          const DropoutPlace& dropout, at::Tensor* dx) const {
+                          const DropoutPlace& dropout, at::Tensor* dx) {
+  core::require(gradients_ != nullptr || !has_lora(), "backward needs a place for the gradients");
   const bool drops = dropout.probability > 0;
   const std::vector<at::Tensor> inner = uses_dora() ? dora_backward(kept, dys) : dys;  // of W x + scaling B A x
   const std::vector<at::Tensor>& outer = drops ? dys : inner;                          // of W x, undropped
@@ -168,7 +168,7 @@ void LoraLinear::backward(const at::Tensor& x, const LoraLinearActivations& kept
     at::Tensor dz_i = dz.narrow(1, r_begin(lora), r_of(lora));
     ops::addmm_(dz_i, inner[i], b_of(lora), /*beta=*/0, /*alpha=*/scaling_of(lora));
     const at::Tensor z_i = kept.low_rank.narrow(1, r_begin(lora), r_of(lora));
-    add_product(group_->grad_b[member_of(lora)], inner[i], trained_part(z_i, 1), scaling_of(lora));
+    add_product(gradients_->b[member_of(lora)], inner[i], trained_part(z_i, 1), scaling_of(lora));
     if (drops) {
       const at::Tensor d_dropped_base = uses_dora() ? inner[i] - dys[i] : at::Tensor();
       backward_dropped(x, dz_i, d_dropped_base, members_[i], dropout, dx);
@@ -180,7 +180,7 @@ void LoraLinear::backward(const at::Tensor& x, const LoraLinearActivations& kept
 }
 
 /// One product, unless a frozen pair lies between the ranks that learn.
-void LoraLinear::add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) const {
+void LoraLinear::add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) {
   if (!group_->has_frozen_pair) return add_product(grad_a_of(0, num_lora_), dz, x, 1);
   for (std::int64_t lora = 0; lora < num_lora_; ++lora)
     add_product(grad_a_of(lora, 1), trained_part(dz.narrow(1, r_begin(lora), r_of(lora)), 1), x, 1);
@@ -188,7 +188,7 @@ void LoraLinear::add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) co
 
 /// Through dropout(x) A^T and, with DoRA, dropout(x) W^T.
 void LoraLinear::backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
-                                  const Member& member, const DropoutPlace& dropout, at::Tensor* dx) const {
+                                  const Member& member, const DropoutPlace& dropout, at::Tensor* dx) {
   const at::Tensor a = a_of(member.lora);
   add_product(grad_a_of(member.lora, 1), trained_part(dz, 1), dropped(x, member, dropout), 1);
   if (dx == nullptr) return;

@@ -62,8 +62,7 @@ const LoraEntry& partner_of(const LoraEntry& a, const LoraStore& store) {
 
 double scaling_of(const LoraEntry& entry, const LoraStore& store) {
   const LoraGroup& group = store.group(entry.layer, lora_group_of(entry.projection));
-  const auto found = std::find(group.members.begin(), group.members.end(), entry.projection);
-  return group.scalings[static_cast<size_t>(found - group.members.begin())];
+  return group.scalings[group.find(entry.projection).value()];
 }
 
 }  // namespace

@@ -105,13 +105,14 @@ TEST(LoraStore, GroupsAreViewsOfTheFlatStores) {
                   store.parameters().narrow(0, entry_of(store, "0.self_attn.q_proj.lora_A").offset, 1).const_data_ptr(),
               dtype != at::kBFloat16);
 
-    qkv.grad_a.narrow(0, 3, 3).fill_(5);
-    qkv.grad_b[1].fill_(6);
+    LoraGroupGradients& gradients = store.layer_gradients(0)[static_cast<size_t>(LoraGroupKind::qkv)];
+    gradients.a.narrow(0, 3, 3).fill_(5);
+    gradients.b[1].fill_(6);
     EXPECT_TRUE((LoraStore::view_of(store.gradients(), v_a) == 5).all().item<bool>());
     EXPECT_TRUE((LoraStore::view_of(store.gradients(), v_b) == 6).all().item<bool>());
     EXPECT_EQ(store.gradients().sum().item<double>(), 5 * 3 * 6 + 6 * 4 * 3);  // nothing else was touched
     store.zero_gradients();
-    EXPECT_EQ(qkv.grad_a.abs().sum().item<double>(), 0);
+    EXPECT_EQ(gradients.a.abs().sum().item<double>(), 0);
   }
 }
 
