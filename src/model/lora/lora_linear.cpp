@@ -5,7 +5,6 @@
 
 #include "core/check.h"
 #include "core/random.h"
-#include "model/lora/dora.h"
 #include "model/ops/dropout.h"
 #include "model/ops/matmul.h"
 
@@ -34,6 +33,7 @@ LoraLinear::LoraLinear(const LayerWeights& weights, std::span<const Projection> 
       if (const auto found = group->find(p)) {
         if (num_lora_ == 0) first_lora_ = static_cast<std::int64_t>(*found);
         member.lora = num_lora_++;
+        if (!group->magnitudes.empty()) member.dora.emplace(*member.base, *group, *found);
       }
     }
     members_.push_back(member);
@@ -71,13 +71,6 @@ at::Tensor LoraLinear::dropped(const at::Tensor& x, const Member& member, const 
   return ops::dropout(x, dropout.row_keys, dropout_key(member, dropout), dropout.probability);
 }
 
-const at::Tensor& LoraLinear::norms_of(const Member& member) const {
-  at::Tensor& norms = group_->norms[member_of(member.lora)];
-  if (!norms.defined())
-    norms = direction_norms(*member.base, a_of(member.lora), b_of(member.lora), scaling_of(member.lora));
-  return norms;
-}
-
 at::Tensor LoraLinear::low_rank(const at::Tensor& x, const DropoutPlace& dropout) const {
   if (dropout.probability == 0) return ops::mm(x, a_of_run().t());  // one product, whatever the ranks
   at::Tensor z = at::empty({x.size(0), r_begin(num_lora_)}, x.options());
@@ -94,10 +87,8 @@ at::Tensor LoraLinear::low_rank(const at::Tensor& x, const DropoutPlace& dropout
 std::vector<at::Tensor> LoraLinear::forward(const at::Tensor& x, const DropoutPlace& dropout,
                                             LoraLinearActivations* kept) const {
   std::vector<at::Tensor> ys;
-  for (const Member& member : members_) {  // [T, out]; DoRA's magnitudes leave a bias as it is
-    const bool bias_comes_later = uses_dora() && member.lora >= 0;
-    ys.push_back(bias_comes_later ? member.base->product(x) : member.base->forward(x));
-  }
+  for (const Member& member : members_)  // [T, out]; Dora adds the bias itself
+    ys.push_back(member.dora ? member.base->product(x) : member.base->forward(x));
   if (!has_lora()) return ys;
 
   const at::Tensor z = low_rank(x, dropout);  // [T, R]
@@ -105,8 +96,8 @@ std::vector<at::Tensor> LoraLinear::forward(const at::Tensor& x, const DropoutPl
     const std::int64_t lora = members_[i].lora;
     if (lora < 0) continue;
     const at::Tensor z_i = z.narrow(1, r_begin(lora), r_of(lora));
-    if (uses_dora()) {
-      ys[i] = dora_forward(ys[i], x, z_i, members_[i], dropout, kept);
+    if (members_[i].dora) {
+      ys[i] = with_dora(ys[i], x, z_i, members_[i], dropout, kept);
     } else {
       ops::addmm_(ys[i], z_i, b_of(lora).t(), /*beta=*/1, /*alpha=*/scaling_of(lora));
     }
@@ -115,43 +106,31 @@ std::vector<at::Tensor> LoraLinear::forward(const at::Tensor& x, const DropoutPl
   return ys;
 }
 
-/// The magnitudes act in their own precision: in bfloat16 their small changes would be lost.
-at::Tensor LoraLinear::dora_forward(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z, const Member& member,
-                                    const DropoutPlace& dropout, LoraLinearActivations* kept) const {
+/// y [T, out] = x W^T without bias, z [T, r]. The magnitudes act on what went through dropout.
+at::Tensor LoraLinear::with_dora(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z, const Member& member,
+                                 const DropoutPlace& dropout, LoraLinearActivations* kept) const {
   at::Tensor direction = y, rest;  // [T, out]
   if (dropout.probability > 0) {
     direction = member.base->product(dropped(x, member, dropout));
     rest = y - direction;
   }
   ops::addmm_(direction, z, b_of(member.lora).t(), /*beta=*/1, /*alpha=*/scaling_of(member.lora));
-  at::Tensor scaled = direction * (group_->magnitudes[member_of(member.lora)] / norms_of(member));
-  if (rest.defined()) scaled.add_(rest);
-  if (member.base->bias().defined()) scaled.add_(member.base->bias());
   if (kept != nullptr) kept->directions.push_back(direction);
-  return scaled.to(y.scalar_type());
-}
-
-/// Adds the magnitudes' gradients; returns those of the directions, and dys where there is no LoRA.
-std::vector<at::Tensor> LoraLinear::dora_backward(const LoraLinearActivations& kept,
-                                                  const std::vector<at::Tensor>& dys) {
-  std::vector<at::Tensor> d_directions = dys;
-  for (size_t i = 0; i < members_.size(); ++i) {
-    const Member& member = members_[i];
-    if (member.lora < 0) continue;
-    const at::Tensor& norms = norms_of(member);
-    const at::Tensor& direction = kept.directions[static_cast<size_t>(member.lora)];
-    gradients_->magnitudes[member_of(member.lora)].add_((dys[i].to(norms.scalar_type()) * direction).sum(0) / norms);
-    d_directions[i] = (dys[i] * (group_->magnitudes[member_of(member.lora)] / norms)).to(dys[i].scalar_type());
-  }
-  return d_directions;
+  return member.dora->forward(direction, rest);
 }
 
 void LoraLinear::backward(const at::Tensor& x, const LoraLinearActivations& kept, const std::vector<at::Tensor>& dys,
                           const DropoutPlace& dropout, at::Tensor* dx) {
   core::require(gradients_ != nullptr || !has_lora(), "backward needs a place for the gradients");
   const bool drops = dropout.probability > 0;
-  const std::vector<at::Tensor> inner = uses_dora() ? dora_backward(kept, dys) : dys;  // of W x + scaling B A x
-  const std::vector<at::Tensor>& outer = drops ? dys : inner;                          // of W x, undropped
+  std::vector<at::Tensor> inner = dys;  // of W x + scaling B A x
+  for (size_t i = 0; i < members_.size(); ++i) {
+    const Member& member = members_[i];
+    if (!member.dora) continue;
+    const at::Tensor& direction = kept.directions[static_cast<size_t>(member.lora)];
+    inner[i] = member.dora->backward(dys[i], direction, gradients_->magnitudes[member_of(member.lora)]);
+  }
+  const std::vector<at::Tensor>& outer = drops ? dys : inner;  // of W x, undropped
   for (size_t i = 0; dx != nullptr && i < members_.size(); ++i) {
     if (dx->defined()) {
       members_[i].base->backward_add(outer[i], *dx);
@@ -170,7 +149,7 @@ void LoraLinear::backward(const at::Tensor& x, const LoraLinearActivations& kept
     const at::Tensor z_i = kept.low_rank.narrow(1, r_begin(lora), r_of(lora));
     add_product(gradients_->b[member_of(lora)], inner[i], trained_part(z_i, 1), scaling_of(lora));
     if (drops) {
-      const at::Tensor d_dropped_base = uses_dora() ? inner[i] - dys[i] : at::Tensor();
+      const at::Tensor d_dropped_base = members_[i].dora ? inner[i] - dys[i] : at::Tensor();
       backward_dropped(x, dz_i, d_dropped_base, members_[i], dropout, dx);
     }
   }

@@ -4,10 +4,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "model/decoder/weights.h"
+#include "model/lora/dora.h"
 #include "model/lora/lora.h"
 
 namespace allreco::model {
@@ -50,6 +52,7 @@ class LoraLinear {
     const FrozenLinear* base;
     Projection projection;
     std::int64_t lora = -1;  // index among the run's LoRA members, or -1
+    std::optional<Dora> dora = {};
   };
   std::int64_t r_begin(std::int64_t lora) const;
   std::int64_t r_of(std::int64_t lora) const;
@@ -57,17 +60,14 @@ class LoraLinear {
   at::Tensor grad_a_of(std::int64_t first, std::int64_t count);  // LoRA members: [their trained ranks, in]
   at::Tensor a_of(std::int64_t lora) const;                      // [r, in]
   const at::Tensor& b_of(std::int64_t lora) const;               // [out, r]
-  bool uses_dora() const { return has_lora() && !group_->magnitudes.empty(); }
   double scaling_of(std::int64_t lora) const { return group_->scalings[member_of(lora)]; }
   size_t member_of(std::int64_t lora) const { return static_cast<size_t>(first_lora_ + lora); }
-  const at::Tensor& norms_of(const Member& member) const;  // [out]
   /// Those of a member's ranks, along `dim`, that learn; and those of the frozen pair.
   at::Tensor trained_part(const at::Tensor& t, std::int64_t dim) const;
   at::Tensor frozen_part(const at::Tensor& t, std::int64_t dim) const;
   at::Tensor low_rank(const at::Tensor& x, const DropoutPlace& dropout) const;
-  at::Tensor dora_forward(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z, const Member& member,
-                          const DropoutPlace& dropout, LoraLinearActivations* kept) const;
-  std::vector<at::Tensor> dora_backward(const LoraLinearActivations& kept, const std::vector<at::Tensor>& dys);
+  at::Tensor with_dora(const at::Tensor& y, const at::Tensor& x, const at::Tensor& z, const Member& member,
+                       const DropoutPlace& dropout, LoraLinearActivations* kept) const;
   void add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x);
   void backward_dropped(const at::Tensor& x, const at::Tensor& dz, const at::Tensor& d_dropped_base,
                         const Member& member, const DropoutPlace& dropout, at::Tensor* dx);
