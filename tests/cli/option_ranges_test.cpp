@@ -6,6 +6,8 @@
 
 #include "cli/commands.h"
 #include "core/check.h"
+#include "support/lone_session.h"
+#include "support/message_of.h"
 
 namespace allreco::cli {
 namespace {
@@ -36,24 +38,15 @@ std::vector<Numeric> numeric_options(const std::string& help) {
 }
 
 std::string refusal(dist::Session& session, const Command& command, const Arguments& arguments) {
-  try {
-    command.run(session, arguments);
-  } catch (const core::UserError& e) {
-    return e.what();
-  }
-  return "";
+  return support::message_of([&] { command.run(session, arguments); });
 }
 
 TEST(OptionRanges, EveryNumberOfEveryCommandIsRefusedOutsideItsRange) {
-  char name[] = "test";
-  char* storage[] = {name, nullptr};
-  char** argv = storage;
-  int argc = 1;
-  dist::Session session(argc, argv);
+  support::LoneSession lone;
   size_t tested = 0;
   for (const Command& command : commands()) {
     ::testing::internal::CaptureStdout();
-    ASSERT_EQ(command.run(session, {"--help"}), kExitDone);
+    ASSERT_EQ(command.run(lone.get(), {"--help"}), kExitDone);
     std::fflush(stdout);
     const std::string help = ::testing::internal::GetCapturedStdout();
     for (const Numeric& option : numeric_options(help)) {
@@ -61,7 +54,7 @@ TEST(OptionRanges, EveryNumberOfEveryCommandIsRefusedOutsideItsRange) {
       for (const char* value : {"nan", "-nan", "inf", "-inf", "1e300", "-1e300", "1e999", "many", "1x", ""})
         values.emplace_back(value);
       for (const std::string& value : values) {
-        const std::string message = refusal(session, command, {"--" + option.name, value});
+        const std::string message = refusal(lone.get(), command, {"--" + option.name, value});
         EXPECT_TRUE(message.starts_with(option.name + " = " + (value.empty() ? "\"\"" : value) + ": expected"))
             << command.name << " --" << option.name << " " << value << ": " << message;
         EXPECT_NE(message.find(option.range), std::string::npos) << message << " without " << option.range;

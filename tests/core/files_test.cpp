@@ -1,22 +1,18 @@
 #include "core/files.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "core/check.h"
 #include "core/json.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::core {
 namespace fs = std::filesystem;
 
 class FilesTest : public ::testing::Test {
  protected:
-  void SetUp() override { fs::create_directories(directory_); }
-  void TearDown() override { fs::remove_all(directory_); }
-  size_t num_entries() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(directory_), fs::directory_iterator{}));
-  }
-  fs::path directory_ = fs::temp_directory_path() / ("allreco-files-" + std::to_string(::getpid()));
+  size_t num_entries() const { return directory_.num_entries(); }
+  const support::TemporaryDirectory directory_;
 };
 
 TEST_F(FilesTest, WritesWholeFilesAndReplacesThem) {

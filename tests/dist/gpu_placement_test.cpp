@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "dist/test_session.h"
+#include "support/message_of.h"
 
 namespace allreco::dist {
 namespace {
@@ -16,12 +17,7 @@ GpuPlace gpu(const std::string& host, int index) { return gpu(host, host, index)
 GpuPlace cpu(const std::string& host) { return {host, host, {}}; }
 
 std::string refusal(const std::vector<GpuPlace>& places, bool allow_gpu_sharing) {
-  try {
-    judge_gpu_placement(places, allow_gpu_sharing);
-  } catch (const core::UserError& e) {
-    return e.what();
-  }
-  return "accepted";
+  return support::message_of([&] { judge_gpu_placement(places, allow_gpu_sharing); });
 }
 
 bool is_in(const std::string& part, const std::string& whole) { return whole.find(part) != std::string::npos; }

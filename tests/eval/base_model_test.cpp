@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "eval/small_world.h"
+#include "support/lone_session.h"
 
 namespace allreco::eval {
 namespace {
@@ -42,8 +43,8 @@ BaseModelOptions on_cpu(const std::string& directory, const std::string& dtype) 
 
 /// Runs under mpirun, on any number of ranks; a process can start MPI once, so this is one test.
 TEST(MpiBaseModel, BroadcastGivesTheSameBitsAndOnlyRankZeroReads) {
-  SessionOfTest world;
-  dist::Session& session = world.session;
+  support::LoneSession world;
+  dist::Session& session = world.get();
   session.set_timeout(60);
   for (const char* model : {"tests/fixtures/golden/llama-tiny", "tests/fixtures/golden/stories260k/hf-bf16-sharded"}) {
     const std::string directory = repository(model).string();

@@ -6,10 +6,12 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/random.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 #include "train/adamw.h"
 #include "train/config.h"
+#include "train/files.h"
 #include "train/output_dir.h"
-#include "train/scratch.h"
 
 namespace allreco::train {
 namespace {
@@ -34,7 +36,7 @@ struct Trained {
 };
 
 TEST(Checkpoint, ComesBackBitForBit) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained original(1);
   save_checkpoint(scratch.path(), 7, original.parts(), {{"global_step", 7}});
   EXPECT_EQ(damage_of(scratch / "checkpoint-7"), std::nullopt);
@@ -56,7 +58,7 @@ TEST(Checkpoint, ComesBackBitForBit) {
 }
 
 TEST(Checkpoint, DamageToAnyFileIsFoundSkippedByAutoAndRefusedByName) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained trained(1);
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors",
                            "trainer_state.json", "SHA256SUMS"}) {
@@ -81,7 +83,7 @@ TEST(Checkpoint, DamageToAnyFileIsFoundSkippedByAutoAndRefusedByName) {
       EXPECT_EQ(choose_start(config), output / "checkpoint-5");
       for (const std::string& wanted : {std::string("last"), (output / "checkpoint-10").string()}) {
         config.resume_from_checkpoint = wanted;
-        const std::string message = message_of<core::UserError>([&] { choose_start(config); });
+        const std::string message = support::message_of<core::UserError>([&] { choose_start(config); });
         // A flipped SHA256SUMS shows as a file that does not match it.
         EXPECT_TRUE(message.find(name) != std::string::npos) << name << " " << how << ": " << message;
       }
@@ -93,7 +95,7 @@ TEST(Checkpoint, DamageToAnyFileIsFoundSkippedByAutoAndRefusedByName) {
 }
 
 TEST(Checkpoint, AnInterruptedSaveLeavesOnlyWholeOnes) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained trained(1);
   save_checkpoint(scratch.path(), 5, trained.parts(), {{"global_step", 5}});
   // Killed while writing the files of step 10, and while step 5 was being replaced by a new one.
@@ -117,7 +119,7 @@ TEST(Checkpoint, AnInterruptedSaveLeavesOnlyWholeOnes) {
 }
 
 TEST(Checkpoint, TheLimitSparesLastBestAndOtherNames) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained trained(1);
   for (std::int64_t step : {9, 10, 11, 100}) save_checkpoint(scratch.path(), step, trained.parts(), {});
   fs::create_directory(scratch / "checkpoint-best-of-mine");

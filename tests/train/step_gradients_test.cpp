@@ -8,7 +8,7 @@
 
 #include "core/check.h"
 #include "model/families/config.h"
-#include "train/scratch.h"
+#include "train/files.h"
 
 namespace allreco::train {
 namespace {

@@ -9,9 +9,9 @@
 #include "core/check.h"
 #include "model/golden.h"
 #include "model/lora/adapter_targets.h"
+#include "support/message_of.h"
 
 namespace allreco::model {
-using testing::user_error_of;
 
 namespace {
 
@@ -186,7 +186,7 @@ TEST(LoraStore, RefusesBeforeItAllocatesMoreThanThereIs) {
   model.num_hidden_layers = 4096;
   model.hidden_size = model.intermediate_size = 1 << 20;  // 65,536 ranks are 2e15 parameters
   LoraConfig config = with_targets({"all-linear"}, 65536);
-  const std::string message = user_error_of([&] { LoraStore(model, config, at::kFloat, 0); });
+  const std::string message = support::message_of([&] { LoraStore(model, config, at::kFloat, 0); });
   EXPECT_NE(message.find("lora_r = 65536 gives"), std::string::npos) << message;
   EXPECT_NE(message.find("are available"), std::string::npos) << message;
 }
@@ -200,7 +200,7 @@ TEST(LoraConfig, ScalingAndRanges) {
   const auto refusal = [](auto change) {
     LoraConfig broken;
     change(broken);
-    return user_error_of([&] { validate(broken); });
+    return support::message_of([&] { validate(broken); });
   };
   EXPECT_NE(refusal([](LoraConfig& c) { c.r = 0; }).find("lora_r = 0"), std::string::npos);
   EXPECT_NE(refusal([](LoraConfig& c) { c.lora_alpha = -1; }).find("lora_alpha"), std::string::npos);
@@ -256,7 +256,7 @@ TEST(LoraConfig, AStartFromTheWeightHasNoMoreRanksThanTheWeight) {
   config.init_lora_weights = "pissa";
   EXPECT_EQ(resolve_targets(config, tiny()).size(), 2u);
   config.r = 5;
-  const std::string message = user_error_of([&] { resolve_targets(config, tiny()); });
+  const std::string message = support::message_of([&] { resolve_targets(config, tiny()); });
   EXPECT_NE(message.find("lora_r = 5 is out of range for model.layers.0.self_attn.v_proj [4, 6]"), std::string::npos)
       << message;
   EXPECT_NE(message.find("at most rank 4"), std::string::npos) << message;
