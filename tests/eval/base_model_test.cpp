@@ -53,13 +53,13 @@ TEST(MpiBaseModel, BroadcastGivesTheSameBitsAndOnlyRankZeroReads) {
       for (int ranks_per_node = session.world_size(); ranks_per_node >= 1; ranks_per_node /= 2) {
         const dist::NodeGroups nodes(session, session.rank() / ranks_per_node);
         const BaseModelOptions options = on_cpu(session.is_leader() ? directory : "/nonexistent", dtype);
-        expect_equal(share_base_model(session, nodes, options, BaseReaders::rank_zero), expected);
+        expect_equal(load_shared_base_model(session, nodes, options, BaseReaders::rank_zero), expected);
       }
     }
   }
   const dist::NodeGroups nodes(session);
   try {
-    share_base_model(session, nodes, on_cpu("/nonexistent", "auto"), BaseReaders::rank_zero);
+    load_shared_base_model(session, nodes, on_cpu("/nonexistent", "auto"), BaseReaders::rank_zero);
     ADD_FAILURE() << "a missing model must be refused";
   } catch (const core::UserError& e) {
     EXPECT_NE(std::string(e.what()).find("/nonexistent is no directory"), std::string::npos) << e.what();

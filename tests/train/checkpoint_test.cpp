@@ -32,13 +32,13 @@ struct Trained {
   }
   model::LoraStore store;
   AdamW optimizer;
-  CheckpointContents parts() const { return snapshot_of(store, optimizer, {"base"}); }
+  CheckpointContents contents() const { return snapshot_of(store, optimizer, {"base"}); }
 };
 
 TEST(Checkpoint, ComesBackBitForBit) {
   const support::TemporaryDirectory scratch;
   const Trained original(1);
-  save_checkpoint(scratch.path(), 7, original.parts(), {{"global_step", 7}});
+  save_checkpoint(scratch.path(), 7, original.contents(), {{"global_step", 7}});
   EXPECT_EQ(damage_of(scratch / "checkpoint-7"), std::nullopt);
   EXPECT_EQ(fs::read_symlink(scratch / "last"), "checkpoint-7");
   EXPECT_EQ(core::read_json_file(scratch / "last/trainer_state.json").at("global_step"), 7);
@@ -50,7 +50,7 @@ TEST(Checkpoint, ComesBackBitForBit) {
   EXPECT_TRUE(at::equal(other.optimizer.exp_avg_sq(), original.optimizer.exp_avg_sq()));
   EXPECT_EQ(other.optimizer.num_updates(), 2);
   // The same bits make the same files.
-  save_checkpoint(scratch.path(), 8, other.parts(), {{"global_step", 7}});
+  save_checkpoint(scratch.path(), 8, other.contents(), {{"global_step", 7}});
   EXPECT_EQ(core::read_file(scratch / "checkpoint-8/SHA256SUMS"), core::read_file(scratch / "checkpoint-7/SHA256SUMS"));
   model::LoraStore narrow(tiny_model(), {.r = 2}, at::kFloat, 1);
   AdamW narrow_optimizer(narrow.parameters(), param_groups(narrow), {});
@@ -65,8 +65,8 @@ TEST(Checkpoint, DamageToAnyFileIsFoundSkippedByAutoAndRefusedByName) {
     for (const char* how : {"missing", "cut", "flipped"}) {
       const fs::path output = scratch / (std::string(name) + how);
       fs::create_directory(output);
-      save_checkpoint(output, 5, trained.parts(), {{"global_step", 5}});
-      save_checkpoint(output, 10, trained.parts(), {{"global_step", 10}});
+      save_checkpoint(output, 5, trained.contents(), {{"global_step", 5}});
+      save_checkpoint(output, 10, trained.contents(), {{"global_step", 10}});
       const fs::path victim = output / "checkpoint-10" / name;
       std::string bytes = core::read_file(victim);
       fs::remove(victim);
@@ -97,7 +97,7 @@ TEST(Checkpoint, DamageToAnyFileIsFoundSkippedByAutoAndRefusedByName) {
 TEST(Checkpoint, AnInterruptedSaveLeavesOnlyWholeOnes) {
   const support::TemporaryDirectory scratch;
   const Trained trained(1);
-  save_checkpoint(scratch.path(), 5, trained.parts(), {{"global_step", 5}});
+  save_checkpoint(scratch.path(), 5, trained.contents(), {{"global_step", 5}});
   // Killed while writing the files of step 10, and while step 5 was being replaced by a new one.
   fs::create_directory(scratch / "checkpoint-10.tmp");
   write_text(scratch / "checkpoint-10.tmp/SHA256SUMS", "");
@@ -112,7 +112,7 @@ TEST(Checkpoint, AnInterruptedSaveLeavesOnlyWholeOnes) {
   // A save over leftovers and over a checkpoint of the same step.
   fs::create_directory(scratch / "checkpoint-5.tmp");
   write_text(scratch / "checkpoint-5.tmp/junk", "");
-  save_checkpoint(scratch.path(), 5, trained.parts(), {{"global_step", 55}});
+  save_checkpoint(scratch.path(), 5, trained.contents(), {{"global_step", 55}});
   EXPECT_EQ(core::read_json_file(scratch / "checkpoint-5/trainer_state.json").at("global_step"), 55);
   EXPECT_FALSE(fs::exists(scratch / "checkpoint-5/junk"));
   EXPECT_FALSE(fs::exists(scratch / "checkpoint-5.replaced.tmp"));
@@ -121,7 +121,7 @@ TEST(Checkpoint, AnInterruptedSaveLeavesOnlyWholeOnes) {
 TEST(Checkpoint, TheLimitSparesLastBestAndOtherNames) {
   const support::TemporaryDirectory scratch;
   const Trained trained(1);
-  for (std::int64_t step : {9, 10, 11, 100}) save_checkpoint(scratch.path(), step, trained.parts(), {});
+  for (std::int64_t step : {9, 10, 11, 100}) save_checkpoint(scratch.path(), step, trained.contents(), {});
   fs::create_directory(scratch / "checkpoint-best-of-mine");
   update_link(scratch.path(), "best", "checkpoint-9");
   delete_old_checkpoints(scratch.path(), 0);

@@ -18,7 +18,7 @@ struct Trained {
   AdamW optimizer{store.parameters(), param_groups(store), {}};
   SaveRequest request(std::int64_t step, bool best = false) const {
     return {.step = step,
-            .parts = snapshot_of(store, optimizer, {"base"}),
+            .contents = snapshot_of(store, optimizer, {"base"}),
             .state = {{"global_step", step}},
             .best = best,
             .metric = 0.5};

@@ -1,6 +1,6 @@
 // Block: one decoder layer, forward and backward side by side, one call a term.
 // Legend: T rows of the stream, N rows whose output is wanted (T, except in the last block), D hidden, F intermediate,
-// H heads, K key-value heads, E head dim, R LoRA ranks of a run.
+// H heads, K key-value heads, E head dim, R the sum of r over a run.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -29,8 +29,8 @@ inline constexpr std::array kLoraGroups{LoraGroupKind::down, LoraGroupKind::gate
 LoraGroupKind lora_group_of(Projection projection);
 inline constexpr size_t kNumLoraGroups = kLoraGroups.size();
 
-/// The LoRA factors of one group in one layer, as views. R = sum of the members' ranks. With a frozen pair r is twice
-/// the trained rank: rows of a member's A are [A; A0], columns of its B [B, -B0].
+/// The LoRA factors of one group in one layer, as views. R = sum of the members' r. With a frozen pair r is twice
+/// the trained r: rows of a member's A are [A; A0], columns of its B [B, -B0].
 struct LoraGroup {
   std::vector<Projection> members;      // targeted ones only; empty: the group has no LoRA
   std::vector<std::int64_t> r_offsets;  // members.size() + 1: rows of member i in a are [offset_i, offset_i+1)
@@ -43,8 +43,8 @@ struct LoraGroup {
   /// forgets them.
   mutable std::vector<at::Tensor> norms;
 
-  /// Of so many ranks, from a member's first: how many learn.
-  std::int64_t trained(std::int64_t ranks) const { return has_frozen_pair ? ranks / 2 : ranks; }
+  /// Of so many rows of A, from a member's first: how many learn.
+  std::int64_t trained(std::int64_t rows) const { return has_frozen_pair ? rows / 2 : rows; }
   /// Index of `projection` among the members; none where it is not targeted.
   std::optional<size_t> find(Projection projection) const;
 };
@@ -68,7 +68,7 @@ struct LoraEntry {
   LoraFactor factor = LoraFactor::a;
   std::int64_t offset = 0;
   std::vector<std::int64_t> shape;  // A [r, in], B [out, r], magnitude [out]
-  /// Of A and B: the dimension that counts ranks.
+  /// Of A and B: the dimension of length r.
   std::int64_t r_dim() const { return factor == LoraFactor::a ? 0 : 1; }
   std::int64_t numel() const { return c10::multiply_integers(shape); }
 };

@@ -72,7 +72,7 @@ at::Tensor LoraLinear::dropped(const at::Tensor& x, const Member& member, const 
 }
 
 at::Tensor LoraLinear::low_rank(const at::Tensor& x, const DropoutPlace& dropout) const {
-  if (dropout.probability == 0) return ops::mm(x, a_of_run().t());  // one product, whatever the ranks
+  if (dropout.probability == 0) return ops::mm(x, a_of_run().t());  // one product, whatever each r
   at::Tensor z = at::empty({x.size(0), r_begin(num_lora_)}, x.options());
   for (const Member& member : members_) {  // every projection draws its own mask, as in PEFT
     if (member.lora < 0) continue;
@@ -158,7 +158,7 @@ void LoraLinear::backward(const at::Tensor& x, const LoraLinearActivations& kept
   if (dx != nullptr) ops::addmm_(*dx, dz, a_of_run());
 }
 
-/// One product, unless a frozen pair lies between the ranks that learn.
+/// One product, unless a frozen pair lies between the rows that learn.
 void LoraLinear::add_gradient_of_a(const at::Tensor& dz, const at::Tensor& x) {
   if (!group_->has_frozen_pair) return add_product(grad_a_of(0, num_lora_), dz, x, 1);
   for (std::int64_t lora = 0; lora < num_lora_; ++lora)

@@ -1,5 +1,5 @@
 // LoraLinear: the frozen projections of one layer that share an input, with their LoRA factors; forward and backward
-// side by side. Legend: T rows, in/out features, R the sum of the run's LoRA ranks, r one projection's.
+// side by side. Legend: T rows, in/out features, R the sum of the run's r, r LoRA's rank in one projection.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -57,12 +57,12 @@ class LoraLinear {
   std::int64_t r_begin(std::int64_t lora) const;
   std::int64_t r_of(std::int64_t lora) const;
   at::Tensor a_of_run() const;                                   // [R, in]
-  at::Tensor grad_a_of(std::int64_t first, std::int64_t count);  // LoRA members: [their trained ranks, in]
+  at::Tensor grad_a_of(std::int64_t first, std::int64_t count);  // LoRA members: [their trained r, in]
   at::Tensor a_of(std::int64_t lora) const;                      // [r, in]
   const at::Tensor& b_of(std::int64_t lora) const;               // [out, r]
   double scaling_of(std::int64_t lora) const { return group_->scalings[member_of(lora)]; }
   size_t member_of(std::int64_t lora) const { return static_cast<size_t>(first_lora_ + lora); }
-  /// Those of a member's ranks, along `dim`, that learn; and those of the frozen pair.
+  /// What learns of a member's r rows or columns along `dim`; and what is the frozen pair's.
   at::Tensor trained_part(const at::Tensor& t, std::int64_t dim) const;
   at::Tensor frozen_part(const at::Tensor& t, std::int64_t dim) const;
   at::Tensor low_rank(const at::Tensor& x, const DropoutPlace& dropout) const;
