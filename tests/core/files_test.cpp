@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
+#include "support/message_of.h"
 #include "support/temporary_directory.h"
 
 namespace allreco::core {
@@ -35,12 +36,8 @@ TEST_F(FilesTest, AFailedWriteLeavesTheOldFileAndNothingElse) {
 }
 
 TEST_F(FilesTest, MissingDirectoryIsAUserErrorThatNamesThePath) {
-  try {
-    write_file_atomically(directory_ / "missing" / "a", "x");
-    FAIL();
-  } catch (const UserError& e) {
-    EXPECT_NE(std::string(e.what()).find("missing"), std::string::npos);
-  }
+  const std::string message = support::message_of([&] { write_file_atomically(directory_ / "missing" / "a", "x"); });
+  EXPECT_NE(message.find("missing"), std::string::npos) << message;
 }
 
 // FIPS 180-2, appendix B.1.
@@ -53,12 +50,8 @@ TEST_F(FilesTest, Sha256OfAbc) {
 
 TEST_F(FilesTest, MalformedJsonNamesTheFile) {
   write_file_atomically(directory_ / "x.json", "{\"a\": ");
-  try {
-    read_json_file(directory_ / "x.json");
-    FAIL();
-  } catch (const UserError& e) {
-    EXPECT_NE(std::string(e.what()).find("x.json"), std::string::npos);
-  }
+  const std::string message = support::message_of([&] { read_json_file(directory_ / "x.json"); });
+  EXPECT_NE(message.find("x.json"), std::string::npos) << message;
   EXPECT_THROW(read_json_file(directory_ / "none.json"), UserError);
 }
 
