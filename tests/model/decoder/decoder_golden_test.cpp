@@ -277,7 +277,7 @@ TEST(Dora, StartsAsTheBaseModel) {
   LoraConfig config;
   config.use_dora = true;
   LoraStore store(m.config, config, at::kFloat, 0, testing::test_device());
-  start_magnitudes(store, m.weights);
+  init_magnitudes(store, m.weights);
   Decoder with(m.config, m.weights, &store), without(m.config, m.weights, nullptr);
   const Tokens ids{1, 5, 9, 200, 7};
   EXPECT_TRUE(near(all_logits(with, ids).cpu(), all_logits(without, ids).cpu(), 1e-4));
