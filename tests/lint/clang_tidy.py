@@ -2,22 +2,26 @@
 
 With --changed: over what differs from the commit before HEAD, committed or not (of a merge commit: all that it brings).
 ALLRECO_LINT_BASE names another commit. A header is looked at through the source of its name. Where git knows no such
-commit, in a clone without history or a copy without git, nothing is checked, and that is said.
+commit, in a clone without history or a copy without git, nothing is checked, and that is said. A change of hundreds of files
+would take an hour: no file is begun after SECONDS_OF_CHANGED, and what was left out is said; launch/lint.sh looks at all.
 
 Usage: clang_tidy.py REPOSITORY BUILD_DIRECTORY (--changed | FILE_OR_FOLDER...)
 """
 import json
+import math
 import os
 import pathlib
 import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import headers
 import tree
 
+SECONDS_OF_CHANGED = 400
 # Sources may have pragmas and warning flags for GCC alone.
 FOR_GCC = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-unknown-pragmas"]
 
@@ -62,18 +66,25 @@ def sources_of(paths: list[pathlib.Path], known: dict[pathlib.Path, dict]) -> li
     return sorted(found)
 
 
-def check(root: pathlib.Path, sources: list[pathlib.Path], known: dict[pathlib.Path, dict]) -> list[str]:
+def check(root: pathlib.Path, sources: list[pathlib.Path], known: dict[pathlib.Path, dict],
+          seconds: float = math.inf) -> tuple[list[str], int]:
+    """The problems, and how many sources were looked at before the time was up."""
+    end, looked_at = time.monotonic() + seconds, []
     tool = tree.find_tool("clang-tidy-14")
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "compile_commands.json").write_text(json.dumps([known[source] for source in sources]))
 
         def run(source: pathlib.Path) -> str:
+            if time.monotonic() > end:
+                return ""
+            looked_at.append(source)
             result = subprocess.run([tool, "--quiet", "-p", folder, *FOR_GCC, root / source], capture_output=True, text=True)
             # stderr counts the warnings in other people's headers; it has more to say only where clang-tidy failed.
             return "" if result.returncode == 0 else f"{source}:\n{result.stdout}{result.stderr}"
 
         with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
-            return [problem for problem in pool.map(run, sources) if problem]
+            problems = [problem for problem in pool.map(run, sources) if problem]
+    return problems, len(looked_at)
 
 
 def main() -> None:
@@ -81,7 +92,7 @@ def main() -> None:
     known = compile_commands(root, build)
     if asked != ["--changed"]:
         sources = sources_of([pathlib.Path(os.path.relpath(path, root)) for path in asked], known)
-        return tree.finish(check(root, sources, known), len(sources), "sources")
+        return tree.finish(*check(root, sources, known), "sources")
     base = os.environ.get("ALLRECO_LINT_BASE") or "HEAD~1"
     changed = changed_files(root, base)
     if changed is None:
@@ -89,7 +100,8 @@ def main() -> None:
     sources = sources_of(changed, known)
     if not sources:
         return print(f"no source of src/ that this build compiles differs from {base}")
-    return tree.finish(check(root, sources, known), len(sources), f"sources that differ from {base}")
+    problems, count = check(root, sources, known, SECONDS_OF_CHANGED)
+    return tree.finish(problems, count, f"of {len(sources)} sources that differ from {base}")
 
 
 if __name__ == "__main__":
