@@ -49,7 +49,7 @@ TEST_F(InputFiles, WhatIsNoRegularFileIsRefusedAtOnce) {
   fs::create_symlink(fifo, directory_ / "link");
   for (const auto& [path, kind] : std::vector<std::pair<fs::path, std::string>>{{fifo, "a FIFO"},
                                                                                 {"/dev/zero", "a device"},
-                                                                                {directory_, "a directory"},
+                                                                                {directory_.path(), "a directory"},
                                                                                 {socket, "a socket"},
                                                                                 {directory_ / "link", "a FIFO"}}) {
     for (const std::string& text :

@@ -249,7 +249,7 @@ TEST_F(DamagedDataset, NeverCrashesTheReader) {
       std::string flipped = whole;
       flipped[place] = static_cast<char>(flipped[place] ^ bits);
       overwrite(shard_, flipped);
-      support::message_of([&] {
+      std::ignore = support::message_of([&] {
         const Dataset dataset(directory_, "train", false);
         for (std::int64_t i = 10; i < dataset.size(); ++i) EXPECT_LE(dataset.example(i).tokens.size(), 800u);
       });

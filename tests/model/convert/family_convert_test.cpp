@@ -15,6 +15,7 @@
 #include "model/decoder/decoder.h"
 #include "model/golden.h"
 #include "model/lora/adapter.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 namespace {
@@ -49,7 +50,7 @@ class FamilyConvertTest : public ::testing::TestWithParam<ConvertCase> {
     return core::read_json_file(fs::path(directory) / "config.json");
   }
 
-  testing::TemporaryDirectory directory_;
+  support::TemporaryDirectory directory_;
 };
 INSTANTIATE_TEST_SUITE_P(Families, FamilyConvertTest, ::testing::ValuesIn(convert_cases()), [](const auto& tested) {
   std::string name = tested.param.model + (tested.param.config_file == "config.json" ? "_v5" : "_v4");

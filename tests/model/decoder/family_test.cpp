@@ -139,7 +139,7 @@ TEST_P(FamilyLoraTest, StartsAsTheBaseModel) {
     SCOPED_TRACE(name_of(storage));
     Fixture f(GetParam(), storage);
     LoraStore store(f.config, GetParam().lora, at::kDouble, 7);
-    start_magnitudes(store, f.weights);
+    init_magnitudes(store, f.weights);
     if (store.frozen_pair().defined()) {
       for (std::int64_t layer = 0; layer < f.config.num_hidden_layers; ++layer)
         init_layer_from_weights(store, f.weights, layer, 7);
