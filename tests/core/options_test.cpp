@@ -53,7 +53,9 @@ class Options : public ::testing::Test {
   std::string refusal(const std::string& name, const std::string& text) {
     const std::string before = option(name).text();
     const std::string message = support::message_of([&] { set(name, text); });
-    if (!message.empty()) EXPECT_EQ(option(name).text(), before) << "a refused value must change nothing";
+    if (!message.empty()) {
+      EXPECT_EQ(option(name).text(), before) << "a refused value must change nothing";
+    }
     return message;
   }
 
