@@ -6,6 +6,7 @@
 
 namespace allreco::dist {
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): its elements are written
 GradientReducer::GradientReducer(Communicator& communicator, at::Tensor gradients, std::vector<GradientSlice> slices,
                                  SumOrder order, std::int64_t min_bucket_bytes)
     : communicator_(communicator), order_(order), num_slices_(std::ssize(slices)) {
