@@ -123,7 +123,7 @@ TEST_F(NcclPlane, AnExceptionInItsWayAbortsInsteadOfEnding) {
     plane->all_reduce_sum(tensor_);
     core::fault("the disk is full");
   });
-  EXPECT_EQ(message, "the disk is full");
+  EXPECT_EQ(message.find("the disk is full"), 0u) << message;
   EXPECT_EQ(calls(), (Calls{"init", "all_reduce_sum", "abort"}));
 }
 

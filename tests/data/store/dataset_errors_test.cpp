@@ -202,7 +202,7 @@ TEST_F(DamagedDataset, HasACatalogueWithIdsThatWouldWrap) {
   const auto line = [](const std::string& id, const std::string& token) {
     return R"({"id":)" + id + R"(,"asin":"","title":"t","train_count":0,"tokens":[)" + token + "]}";
   };
-  EXPECT_TRUE(contains(message_with(line("0", "1")), "no UserError"));
+  EXPECT_EQ(message_with(line("0", "1")), "") << "a good line";
   EXPECT_TRUE(contains(message_with(line("4294967296", "1")), "\"id\" (4294967296)"));
   EXPECT_TRUE(contains(message_with(line("0", "4294967297")), "4294967297, which is no token id"));
   const std::string vocab_size = description()["vocab_size"].dump();

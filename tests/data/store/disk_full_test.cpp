@@ -59,7 +59,7 @@ TEST(DiskFull, AnyFileThatCannotGrowEndsTheWriter) {
       const FileSizeLimit file_size(limit);
       message = support::message_of([&] { write_dataset(scratch.path() / "DS"); });
     }
-    if (message == "(no UserError)") {
+    if (message.empty()) {
       EXPECT_EQ(Dataset(scratch.path() / "DS", "train").size(), 5000) << limit;
       continue;
     }
@@ -80,7 +80,7 @@ int write_into_tmpfs(const fs::path& mount_point, int pages) {
   const std::string size = "size=" + std::to_string(pages * ::sysconf(_SC_PAGESIZE));
   if (::mount("tmpfs", mount_point.c_str(), "tmpfs", 0, size.c_str()) != 0) return 3;
   const std::string message = support::message_of([&] { write_dataset(mount_point / "DS"); });
-  if (message == "(no UserError)") return Dataset(mount_point / "DS", "train").size() == 5000 ? 0 : 2;
+  if (message.empty()) return Dataset(mount_point / "DS", "train").size() == 5000 ? 0 : 2;
   const bool clean = fs::is_empty(mount_point);
   const bool clear = contains(message, "No space left on device") && contains(message, mount_point.string());
   if (!clean || !clear)
