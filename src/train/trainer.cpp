@@ -119,7 +119,7 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
     } else if (!job.adapter_name_or_path.empty()) {
       model::load_adapter(job.adapter_name_or_path, store);
     } else {
-      model::start_magnitudes(store, base);
+      model::init_magnitudes(store, base);
     }
   });
   optimizer.set_num_updates(session.all_max(optimizer.num_updates()));

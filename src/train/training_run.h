@@ -41,7 +41,7 @@ struct RunContext {
 class TrainingRun {
  public:
   /// `state`: of a new run, or as a checkpoint left it; store and optimiser go with it.
-  TrainingRun(const RunContext& parts, TrainerState state);
+  TrainingRun(const RunContext& context, TrainerState state);
 
   /// Collective. Runs to the last step or to a stop signal.
   TrainResult run();
