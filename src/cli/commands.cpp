@@ -13,6 +13,8 @@ const std::vector<Command>& commands() {
       {"train", "fine-tune a model with LoRA, data-parallel and resumable (run it under mpirun)", &train_command},
       {"evaluate", "accuracy with its interval next to baselines, ranking and generation metrics (under mpirun)",
        &evaluate_command},
+      {"recommend", "a history -> the k best items of the catalogue; one shot, line by line, or over HTTP",
+       &recommend_command},
       {"quantize", "a dense Hugging Face model -> the same in NF4, as bitsandbytes keeps it", &quantize_command},
       {"export", "base + adapter -> one dense Hugging Face model", &export_command},
       {"inspect", "what is in a dataset, model, adapter or checkpoint directory", &inspect_command},

@@ -17,6 +17,7 @@ using Arguments = std::vector<std::string>;
 int prepare_command(dist::Session& session, const Arguments& arguments);
 int train_command(dist::Session& session, const Arguments& arguments);
 int evaluate_command(dist::Session& session, const Arguments& arguments);
+int recommend_command(dist::Session& session, const Arguments& arguments);
 int quantize_command(dist::Session& session, const Arguments& arguments);
 int export_command(dist::Session& session, const Arguments& arguments);
 int inspect_command(dist::Session& session, const Arguments& arguments);
