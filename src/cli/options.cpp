@@ -98,12 +98,23 @@ void OptionList::apply(const std::string& name, const std::string& value, const 
 }
 
 std::vector<std::string> OptionList::with_values_of_flags(const std::vector<std::string>& arguments) const {
+  const auto option_at = [&](size_t i) -> const Option* {
+    const bool is_name = i < arguments.size() && arguments[i].starts_with("--");
+    return is_name ? find(arguments[i].substr(2)) : nullptr;
+  };
   std::vector<std::string> all;
   for (size_t i = 0; i < arguments.size(); ++i) {
     all.push_back(arguments[i]);
-    if (!arguments[i].starts_with("--") || (i + 1 < arguments.size() && !arguments[i + 1].starts_with("--"))) continue;
-    const Option* option = find(arguments[i].substr(2));
-    if (option != nullptr && is_flag(*option)) all.emplace_back("true");
+    const Option* option = option_at(i);
+    if (option == nullptr) continue;
+    const bool has_value = i + 1 < arguments.size() && option_at(i + 1) == nullptr;
+    if (is_flag(*option) && (!has_value || arguments[i + 1].starts_with("--"))) {
+      all.emplace_back("true");
+    } else if (has_value) {
+      all.push_back(arguments[++i]);
+    } else if (i + 1 < arguments.size()) {
+      user_error("--{} has no value: {} follows it", option->name(), arguments[i + 1]);
+    }
   }
   return all;
 }

@@ -31,7 +31,7 @@ class OptionList {
 
  private:
   using Arguments = std::vector<std::pair<std::string, std::string>>;
-  /// The arguments with `true` behind each flag that has no value.
+  /// The arguments with `true` behind each flag that has no value. UserError where another option has none.
   std::vector<std::string> with_values_of_flags(const std::vector<std::string>& arguments) const;
   Arguments read_command_line(const std::vector<std::string>& arguments, bool& asks_for_help) const;
   void read_config_file();

@@ -115,7 +115,7 @@ TEST_F(OptionRanges, BothEndsAreWhereTheHelpSays) {
     for (const Numeric& option : numeric_options(help)) {
       const bool is_whole =
           said(command, {"--" + option.name, option.before + "many"}).find("a whole number") != std::string::npos;
-      const std::string other = option.name == "output_dir" ? "dataset" : "output_dir";
+      const std::string other = help.find("--output_dir\n") == std::string::npos ? "dataset" : "output_dir";
       for (const auto& [end, outward] : {std::pair{option.low, -1}, std::pair{option.high, 1}}) {
         const std::string beyond = next_to(end.text, outward, is_whole);
         if (end.is_open) {

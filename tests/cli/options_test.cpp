@@ -68,8 +68,10 @@ TEST_F(OptionsTest, AFlagAloneIsTrue) {
   EXPECT_TRUE(list_.parse({"--shuffle_dataset", "false"}));
   EXPECT_FALSE(shuffle_);
   expect_contains(error_of({"--shuffle_dataset", "--shuffle_dataset"}), {"shuffle_dataset", "twice"});
-  expect_contains(error_of({"--output_dir", "--shuffle_dataset"}), {"output_dir"});
-  expect_contains(error_of({"--shuffle_dataset="}), {"shuffle_dataset", "true or false"});
+  expect_contains(error_of({"--shuffle_dataset="}), {"shuffle_dataset"});
+  expect_contains(error_of({"--output_dir", "--shuffle_dataset"}), {"output_dir", "no value", "--shuffle_dataset"});
+  EXPECT_TRUE(list_.parse({"--output_dir", "--strange", "--shuffle_dataset"}));
+  EXPECT_EQ(output_dir_, "--strange");
 }
 
 TEST_F(OptionsTest, ErrorsNameKeyValueRangeAndTheNearestKey) {
