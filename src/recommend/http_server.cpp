@@ -13,6 +13,7 @@
 #include <exception>
 #include <optional>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 #include "core/check.h"
@@ -33,9 +34,27 @@ constexpr milliseconds kTakingTheLast{500};
 
 std::string error_body(const std::string& message) { return core::Json{{"error", message}}.dump(); }
 
+void no_address(std::string& ip, int& port) {  // nobody asks for one
+  ip.clear();
+  port = 0;
+}
+
+/// What httplib::Stream asks for since 0.11; Ubuntu 22.04 has 0.10.
+template <class Stream>
+class WithLocalAddress : public Stream {
+ public:
+  void get_local_ip_and_port(std::string& ip, int& port) const override { no_address(ip, port); }
+};
+template <class Stream>
+constexpr bool kAsksForLocalAddress = requires(const Stream& stream, std::string ip, int port) {
+  stream.get_local_ip_and_port(ip, port);
+};
+using Stream =
+    std::conditional_t<kAsksForLocalAddress<httplib::Stream>, WithLocalAddress<httplib::Stream>, httplib::Stream>;
+
 /// A connection as httplib reads and writes it, which alone bounds neither the length of a head nor the time that a
 /// request takes byte by byte.
-class Connection final : public httplib::Stream {
+class Connection final : public Stream {
  public:
   explicit Connection(BoundedSocket& socket) : socket_(socket) {}
   bool is_readable() const override { return socket_.is_readable(); }
@@ -43,19 +62,9 @@ class Connection final : public httplib::Stream {
   ssize_t read(char* to, size_t size) override { return socket_.read(to, size); }
   ssize_t write(const char* from, size_t size) override { return socket_.write(from, size); }
   socket_t socket() const override { return socket_.descriptor(); }
-
-  // Nobody asks for them. Not every version of httplib has the second one.
   void get_remote_ip_and_port(std::string& ip, int& port) const override { no_address(ip, port); }
-  virtual void get_local_ip_and_port(std::string& ip, int& port) const {  // NOLINT(modernize-use-override)
-    no_address(ip, port);
-  }
 
  private:
-  static void no_address(std::string& ip, int& port) {
-    ip.clear();
-    port = 0;
-  }
-
   BoundedSocket& socket_;
 };
 
@@ -148,7 +157,7 @@ class Server final : public httplib::Server {
     set_default_headers({{"X-Content-Type-Options", "nosniff"}, {"Cache-Control", "no-store"}});
     set_pre_routing_handler(&refuse_unknown);
     set_error_handler(httplib::Server::Handler(&explain));
-    set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+    set_exception_handler([](const httplib::Request&, httplib::Response& response, const auto&) {
       put({500, error_body("the request failed; the service's log says more")}, response);
     });
     set_expect_100_continue_handler([this](const httplib::Request& request, httplib::Response& response) {
@@ -160,10 +169,10 @@ class Server final : public httplib::Server {
     add_routes();
   }
 
-  /// The port; 0 where it cannot be had.
+  /// The port; 0 where it cannot be had. (httplib 0.10 takes no std::string.)
   int bind(const Address& address) {
-    if (address.port == 0) return std::max(bind_to_any_port(address.host), 0);
-    return bind_to_port(address.host, address.port) ? address.port : 0;
+    if (address.port == 0) return std::max(bind_to_any_port(address.host.c_str()), 0);
+    return bind_to_port(address.host.c_str(), address.port) ? address.port : 0;
   }
   void deepen_backlog() { ::listen(svr_sock_, kBacklog); }
 
