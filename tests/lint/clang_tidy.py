@@ -1,6 +1,6 @@
 """Runs clang-tidy (.clang-tidy) over sources of src/, each with the flags that the build has for it.
 
-With --changed: over what differs from the commit before HEAD, committed or not (of a merge commit: all that it brings).
+With --changed: over what differs from the commit before the last one that is no merge, committed or not.
 ALLRECO_LINT_BASE names another commit. A header is looked at through the source of its name. Where git knows no such
 commit, in a clone without history or a copy without git, nothing is checked, and that is said. A change of hundreds of files
 would take an hour: no file is begun after SECONDS_OF_CHANGED, and what was left out is said; launch/lint.sh looks at all.
@@ -51,6 +51,11 @@ def git(root: pathlib.Path, *arguments: str) -> list[str] | None:
     return [os.fsdecode(name) for name in result.stdout.split(b"\0") if name] if result.returncode == 0 else None
 
 
+def before_last_change(root: pathlib.Path) -> str:
+    last = git(root, "rev-list", "--no-merges", "--max-count=1", "HEAD")
+    return f"{last[0].strip()}~1" if last else "HEAD~1"
+
+
 def changed_files(root: pathlib.Path, base: str) -> list[pathlib.Path] | None:
     changed = git(root, "diff", "--name-only", "-z", "--relative", base, "--")
     if changed is None:
@@ -93,7 +98,7 @@ def main() -> None:
     if asked != ["--changed"]:
         sources = sources_of([pathlib.Path(os.path.relpath(path, root)) for path in asked], known)
         return tree.finish(*check(root, sources, known), "sources")
-    base = os.environ.get("ALLRECO_LINT_BASE") or "HEAD~1"
+    base = os.environ.get("ALLRECO_LINT_BASE") or before_last_change(root)
     changed = changed_files(root, base)
     if changed is None:
         return print(f"nothing is checked: there is no commit {base} here to compare with")

@@ -73,7 +73,7 @@ class LintTest(unittest.TestCase):
         git("commit", "-m", "b")
         for name in ("edited.cpp", "new.cpp", "header.h"):
             self.write(f"src/core/{name}", "int x;\n")
-        changed = clang_tidy.sources_of(clang_tidy.changed_files(self.root, "HEAD~1"), known)
+        changed = clang_tidy.sources_of(clang_tidy.changed_files(self.root, clang_tidy.before_last_change(self.root)), known)
         self.assertEqual([path.stem for path in changed], ["committed", "edited", "header", "new"])
 
     def test_layering_allows_the_arrows_and_the_one_place_of_a_library(self):
