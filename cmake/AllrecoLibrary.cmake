@@ -61,6 +61,7 @@ endfunction()
 # see allreco_mpi_test.
 function(allreco_test folder)
   cmake_parse_arguments(ARG "PROGRAM" "" "DEPENDS" ${ARGN})
+  set(fixture "")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_executable(test_${folder} ${sources})
   target_include_directories(test_${folder} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
@@ -68,6 +69,7 @@ function(allreco_test folder)
   if(ARG_PROGRAM)
     target_compile_definitions(test_${folder} PRIVATE ALLRECO_BINARY="$<TARGET_FILE:allreco>")
     add_dependencies(test_${folder} allreco)
+    set(fixture FIXTURES_REQUIRED programs_under_test)  # tests/CMakeLists.txt
   endif()
   target_link_libraries(test_${folder} PRIVATE ${ARG_DEPENDS} allreco_warnings GTest::gtest_main)
   if(folder MATCHES "^(core|data)$")
@@ -76,7 +78,7 @@ function(allreco_test folder)
     allreco_precompile(test_${folder} TEST TORCH)
   endif()
   gtest_discover_tests(test_${folder} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST TEST_PREFIX "${folder}."
-    TEST_FILTER "-Mpi*" PROPERTIES TIMEOUT 300)
+    TEST_FILTER "-Mpi*" PROPERTIES TIMEOUT 300 ${fixture})
 endfunction()
 
 # allreco_mpi_test(<folder> <ranks> <filter>): runs the tests of test_<folder> that match <filter> on that many ranks.

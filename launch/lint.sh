@@ -7,7 +7,7 @@
 #   --preset   the build whose compile commands clang-tidy uses, by default release
 #
 # Without files: clang-format looks at src, tests and bench, clang-tidy at src. clang-tidy is slow on files that include
-# libtorch (10 to 20 s each). The tests check the format and the rules between folders; clang-tidy runs only here.
+# libtorch (10 to 20 s each), so the test lint.clang_tidy looks at what the last commit changed; here it is everything.
 set -euo pipefail
 # shellcheck source=launch/common.sh
 source "$(dirname "$0")/common.sh"
@@ -41,21 +41,12 @@ check_format() {
   clang-format-14 "${flags[@]}" "${sources[@]}" || die 1 "the format is not right; repair it with launch/lint.sh --fix"
 }
 
-# Headers are looked at through the sources that include them.
+# Headers are looked at through the sources that include them; only files that this build compiles are: the other
+# backend's are the other preset's.
 check_with_clang_tidy() {
-  local commands="build/$preset/compile_commands.json" sources
-  [[ -f "$commands" ]] || die 2 "$commands is missing: run launch/build.sh $preset first"
-  # Files that this build compiles; the other backend's are the other preset's. isa_*.cpp are GCC's alone: they use its
-  # vector built-ins, which clang lacks.
-  mapfile -d '' sources < <(find "$@" -name '*.cpp' ! -name 'isa_*.cpp' -type f -print0 | while IFS= read -r -d '' path; do
-    if grep -qF "\"$ROOT/$path\"" "$commands"; then printf '%s\0' "$path"; fi
-  done)
-  say "clang-tidy on ${#sources[@]} files"
-  ((${#sources[@]} == 0)) && return
-  # Sources may have pragmas for GCC alone. The suppressed line counts the warnings in other people's headers.
-  printf '%s\0' "${sources[@]}" | xargs -0 -n 1 -P "$(num_cores)" clang-tidy-14 --quiet -p "build/$preset" \
-    --extra-arg=-Wno-unknown-warning-option --extra-arg=-Wno-unknown-pragmas 2> >(grep -v 'warnings\? generated\.$' >&2) ||
-    die 1 "clang-tidy found something; see above"
+  [[ -f "build/$preset/compile_commands.json" ]] || die 2 "build/$preset is not configured: run launch/build.sh $preset first"
+  say "clang-tidy on $*"
+  "$ROOT/.venv/bin/python" -B tests/lint/clang_tidy.py "$ROOT" "build/$preset" "$@" || die 1 "clang-tidy found something; see above"
 }
 
 if ((${#paths[@]} > 0)); then

@@ -4,7 +4,7 @@
 #
 #   launch/quickstart.sh [--model NAME] [--output_dir DIR] [--ranks N]
 #
-#   --model   stories260k (the default; in this repository, half a minute), smollm2-135m (ten minutes) or gemma3-270m; the
+#   --model   stories260k (the default; in this repository, a minute), smollm2-135m (ten minutes) or gemma3-270m; the
 #             last two are downloaded once into models/ by launch/get_model.sh, which names their licences
 #
 # Everything it writes lies in DIR (default: quickstart_output), which is emptied first if an earlier quickstart made it.

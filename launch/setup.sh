@@ -16,7 +16,8 @@ source "$(dirname "$0")/common.sh"
 PACKAGES=(
   g++ cmake ninja-build pkg-config ccache python3 python3-venv ca-certificates
   openmpi-bin libopenmpi-dev libhdf5-dev libsentencepiece-dev libboost-program-options-dev libspdlog-dev libfmt-dev
-  nlohmann-json3-dev zlib1g-dev libssl-dev libpcre2-dev libicu-dev libgtest-dev
+  nlohmann-json3-dev zlib1g-dev libssl-dev libpcre2-dev libicu-dev libcpp-httplib-dev
+  libgtest-dev
   clang-format-14 clang-tidy-14 shellcheck
 )
 # The wheels are pinned: torch 2.11.0 asks for just these versions. Without their dependencies, because those are

@@ -25,17 +25,6 @@ struct Options {
   double ddp_timeout = 600;
 };
 
-/// The adapter's factors over the base, or null without an adapter.
-std::unique_ptr<model::LoraStore> load_lora(const std::string& adapter, const model::BaseModel& base) {
-  if (adapter.empty()) return nullptr;
-  const auto config = model::read_adapter_config(adapter);
-  model::check_adapter(adapter, base.config, config.lora);
-  auto store = std::make_unique<model::LoraStore>(base.config, config.lora, base.weights.dtype(), /*seed=*/0,
-                                                  base.weights.device());
-  model::load_adapter(adapter, *store);
-  return store;
-}
-
 void refuse_another_evaluation(const std::filesystem::path& output_dir) {
   for (const char* name : {"evaluation.json", "predictions.jsonl"})
     if (std::filesystem::exists(output_dir / name))
@@ -55,7 +44,7 @@ struct LoadedModel {
 LoadedModel load_model(dist::Session& session, const Options& options) {
   LoadedModel loaded{eval::load_base_model(session, options.base), nullptr, {}};
   const model::BaseModel& base = loaded.base;
-  loaded.lora = load_lora(options.adapter_name_or_path, base);
+  loaded.lora = model::load_adapter(options.adapter_name_or_path, base);
   loaded.description = {.model_name_or_path = options.base.model_name_or_path,
                         .model_fingerprint = base.fingerprint,
                         .adapter_name_or_path = options.adapter_name_or_path,

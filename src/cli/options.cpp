@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <numeric>
+#include <type_traits>
 
 #include "cli/config_file.h"
 #include "core/check.h"
@@ -39,6 +40,12 @@ void for_each(const core::OptionGroups& groups, const Visit& visit) {
   size_t i = 0;
   for (const OptionGroup& group : groups)
     for (const Option& option : group.options) visit(option, i++);
+}
+
+bool is_flag(const Option& option) {
+  bool is_bool = false;
+  option.visit_field([&]<class Field>(const Field&) { is_bool = std::is_same_v<Field, bool>; });
+  return is_bool;
 }
 
 std::string help_of(const Option& option, const std::string& default_text) {
@@ -90,6 +97,28 @@ void OptionList::apply(const std::string& name, const std::string& value, const 
   }
 }
 
+std::vector<std::string> OptionList::with_values_of_flags(const std::vector<std::string>& arguments) const {
+  const auto option_at = [&](size_t i) -> const Option* {
+    const bool is_name = i < arguments.size() && arguments[i].starts_with("--");
+    return is_name ? find(arguments[i].substr(2)) : nullptr;
+  };
+  std::vector<std::string> all;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    all.push_back(arguments[i]);
+    const Option* option = option_at(i);
+    if (option == nullptr) continue;
+    const bool has_value = i + 1 < arguments.size() && option_at(i + 1) == nullptr;
+    if (is_flag(*option) && (!has_value || arguments[i + 1].starts_with("--"))) {
+      all.emplace_back("true");
+    } else if (has_value) {
+      all.push_back(arguments[++i]);
+    } else if (i + 1 < arguments.size()) {
+      user_error("--{} has no value: {} follows it", option->name(), arguments[i + 1]);
+    }
+  }
+  return all;
+}
+
 OptionList::Arguments OptionList::read_command_line(const std::vector<std::string>& arguments,
                                                     bool& asks_for_help) const {
   po::options_description known;
@@ -98,7 +127,7 @@ OptionList::Arguments OptionList::read_command_line(const std::vector<std::strin
   add("config", po::value<std::string>(), "");
   for_each(groups_, [&](const Option& option, size_t) { add(option.name().c_str(), po::value<std::string>(), ""); });
   namespace style = po::command_line_style;
-  const auto parsed = po::command_line_parser(arguments)
+  const auto parsed = po::command_line_parser(with_values_of_flags(arguments))
                           .options(known)
                           .style(style::allow_long | style::long_allow_adjacent | style::long_allow_next)
                           .allow_unregistered()

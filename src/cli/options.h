@@ -17,9 +17,10 @@ class OptionList {
   OptionList(const OptionList&) = delete;  // it points to its own config_
   OptionList& operator=(const OptionList&) = delete;
 
-  /// Fills the fields from `--config FILE` (docs/formats.md) and then from `--key value`, which wins. UserError for an
-  /// unknown key (naming the nearest known one), a missing or bad value (naming key, value and what is allowed), a key
-  /// given twice. Returns false when --help was asked for.
+  /// Fills the fields from `--config FILE` (docs/formats.md) and then from `--key value`, which wins; a flag with
+  /// nothing or another option behind it is true. UserError for an unknown key (naming the nearest known one), a
+  /// missing or bad value (naming key, value and what is allowed), a key given twice. Returns false when --help was
+  /// asked for.
   bool parse(const std::vector<std::string>& arguments);
 
   std::string help() const;
@@ -30,6 +31,8 @@ class OptionList {
 
  private:
   using Arguments = std::vector<std::pair<std::string, std::string>>;
+  /// The arguments with `true` behind each flag that has no value. UserError where another option has none.
+  std::vector<std::string> with_values_of_flags(const std::vector<std::string>& arguments) const;
   Arguments read_command_line(const std::vector<std::string>& arguments, bool& asks_for_help) const;
   void read_config_file();
   const core::Option* find(const std::string& name) const;

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string>
 
-#include "train/stop_signals.h"
+#include "core/stop_signals.h"
 
 namespace {
 
@@ -32,7 +32,7 @@ std::string path_of_program() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1 && std::strcmp(argv[1], "train") == 0) allreco::train::hold_stop_signals();  // exec keeps the mask
+  if (argc > 1 && std::strcmp(argv[1], "train") == 0) allreco::core::hold_stop_signals();  // exec keeps the mask
   shorten_spinning();
   const std::string program = path_of_program();
   ::execv(program.c_str(), argv);

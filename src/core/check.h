@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "core/text.h"
@@ -29,12 +30,36 @@ template <class... Args>
   throw UserError(message<Args...>(format, std::forward<Args>(args)...));
 }
 
+/// A line of the sources: by default that of the call which has it as a default argument. The built-ins in place of
+/// std::source_location, which clang 14 (clang-tidy, the fuzzers) does not know.
+struct SourceLine {
+  static constexpr SourceLine current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+  const char* file;
+  int line;
+};
+
+/// "text [train/train_step.cpp:180]", the file relative to src.
+std::string with_place(const std::string& text, SourceLine place);
+
+/// A message's format, checked at compile time as fmt::format_string does it, and where it stands.
 template <class... Args>
-[[noreturn]] void fault(fmt::format_string<Args...> format, Args&&... args) {
-  throw Fault(message<Args...>(format, std::forward<Args>(args)...));
+struct FormatAt {
+  template <class Text>
+  FMT_CONSTEVAL FormatAt(const Text& text, SourceLine here = SourceLine::current()) : format(text), place(here) {}
+
+  fmt::format_string<Args...> format;
+  SourceLine place;
+};
+
+/// The message ends with where it was made: a fault is for those who can look there.
+template <class... Args>
+[[noreturn]] void fault(FormatAt<std::type_identity_t<Args>...> format, Args&&... args) {
+  throw Fault(with_place(message<Args...>(format.format, std::forward<Args>(args)...), format.place));
 }
 
-/// Throws a Fault naming file and line unless `condition` holds. For what the program itself must guarantee.
-void require(bool condition, const char* message, const char* file = __builtin_FILE(), int line = __builtin_LINE());
+/// Throws a Fault unless `condition` holds. For what the program itself must guarantee.
+void require(bool condition, const char* message, SourceLine place = SourceLine::current());
 
 }  // namespace allreco::core

@@ -47,8 +47,8 @@ GpuPlace from_text(const std::string& text) {
 
 /// In place of NCCL's own, which is made of the host name and the boot id, too: ranks whose ids are equal talk through
 /// shared memory, and containers with names of their own need not have any in common.
-void set_host_id(const GpuPlace& mine, int share) {
-  const std::string id = fmt::format("{}-{}-{}", mine.host, mine.machine, share);
+void set_host_id(const GpuPlace& mine, int place_on_gpu) {
+  const std::string id = fmt::format("{}-{}-{}", mine.host, mine.machine, place_on_gpu);
   if (::setenv("NCCL_HOSTID", id.c_str(), /*overwrite=*/1) != 0) core::fault("setting NCCL_HOSTID={} failed", id);
 }
 
@@ -57,11 +57,11 @@ void set_host_id(const GpuPlace& mine, int share) {
 std::vector<int> judge_gpu_placement(const std::vector<GpuPlace>& places, bool allow_gpu_sharing) {
   check_all_have_one(places);
   std::map<std::pair<std::string, std::string>, std::vector<int>> ranks_on;
-  std::vector<int> shares;
+  std::vector<int> places_on_gpus;
   for (int rank = 0; rank < std::ssize(places); ++rank) {
     const GpuPlace& place = places[static_cast<size_t>(rank)];
     std::vector<int>& sharing = ranks_on[{place.machine, place.gpu.pci_bus_id}];
-    shares.push_back(place.gpu.pci_bus_id.empty() ? 0 : static_cast<int>(std::ssize(sharing)));
+    places_on_gpus.push_back(place.gpu.pci_bus_id.empty() ? 0 : static_cast<int>(std::ssize(sharing)));
     sharing.push_back(rank);
   }
   for (const auto& [place, ranks] : ranks_on) {
@@ -72,7 +72,7 @@ std::vector<int> judge_gpu_placement(const std::vector<GpuPlace>& places, bool a
         "own (srun --gpus-per-task=1), or set allow_gpu_sharing = true, which is slow",
         list_of(ranks), gpu.uuid, gpu.pci_bus_id, host);
   }
-  return shares;
+  return places_on_gpus;
 }
 
 void check_gpu_placement(Session& session, c10::Device device, bool allow_gpu_sharing) {
@@ -80,11 +80,12 @@ void check_gpu_placement(Session& session, c10::Device device, bool allow_gpu_sh
   if (device.is_cuda()) mine.gpu = identify_gpu(device.index());
   std::vector<GpuPlace> places;
   for (const std::string& text : session.all_gather(to_text(mine))) places.push_back(from_text(text));
-  const std::vector<int> shares = judge_gpu_placement(places, allow_gpu_sharing);
-  if (std::all_of(shares.begin(), shares.end(), [](int share) { return share == 0; })) return;
-  set_host_id(mine, shares[static_cast<size_t>(session.rank())]);
+  const std::vector<int> places_on_gpus = judge_gpu_placement(places, allow_gpu_sharing);
+  if (std::all_of(places_on_gpus.begin(), places_on_gpus.end(), [](int place_on_gpu) { return place_on_gpu == 0; }))
+    return;
+  set_host_id(mine, places_on_gpus[static_cast<size_t>(session.rank())]);
   core::log_warning("ranks share GPUs: NCCL sends through the network interface, and each GPU's memory holds {} copies",
-                    1 + *std::max_element(shares.begin(), shares.end()));
+                    1 + *std::max_element(places_on_gpus.begin(), places_on_gpus.end()));
 }
 
 }  // namespace allreco::dist

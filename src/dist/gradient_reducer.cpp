@@ -6,8 +6,9 @@
 
 namespace allreco::dist {
 
-GradientReducer::GradientReducer(Communicator& communicator, const at::Tensor& gradients,
-                                 std::vector<GradientSlice> slices, SumOrder order, std::int64_t min_bucket_bytes)
+// NOLINTNEXTLINE(performance-unnecessary-value-param): its elements are written
+GradientReducer::GradientReducer(Communicator& communicator, at::Tensor gradients, std::vector<GradientSlice> slices,
+                                 SumOrder order, std::int64_t min_bucket_bytes)
     : communicator_(communicator), order_(order), num_slices_(std::ssize(slices)) {
   core::require(gradients.dim() == 1 && gradients.is_contiguous(), "gradients must be one flat, contiguous buffer");
   std::int64_t begin = 0;

@@ -26,10 +26,10 @@ enum class SumOrder { fastest, tree };
 /// communicator and the buffer must outlive the reducer's use.
 class GradientReducer {
  public:
-  /// `gradients`: flat, contiguous, float32 or float64. `slices[i]` is what the i-th layer_done completes; slices are
-  /// adjacent and cover the buffer. Neighbours are joined until a bucket has `min_bucket_bytes`; the last bucket may be
-  /// smaller.
-  GradientReducer(Communicator& communicator, const at::Tensor& gradients, std::vector<GradientSlice> slices,
+  /// `gradients`: flat, contiguous, float32 or float64; summed in place. `slices[i]` is what the i-th layer_done
+  /// completes; slices are adjacent and cover the buffer. Neighbours are joined until a bucket has `min_bucket_bytes`;
+  /// the last bucket may be smaller.
+  GradientReducer(Communicator& communicator, at::Tensor gradients, std::vector<GradientSlice> slices,
                   SumOrder order = SumOrder::fastest, std::int64_t min_bucket_bytes = std::int64_t{1} << 20);
 
   /// Starts every bucket that is now complete and lets those under way advance. With `overlap` off, finish() starts

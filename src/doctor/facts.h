@@ -46,7 +46,8 @@ struct PathFacts {
   std::string identity;    // equal on all hosts that see the same files; empty for output_dir
   std::string file_system;
   std::int64_t free_bytes = 0;
-  std::int64_t file_bytes = 0;  // of the model's or dataset's files
+  std::int64_t file_bytes = 0;                 // of the model's or dataset's files
+  std::vector<std::string> plain_on_gpu = {};  // of a model: what a GPU computes without a kernel of one pass
 };
 
 struct RankFacts {

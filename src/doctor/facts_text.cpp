@@ -11,7 +11,7 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(GpuFacts, num_on_bus, driver_release, driver_
                                    nccl_at_run_time)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(SharedMemoryFacts, exists, writable, total_bytes, free_bytes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PathFacts, option, path, error, map_error, lock_error, identity, file_system,
-                                   free_bytes, file_bytes)
+                                   free_bytes, file_bytes, plain_on_gpu)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(RankFacts, rank, local_rank, local_size, host, machine, program, mpi, allowed_cores,
                                    num_allowed_cores, num_cores, memory_bytes, memory_limit_bytes, memlock_bytes,
                                    has_infiniband, shared_memory, interfaces, environment, gpu, paths)

@@ -15,6 +15,7 @@
 #include "core/mapped_file.h"
 #include "data/store/dataset.h"
 #include "doctor/facts.h"
+#include "model/decoder/gpu_paths.h"
 #include "model/families/config.h"
 
 namespace allreco::doctor {
@@ -84,7 +85,9 @@ void look(PathFacts& facts) {
   if (facts.option == "output_dir") return try_to_write(facts, nearest_existing(facts.path));
   if (!fs::is_directory(facts.path)) core::user_error("{} is not a directory", facts.path);
   if (facts.option == "dataset") return look_at_files(facts, data::read_dataset_info(facts.path).fingerprint);
-  look_at_files(facts, model::to_json(model::read_model_config(facts.path)).dump());
+  const model::ModelConfig config = model::read_model_config(facts.path);
+  facts.plain_on_gpu = model::plain_on_gpu(config);
+  look_at_files(facts, model::to_json(config).dump());
 }
 
 }  // namespace

@@ -54,6 +54,13 @@ void judge_input(const PathFacts& path, const RankFacts& host, Findings& finding
   }
 }
 
+/// Slower, and with more memory; nothing is wrong.
+void judge_kernels(const PathFacts& path, const RankFacts& host, Findings& findings) {
+  if (!host.gpu.built_with_cuda || host.gpu.num_visible == 0) return;
+  for (const std::string& part : path.plain_on_gpu)
+    findings.push_back({Level::ok, "GPU kernels", host.host, "libtorch's operators, one by one: " + part, ""});
+}
+
 /// The same path on two hosts need not be the same files.
 void judge_identity(const std::vector<RankFacts>& facts, const std::string& option, Findings& findings) {
   std::map<std::string, std::string> host_with;
@@ -74,6 +81,7 @@ void judge_paths(const std::vector<RankFacts>& facts, Findings& findings) {
     for (const PathFacts& path : rank.paths) {
       if (path.option != "output_dir") {
         judge_input(path, rank, findings);
+        judge_kernels(path, rank, findings);
       } else if (rank.rank == 0) {
         judge_output(path, rank, findings);
         judge_lock(path, rank, findings);

@@ -66,18 +66,18 @@ model::BaseModel load_base_model(dist::Session& session, const BaseModelOptions&
   dist::check_gpu_placement(session, device_of(session, options), options.allow_gpu_sharing);
   const bool is_random = model::is_random_base(options.model_name_or_path);
   if (options.model_loading == "broadcast" && !is_random)
-    return share_base_model(session, dist::NodeGroups(session), options, BaseReaders::rank_zero);
+    return load_shared_base_model(session, dist::NodeGroups(session), options, BaseReaders::rank_zero);
   const auto holds_nf4 = [&] {
     return model::read_base_config(options.model_name_or_path).config.quantization.has_value();
   };
   if (options.quantization.load_in_4bit && !holds_nf4())
-    return share_base_model(session, dist::NodeGroups(session), options, BaseReaders::node_leaders);
+    return load_shared_base_model(session, dist::NodeGroups(session), options, BaseReaders::node_leaders);
   return model::load_base_model(options.model_name_or_path, options.dtype, device_of(session, options),
                                 options.quantization);
 }
 
-model::BaseModel share_base_model(dist::Session& session, const dist::NodeGroups& nodes,
-                                  const BaseModelOptions& options, BaseReaders readers) {
+model::BaseModel load_shared_base_model(dist::Session& session, const dist::NodeGroups& nodes,
+                                        const BaseModelOptions& options, BaseReaders readers) {
   const bool travels = readers == BaseReaders::rank_zero;
   std::optional<model::WeightSource> source;  // rank 0 leads its node, too
   session.together("opening the model", [&] {

@@ -50,7 +50,7 @@ enum class BaseReaders { rank_zero, node_leaders };
 
 /// Collective: one copy of the base on each of the given nodes, in memory that its ranks share. rank_zero: the others
 /// get it from rank 0, and only its `model_name_or_path` is read.
-model::BaseModel share_base_model(dist::Session& session, const dist::NodeGroups& nodes,
-                                  const BaseModelOptions& options, BaseReaders readers);
+model::BaseModel load_shared_base_model(dist::Session& session, const dist::NodeGroups& nodes,
+                                        const BaseModelOptions& options, BaseReaders readers);
 
 }  // namespace allreco::eval

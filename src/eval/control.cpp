@@ -61,7 +61,7 @@ class Renderer {
     return data::Tokenizer(dataset.info().directory);
   }
   static data::PromptTemplate template_of(const data::DatasetInfo& info) {
-    return data::template_from_json(info.json.value("template", core::Json()),
+    return data::template_of(info.json.value("template", core::Json()),
                                     (info.directory / "dataset.json").string());
   }
   std::vector<std::string_view> titles(const std::vector<std::uint32_t>& items) const {

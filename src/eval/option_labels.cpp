@@ -20,7 +20,7 @@ std::string label_of(const data::PromptTemplate& t, std::size_t index) {
 std::vector<data::TokenId> label_tokens(const data::DatasetInfo& info, std::size_t count) {
   if (info.tokenizer_sha256.empty() || !info.json.contains("template")) return {};
   const data::PromptTemplate prompt_template =
-      data::template_from_json(info.json["template"], (info.directory / "dataset.json").string());
+      data::template_of(info.json["template"], (info.directory / "dataset.json").string());
   if (!prompt_template.shows_options() || prompt_template.option_item.find("{label}") == std::string::npos) return {};
   if (prompt_template.option_labels == "letters" && count > kNumLetters) return {};
   const data::Tokenizer tokenizer(info.directory);

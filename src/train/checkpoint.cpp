@@ -42,13 +42,13 @@ void rename_directory(const fs::path& from, const fs::path& to) {
   if (error) core::user_error("cannot rename {} to {}: {}", from.string(), to.string(), error.message());
 }
 
-void write_files(const fs::path& directory, const CheckpointContents& parts, const core::Json& state) {
+void write_files(const fs::path& directory, const CheckpointContents& contents, const core::Json& state) {
   std::error_code error;
   fs::create_directory(directory, error);  // never its parent: an output_dir that is gone stays gone
   if (error) core::user_error("cannot create the directory {}: {}", directory.string(), error.message());
-  model::save_adapter(directory, parts.store, parts.parameters, parts.frozen_pair, parts.origin);
-  model::write_safetensors(directory / "optimizer.safetensors", parts.optimizer_state,
-                           {{"num_updates", std::to_string(parts.num_updates)}});
+  model::save_adapter(directory, contents.store, contents.parameters, contents.frozen_pair, contents.origin);
+  model::write_safetensors(directory / "optimizer.safetensors", contents.optimizer_state,
+                           {{"num_updates", std::to_string(contents.num_updates)}});
   core::write_json_file(directory / "trainer_state.json", state);
   write_sums(directory);
   core::sync_path(directory);
@@ -128,14 +128,14 @@ CheckpointContents snapshot_of(const model::LoraStore& store, const Optimizer& o
           std::move(origin)};
 }
 
-void save_checkpoint(const fs::path& output_dir, std::int64_t step, const CheckpointContents& parts,
+void save_checkpoint(const fs::path& output_dir, std::int64_t step, const CheckpointContents& contents,
                      const core::Json& state) {
   const fs::path final_path = output_dir / checkpoint_name(step);
   const fs::path unfinished = final_path.string() + kUnfinished;
   const fs::path replaced = final_path.string() + kReplaced;
   fs::remove_all(unfinished);
   try {
-    write_files(unfinished, parts, state);
+    write_files(unfinished, contents, state);
     if (fs::exists(final_path)) rename_directory(final_path, replaced);
     rename_directory(unfinished, final_path);
   } catch (...) {

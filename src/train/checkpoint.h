@@ -40,7 +40,7 @@ CheckpointContents snapshot_of(const model::LoraStore& store, const Optimizer& o
 
 /// Writes OUTPUT_DIR/checkpoint-N.tmp, syncs it and renames it; one of that name is replaced. Then OUTPUT_DIR/last
 /// points to it. UserError (a full disk, ...) leaves no trace.
-void save_checkpoint(const std::filesystem::path& output_dir, std::int64_t step, const CheckpointContents& parts,
+void save_checkpoint(const std::filesystem::path& output_dir, std::int64_t step, const CheckpointContents& contents,
                      const core::Json& state);
 
 /// Points OUTPUT_DIR/<link> (last, best) to the checkpoint `name`, atomically.

@@ -54,7 +54,7 @@ SaveOutcome CheckpointWriter::save_now(const SaveRequest& request) const {
   SaveOutcome outcome{.step = request.step, .best = request.best, .metric = request.metric, .error = {}};
   try {
     clean_up_interrupted_saves(output_dir_);  // of the save before, if it failed
-    save_checkpoint(output_dir_, request.step, request.parts, request.state);
+    save_checkpoint(output_dir_, request.step, request.contents, request.state);
     if (request.best) update_link(output_dir_, "best", checkpoint_name(request.step));
     delete_old_checkpoints(output_dir_, save_total_limit_);
   } catch (const std::exception& e) {

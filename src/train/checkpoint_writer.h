@@ -17,10 +17,10 @@ namespace allreco::train {
 
 struct SaveRequest {
   std::int64_t step = 0;
-  CheckpointContents parts;  // a copy of the state, see snapshot_of
-  core::Json state;          // trainer_state.json
-  bool best = false;         // `best` shall point to it
-  double metric = 0;         // what makes it the best
+  CheckpointContents contents;  // a copy of the state, see snapshot_of
+  core::Json state;             // trainer_state.json
+  bool best = false;            // `best` shall point to it
+  double metric = 0;            // what makes it the best
 };
 
 struct SaveOutcome {

@@ -109,7 +109,7 @@ struct TrainConfig {
           {"dataloader_pin_memory", dataloader_pin_memory,
            "On a GPU: hand batches over in page-locked memory, so that the copy runs beside other work."}}},
         {"Optimiser",
-         {{"learning_rate", learning_rate, above_to(0, 1e38), "The peak learning rate."},
+         {{"learning_rate", learning_rate, above_to(0, 1e39), "The peak learning rate."},
           {"lr_scheduler_type", lr_scheduler_type, schedule_type_names(), "How the rate changes over the run."},
           {"warmup_steps", warmup_steps, between(0, kMostSteps), "Steps over which the rate climbs from 0."},
           {"warmup_ratio", warmup_ratio, between(0, 1),

@@ -14,7 +14,7 @@ ShardSums::ShardSums(at::Tensor gradients, std::int64_t num_shards)
 
 // A binary counter: each bit of the number of ended shards is a whole subtree that waits.
 void ShardSums::end_shard() {
-  core::require(num_ended_ + 1 < num_shards_, "the last shard ends slice by slice");
+  core::require(!is_at_last(), "the last shard ends slice by slice");
   size_t level = 0;
   for (; (num_ended_ >> level & 1) != 0; ++level) gradients_.add_(subtrees_[level]);
   subtrees_[level].copy_(gradients_);
@@ -23,7 +23,7 @@ void ShardSums::end_shard() {
 }
 
 void ShardSums::end_last_shard(std::int64_t begin, std::int64_t end) {
-  core::require(num_ended_ + 1 == num_shards_, "shards are missing before the last one");
+  core::require(is_at_last(), "shards are missing before the last one");
   at::Tensor slice = gradients_.slice(0, begin, end);
   for (const at::Tensor& subtree : subtrees_) slice.add_(subtree.slice(0, begin, end));
 }

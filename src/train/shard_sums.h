@@ -19,6 +19,8 @@ class ShardSums {
 
   /// Keeps the shard's gradient and sets the buffer to zero. REQUIRES that it is not the last one.
   void end_shard();
+  /// Whether only the last shard is left.
+  bool is_at_last() const { return num_ended_ + 1 == num_shards_; }
   /// Adds what the shards before have left to [begin, end) of the last one's gradient.
   void end_last_shard(std::int64_t begin, std::int64_t end);
   /// Ready for the next step. Call it when end_last_shard has been called for all slices.

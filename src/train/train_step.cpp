@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "core/random.h"
 #include "train/clip.h"
+#include "train/shard_sums.h"
 
 namespace allreco::train {
 namespace {
@@ -24,30 +25,16 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// The flat gradient's slices in the order in which backward completes them.
-std::vector<dist::GradientSlice> slices_in_backward_order(const model::LoraStore& store) {
-  std::vector<dist::GradientSlice> slices;
-  for (std::int64_t layer = store.num_layers() - 1; layer >= 0; --layer) {
-    const auto [begin, end] = store.slice_of_layer(layer);
-    slices.push_back({begin, end});
-  }
-  return slices;
-}
-
 }  // namespace
 
-TrainStep::TrainStep(const StepContext& parts, const TrainConfig& config, const Sharding& sharding,
+TrainStep::TrainStep(const StepContext& context, const TrainConfig& config, const Sharding& sharding,
                      const Schedule& schedule)
-    : context_(parts),
+    : context_(context),
       config_(config),
       schedule_(schedule),
       sharding_(sharding),
-      slices_(slices_in_backward_order(parts.store)),
-      shard_sums_(parts.store.gradients(), sharding.count),
-      reducer_(parts.communicator, parts.store.gradients(), slices_,
-               config.deterministic ? dist::SumOrder::tree : dist::SumOrder::fastest) {
-  reducer_.set_overlap(config.overlap_grad_reduce);
-}
+      gradients_(context.communicator, context.store, sharding.count,
+                 config.deterministic ? dist::SumOrder::tree : dist::SumOrder::fastest, config.overlap_grad_reduce) {}
 
 StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   const Stopwatch watch;
@@ -65,8 +52,8 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   const LocalResult local = run_shards(plan, step, report.times);
   // 3. The rest of the gradients.
   context_.session.enter_phase(step + 1, "summing gradients");
-  reducer_.finish();
-  report.times.communication_exposed_ms = reducer_.exposed_ms();
+  gradients_.finish();
+  report.times.communication_exposed_ms = gradients_.exposed_ms();
   // 4. One small sum agrees on errors, on stopping and on the loss: each shard's has a place of its own, so that the
   // sum over ranks adds zeros only and is exact.
   std::vector<double> totals(static_cast<size_t>(sharding_.num_shards) + 2);
@@ -93,30 +80,19 @@ TrainStep::LocalResult TrainStep::run_shards(const StepPlan& plan, std::int64_t 
   pass.gradient_scale = 1 / static_cast<double>(plan.supervised_tokens);
   pass.dropout_key = core::mix_key(config_.seed, {core::key_of("dropout"), static_cast<std::uint64_t>(step)});
   pass.gradient_checkpointing = config_.gradient_checkpointing;
-  std::int64_t layers_done = 0;
-  bool all_ended = false;   // so the last shard's layers can be added to those of the others
-  bool in_reducer = false;  // what fails there fails for all: nobody can take part any more
-  const auto last_layer_done = [&](std::int64_t) {
-    const dist::GradientSlice& slice = slices_[static_cast<size_t>(layers_done)];
-    if (all_ended) shard_sums_.end_last_shard(slice.begin, slice.end);
-    in_reducer = true;
-    reducer_.layer_done(layers_done++);
-    in_reducer = false;
-  };
   LocalResult local;
   try {
     for (size_t shard = 0; shard + 1 < plan.shards.size(); ++shard) {
       local.nll.push_back(run_micro_batches(plan.shards[shard], pass, {}, times));
-      shard_sums_.end_shard();
+      gradients_.end_shard();
     }
-    all_ended = true;
-    local.nll.push_back(run_micro_batches(plan.shards.back(), pass, last_layer_done, times));
+    const auto layer_done = [this](std::int64_t layer) { gradients_.layer_done(layer); };
+    local.nll.push_back(run_micro_batches(plan.shards.back(), pass, layer_done, times));
   } catch (...) {
-    if (in_reducer) throw;
+    if (gradients_.reducer_failed()) throw;
     local.failure = std::current_exception();  // the others are waiting in the reducer: take part, then tell them
   }
-  while (layers_done < context_.store.num_layers()) last_layer_done(layers_done);
-  shard_sums_.restart();
+  gradients_.end_last_shard();
   return local;
 }
 

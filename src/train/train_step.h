@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "dist/gradient_reducer.h"
+#include "dist/communicator.h"
 #include "dist/session.h"
 #include "model/decoder/decoder.h"
 #include "model/lora/lora.h"
@@ -14,8 +14,8 @@
 #include "train/config.h"
 #include "train/optimizer.h"
 #include "train/run_plan.h"
-#include "train/shard_sums.h"
 #include "train/spike_guard.h"
+#include "train/step_gradients.h"
 
 namespace allreco::train {
 
@@ -51,7 +51,7 @@ struct StepContext {
 
 class TrainStep {
  public:
-  TrainStep(const StepContext& parts, const TrainConfig& config, const Sharding& sharding, const Schedule& schedule);
+  TrainStep(const StepContext& context, const TrainConfig& config, const Sharding& sharding, const Schedule& schedule);
 
   /// Collective. Computes step `step` (0-based): the one after the last, since its plan and micro-batches come
   /// from `batches`. An error on one rank is thrown on all.
@@ -73,9 +73,7 @@ class TrainStep {
   const TrainConfig& config_;
   Schedule schedule_;
   Sharding sharding_;
-  std::vector<dist::GradientSlice> slices_;
-  ShardSums shard_sums_;
-  dist::GradientReducer reducer_;
+  StepGradients gradients_;
 };
 
 }  // namespace allreco::train

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/run_lock.h"
+#include "core/stop_signals.h"
 #include "dist/nccl_communicator.h"
 #include "model/lora/adapter.h"
 #include "model/lora/dora.h"
@@ -19,7 +20,6 @@
 #include "train/checkpoint.h"
 #include "train/output_dir.h"
 #include "train/run_inputs.h"
-#include "train/stop_signals.h"
 #include "train/training_run.h"
 
 namespace allreco::train {
@@ -119,7 +119,7 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
     } else if (!job.adapter_name_or_path.empty()) {
       model::load_adapter(job.adapter_name_or_path, store);
     } else {
-      model::start_magnitudes(store, base);
+      model::init_magnitudes(store, base);
     }
   });
   optimizer.set_num_updates(session.all_max(optimizer.num_updates()));
@@ -139,7 +139,7 @@ std::unique_ptr<dist::Communicator> make_plane_of_device(dist::Session& session,
 
 TrainResult run_training(dist::Session& session, const TrainJob& job, const MakePlane& make_plane) {
   const at::NoGradGuard no_grad;
-  const StopSignals
+  const core::StopSignals
       signals;  // from now on: one that comes while the model is loaded stops the run after its first step
   const TrainConfig& config = job.config;
   validate(config);

@@ -40,25 +40,26 @@ double mean(double sum, std::int64_t count) { return count > 0 ? sum / static_ca
 
 }  // namespace
 
-TrainingRun::TrainingRun(const RunContext& parts, TrainerState state)
-    : context_(parts),
-      config_(parts.job.config),
+TrainingRun::TrainingRun(const RunContext& context, TrainerState state)
+    : context_(context),
+      config_(context.job.config),
       output_dir_(config_.output_dir),
-      identity_(
-          run_identity(config_, parts.inputs.lora, parts.plan, parts.inputs.train_data.info(), parts.inputs.base)),
+      identity_(run_identity(config_, context.inputs.lora, context.plan, context.inputs.train_data.info(),
+                             context.inputs.base)),
       state_(std::move(state)),
-      decoder_(parts.inputs.base.config, parts.inputs.base.weights, &parts.store),
+      decoder_(context.inputs.base.config, context.inputs.base.weights, &context.store),
       batches_(
-          parts.inputs.train_data,
-          [planner = StepPlanner(parts.inputs.train_data, parts.inputs.base.config, config_, parts.plan,
-                                 parts.sharding)](std::int64_t step) { return planner.plan(step); },
-          batch_options(config_, parts.inputs.base.weights.device(), state_.global_step, parts.plan.num_steps)),
-      train_step_({parts.session, parts.communicator, batches_, parts.store, decoder_, parts.optimizer, state_.spikes},
-                  config_, parts.sharding, config_.schedule(parts.plan.num_steps)),
-      log_(output_dir_, state_.global_step, parts.plan.num_steps, parts.session.is_leader()),
+          context.inputs.train_data,
+          [planner = StepPlanner(context.inputs.train_data, context.inputs.base.config, config_, context.plan,
+                                 context.sharding)](std::int64_t step) { return planner.plan(step); },
+          batch_options(config_, context.inputs.base.weights.device(), state_.global_step, context.plan.num_steps)),
+      train_step_(
+          {context.session, context.communicator, batches_, context.store, decoder_, context.optimizer, state_.spikes},
+          config_, context.sharding, config_.schedule(context.plan.num_steps)),
+      log_(output_dir_, state_.global_step, context.plan.num_steps, context.session.is_leader()),
       saved_best_metric_(state_.best_metric),
       saved_best_checkpoint_(state_.best_model_checkpoint) {
-  if (parts.session.is_leader()) writer_.emplace(output_dir_, config_.save_total_limit);
+  if (context.session.is_leader()) writer_.emplace(output_dir_, config_.save_total_limit);
 }
 
 TrainResult TrainingRun::run() {
@@ -209,7 +210,7 @@ void TrainingRun::save(std::optional<double> metric) {
   context_.session.enter_phase(state_.global_step, "saving a checkpoint");
   if (!writer_) return;
   writer_->save({.step = state_.global_step,
-                 .parts = snapshot_of(context_.store, context_.optimizer, origin()),
+                 .contents = snapshot_of(context_.store, context_.optimizer, origin()),
                  .state = to_json(state_, config_, context_.plan, identity_, context_.session.world_size()),
                  .best = best,
                  .metric = metric.value_or(0)});

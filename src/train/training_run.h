@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/run_lock.h"
+#include "core/stop_signals.h"
 #include "dist/session.h"
 #include "model/decoder/decoder.h"
 #include "model/lora/lora.h"
@@ -17,7 +18,6 @@
 #include "train/run_inputs.h"
 #include "train/run_log.h"
 #include "train/run_plan.h"
-#include "train/stop_signals.h"
 #include "train/train_step.h"
 #include "train/trainer.h"
 #include "train/trainer_state.h"
@@ -34,14 +34,14 @@ struct RunContext {
   const Sharding& sharding;
   model::LoraStore& store;
   Optimizer& optimizer;
-  const StopSignals& signals;
+  const core::StopSignals& signals;
   const core::LockedDirectory* directory;  // output_dir, on rank 0; null on the others
 };
 
 class TrainingRun {
  public:
   /// `state`: of a new run, or as a checkpoint left it; store and optimiser go with it.
-  TrainingRun(const RunContext& parts, TrainerState state);
+  TrainingRun(const RunContext& context, TrainerState state);
 
   /// Collective. Runs to the last step or to a stop signal.
   TrainResult run();

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "core/check.h"
+#include "support/message_of.h"
 
 namespace allreco::cli {
 namespace {
@@ -18,12 +19,7 @@ std::string value_of(const std::string& text) {
 }
 
 std::string error_of(const std::string& text) {
-  try {
-    parse_config(text, "x.cfg");
-  } catch (const core::UserError& e) {
-    return e.what();
-  }
-  return "";
+  return support::message_of([&] { parse_config(text, "x.cfg"); });
 }
 
 // What files without quotes meant before there were any.

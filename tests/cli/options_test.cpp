@@ -1,12 +1,13 @@
 #include "cli/options.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "core/check.h"
 #include "core/files.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::cli {
 namespace fs = std::filesystem;
@@ -14,15 +15,10 @@ namespace fs = std::filesystem;
 class OptionsTest : public ::testing::Test {
  protected:
   std::string error_of(const std::vector<std::string>& arguments) {
-    try {
-      list_.parse(arguments);
-    } catch (const core::UserError& e) {
-      return e.what();
-    }
-    return "";
+    return support::message_of([&] { list_.parse(arguments); });
   }
   std::string config_file(const std::string& text) {
-    const fs::path path = fs::temp_directory_path() / ("allreco-options-" + std::to_string(::getpid()) + ".cfg");
+    const fs::path path = directory_ / "options.cfg";
     core::write_file_atomically(path, text);
     return path.string();
   }
@@ -30,6 +26,7 @@ class OptionsTest : public ::testing::Test {
     for (const auto& part : parts) EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in: " << text;
   }
 
+  const support::TemporaryDirectory directory_;
   double learning_rate_ = 1e-4;
   std::int64_t max_steps_ = -1;
   std::string dtype_ = "auto";
@@ -59,6 +56,22 @@ TEST_F(OptionsTest, CommandLineWinsOverTheFile) {
   EXPECT_EQ(modules_, (std::vector<std::string>{"q_proj", "v_proj"}));
   EXPECT_TRUE(list_.parse({"--learning_rate=2e-3"}));
   EXPECT_EQ(learning_rate_, 2e-3);
+}
+
+TEST_F(OptionsTest, AFlagAloneIsTrue) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"--shuffle_dataset"}, {"--shuffle_dataset", "--max_steps", "5"}, {"--shuffle_dataset", "true"}}) {
+    shuffle_ = false;
+    EXPECT_TRUE(list_.parse(arguments));
+    EXPECT_TRUE(shuffle_);
+  }
+  EXPECT_TRUE(list_.parse({"--shuffle_dataset", "false"}));
+  EXPECT_FALSE(shuffle_);
+  expect_contains(error_of({"--shuffle_dataset", "--shuffle_dataset"}), {"shuffle_dataset", "twice"});
+  expect_contains(error_of({"--shuffle_dataset="}), {"shuffle_dataset"});
+  expect_contains(error_of({"--output_dir", "--shuffle_dataset"}), {"output_dir", "no value", "--shuffle_dataset"});
+  EXPECT_TRUE(list_.parse({"--output_dir", "--strange", "--shuffle_dataset"}));
+  EXPECT_EQ(output_dir_, "--strange");
 }
 
 TEST_F(OptionsTest, ErrorsNameKeyValueRangeAndTheNearestKey) {

@@ -1,7 +1,6 @@
 // Runs the program as a user does, and reads what it wrote.
 #pragma once
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdio>
@@ -12,6 +11,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::cli::testing {
 
@@ -57,25 +57,10 @@ inline std::filesystem::path source(const std::string& relative) {
 }
 inline std::filesystem::path golden(const std::string& relative) { return source("tests/fixtures/golden/" + relative); }
 
-/// An empty directory that goes away with the object.
-class Scratch {
+/// A directory whose paths are texts, as command lines are made of.
+class Scratch : public support::TemporaryDirectory {
  public:
-  Scratch() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "allreco-XXXXXX").string();
-    core::require(::mkdtemp(pattern.data()) != nullptr, "cannot make a temporary directory");
-    path_ = pattern;
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
+  std::string operator/(const std::string& name) const { return (path() / name).string(); }
 };
 
 }  // namespace allreco::cli::testing

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "cli/program.h"
+#include "core/files.h"
 #include "model/checkpoint/safetensors.h"
 
 namespace allreco::cli {
@@ -64,12 +65,18 @@ void expect_trajectory(const Trajectory& t, const std::filesystem::path& out) {
   EXPECT_LT(std::sqrt(squares / static_cast<double>(count)), 2e-7);
 }
 
+/// Micro-batches -> the dataset `scratch`/DS for `model`.
+void prepare(const std::string& batches, const std::string& model, const Scratch& scratch) {
+  write_rows(scratch / "rows.jsonl", batches);
+  const auto prepared = run_program(
+      0, fmt::format("prepare --tokens {} --vocab_size {} --output_dir {}", scratch / "rows.jsonl",
+                     core::read_json_file(model + "/config.json")["vocab_size"].get<int>(), scratch / "DS"));
+  ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
+}
+
 void reproduce(const Trajectory& t, const std::vector<int>& rank_counts) {
   Scratch scratch;
-  write_rows(scratch / "rows.jsonl", t.batches);
-  const auto prepared = run_program(
-      0, fmt::format("prepare --tokens {} --vocab_size 512 --output_dir {}", scratch / "rows.jsonl", scratch / "DS"));
-  ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
+  prepare(t.batches, t.model, scratch);
   for (int ranks : rank_counts) {
     const std::string out = scratch / fmt::format("OUT{}", ranks);
     const auto run = run_program(
@@ -95,6 +102,38 @@ TEST(Trajectory, CosineWithClipping) {
              "lora-trajectory/linear/adapter_initial", golden("llama-tiny").string(),
              "--per_device_train_batch_size 4 --lr_scheduler_type cosine --max_steps 10 --max_grad_norm 0.3"},
             {2});
+}
+
+class FamilyTrajectory : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Families, FamilyTrajectory, ::testing::Values("gemma3-tiny", "qwen3-tiny"),
+                         [](const auto& tested) { return tested.param.substr(0, tested.param.find('-')); });
+
+TEST_P(FamilyTrajectory, LinearWithClippingOnTwoRanks) {
+  const std::string name = "lora-trajectory/" + GetParam();
+  reproduce({name, name + "/batches.safetensors", name + "/adapter_initial", golden(GetParam()).string(),
+             "--per_device_train_batch_size 4 --lr_scheduler_type linear --max_steps 12 --max_grad_norm 1.0"},
+            {2});
+}
+
+// Bits, not tolerances, on the family with the most terms: checkpointing, dropout, DoRA.
+TEST(Trajectory, DeterministicRunsOfGemmaHaveTheSameBitsOnAnyNumberOfRanks) {
+  Scratch scratch;
+  const std::string model = golden("gemma3-tiny").string();
+  prepare("lora-trajectory/gemma3-tiny/batches.safetensors", model, scratch);
+  std::string reference;
+  for (const int ranks : {0, 2}) {
+    const std::string out = scratch / fmt::format("OUT{}", ranks);
+    const auto run = run_program(
+        ranks,
+        fmt::format("train --model_name_or_path {} --dataset {} --output_dir {} --deterministic true --max_steps "
+                    "4 --global_batch_size 8 --per_device_train_batch_size {} --lora_r 4 --lora_dropout 0.1 "
+                    "--use_dora true --gradient_checkpointing {} --save_strategy no --threads 1",
+                    model, scratch / "DS", out, ranks == 0 ? 8 : 2, ranks == 0));
+    ASSERT_EQ(run.exit_code, 0) << run.output;
+    const std::string adapter = core::read_file(out + "/adapter_model.safetensors");
+    if (reference.empty()) reference = adapter;
+    EXPECT_TRUE(adapter == reference) << ranks << " ranks";
+  }
 }
 
 TEST(Trajectory, RealModelOnRealTextOverFiveEpochs) {

@@ -1,22 +1,19 @@
 #include "core/files.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "core/check.h"
 #include "core/json.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::core {
 namespace fs = std::filesystem;
 
 class FilesTest : public ::testing::Test {
  protected:
-  void SetUp() override { fs::create_directories(directory_); }
-  void TearDown() override { fs::remove_all(directory_); }
-  size_t num_entries() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(directory_), fs::directory_iterator{}));
-  }
-  fs::path directory_ = fs::temp_directory_path() / ("allreco-files-" + std::to_string(::getpid()));
+  size_t num_entries() const { return directory_.num_entries(); }
+  const support::TemporaryDirectory directory_;
 };
 
 TEST_F(FilesTest, WritesWholeFilesAndReplacesThem) {
@@ -39,12 +36,8 @@ TEST_F(FilesTest, AFailedWriteLeavesTheOldFileAndNothingElse) {
 }
 
 TEST_F(FilesTest, MissingDirectoryIsAUserErrorThatNamesThePath) {
-  try {
-    write_file_atomically(directory_ / "missing" / "a", "x");
-    FAIL();
-  } catch (const UserError& e) {
-    EXPECT_NE(std::string(e.what()).find("missing"), std::string::npos);
-  }
+  const std::string message = support::message_of([&] { write_file_atomically(directory_ / "missing" / "a", "x"); });
+  EXPECT_NE(message.find("missing"), std::string::npos) << message;
 }
 
 // FIPS 180-2, appendix B.1.
@@ -57,12 +50,8 @@ TEST_F(FilesTest, Sha256OfAbc) {
 
 TEST_F(FilesTest, MalformedJsonNamesTheFile) {
   write_file_atomically(directory_ / "x.json", "{\"a\": ");
-  try {
-    read_json_file(directory_ / "x.json");
-    FAIL();
-  } catch (const UserError& e) {
-    EXPECT_NE(std::string(e.what()).find("x.json"), std::string::npos);
-  }
+  const std::string message = support::message_of([&] { read_json_file(directory_ / "x.json"); });
+  EXPECT_NE(message.find("x.json"), std::string::npos) << message;
   EXPECT_THROW(read_json_file(directory_ / "none.json"), UserError);
 }
 

@@ -12,6 +12,8 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::core {
 namespace {
@@ -20,26 +22,11 @@ namespace fs = std::filesystem;
 
 class InputFiles : public ::testing::Test {
  protected:
-  InputFiles() {
-    std::string pattern = (fs::temp_directory_path() / "allreco-input-XXXXXX").string();
-    require(::mkdtemp(pattern.data()) != nullptr, "cannot make a temporary directory");
-    directory_ = pattern;
-  }
-  ~InputFiles() override { fs::remove_all(directory_); }
   fs::path write(const std::string& name, const std::string& bytes) const {
     std::ofstream(directory_ / name, std::ios::binary) << bytes;
     return directory_ / name;
   }
-  template <class Call>
-  static std::string message_of(const Call& call) {
-    try {
-      call();
-    } catch (const UserError& e) {
-      return e.what();
-    }
-    return "(no UserError)";
-  }
-  fs::path directory_;
+  const support::TemporaryDirectory directory_;
 };
 
 TEST_F(InputFiles, ReadsAtAnyPlaceAndNotBehindTheEnd) {
@@ -48,7 +35,7 @@ TEST_F(InputFiles, ReadsAtAnyPlaceAndNotBehindTheEnd) {
   std::string part(4, ' ');
   file.read(6, 4, part.data());
   EXPECT_EQ(part, "6789");
-  EXPECT_NE(message_of([&] { file.read(7, 4, part.data()); }).find("ends there"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { file.read(7, 4, part.data()); }).find("ends there"), std::string::npos);
 }
 
 TEST_F(InputFiles, WhatIsNoRegularFileIsRefusedAtOnce) {
@@ -62,28 +49,28 @@ TEST_F(InputFiles, WhatIsNoRegularFileIsRefusedAtOnce) {
   fs::create_symlink(fifo, directory_ / "link");
   for (const auto& [path, kind] : std::vector<std::pair<fs::path, std::string>>{{fifo, "a FIFO"},
                                                                                 {"/dev/zero", "a device"},
-                                                                                {directory_, "a directory"},
+                                                                                {directory_.path(), "a directory"},
                                                                                 {socket, "a socket"},
                                                                                 {directory_ / "link", "a FIFO"}}) {
     for (const std::string& text :
-         {message_of([&] { InputFile file(path); }), message_of([&] { read_file(path); }),
-          message_of([&] { sha256_of_file(path); }), message_of([&] { read_json_file(path); }),
-          message_of([&] { copy_file(path, directory_ / "copy", "copy"); })}) {
+         {support::message_of([&] { InputFile file(path); }), support::message_of([&] { read_file(path); }),
+          support::message_of([&] { sha256_of_file(path); }), support::message_of([&] { read_json_file(path); }),
+          support::message_of([&] { copy_file(path, directory_ / "copy", "copy"); })}) {
       EXPECT_NE(text.find(path.string() + ": it is " + kind + ", a regular file is needed"), std::string::npos) << text;
     }
   }
   EXPECT_FALSE(fs::exists(directory_ / "copy"));
   ::close(descriptor);
-  EXPECT_NE(message_of([&] { InputFile file(directory_ / "none"); }).find("No such file"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { InputFile file(directory_ / "none"); }).find("No such file"), std::string::npos);
 }
 
 TEST_F(InputFiles, AFileLargerThanItsKindIsNotRead) {
   const fs::path path = write("a", "12345");
   EXPECT_EQ(read_file(path, 5), "12345");
-  EXPECT_NE(message_of([&] { read_file(path, 4); }).find("has 5 bytes, and at most 4"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { read_file(path, 4); }).find("has 5 bytes, and at most 4"), std::string::npos);
   const fs::path huge = write("huge.json", "{");
   fs::resize_file(huge, kLargestJsonFile + 1);  // a sparse file
-  EXPECT_NE(message_of([&] { read_json_file(huge); }).find("at most 536870912"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { read_json_file(huge); }).find("at most 536870912"), std::string::npos);
 }
 
 TEST_F(InputFiles, NamesOfOtherFilesStayInTheDirectory) {
@@ -91,7 +78,8 @@ TEST_F(InputFiles, NamesOfOtherFilesStayInTheDirectory) {
   require_plain_name("..a", "index");
   for (const std::string& name : {std::string(), std::string("."), std::string(".."), std::string("../a"),
                                   std::string("/etc/passwd"), std::string("a/b"), std::string("a\0b", 3)}) {
-    EXPECT_NE(message_of([&] { require_plain_name(name, "index"); }).find("index names the file"), std::string::npos);
+    EXPECT_NE(support::message_of([&] { require_plain_name(name, "index"); }).find("index names the file"),
+              std::string::npos);
   }
 }
 
@@ -103,10 +91,10 @@ TEST_F(InputFiles, JsonThatNestsDeeplyIsRefusedBeforeItIsParsed) {
   };
   for (const auto& [open, close] : {std::pair('[', ']'), std::pair('{', '}')}) {
     EXPECT_FALSE(parse_json(nested(kMaxJsonDepth, open, close), "x").empty());
-    EXPECT_NE(message_of([&] { parse_json(nested(kMaxJsonDepth + 1, open, close), "x"); }).find("deep"),
+    EXPECT_NE(support::message_of([&] { parse_json(nested(kMaxJsonDepth + 1, open, close), "x"); }).find("deep"),
               std::string::npos);
   }
-  EXPECT_NE(message_of([&] { read_json_file(write("a.json", std::string(1 << 20, '['))); }).find("a.json"),
+  EXPECT_NE(support::message_of([&] { read_json_file(write("a.json", std::string(1 << 20, '['))); }).find("a.json"),
             std::string::npos);
   EXPECT_EQ(parse_json(fmt::format("\"{}\"", std::string(1000, '[')), "x").get<std::string>().size(), 1000u);
   EXPECT_EQ(parse_json(fmt::format("\"\\\"{}\"", std::string(1000, '{')), "x").get<std::string>().size(), 1001u);

@@ -9,17 +9,13 @@
 #include <random>
 
 #include "core/check.h"
+#include "support/message_of.h"
 
 namespace allreco::core {
 namespace {
 
 std::string error_of(const std::string& text, Json (*parse)(const std::string&)) {
-  try {
-    parse(text);
-  } catch (const Json::exception& error) {
-    return error.what();
-  }
-  return "";
+  return support::message_of<Json::exception>([&] { parse(text); });
 }
 
 Json by_nlohmann(const std::string& text) { return Json::parse(text); }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::core {
 namespace {
@@ -20,13 +21,12 @@ class MappedFiles : public ::testing::Test {
  protected:
   MappedFiles() {
     ::testing::FLAGS_gtest_death_test_style = "threadsafe";
-    path_ = fs::temp_directory_path() / fmt::format("allreco-mapped-{}", ::getpid());
     std::ofstream(path_) << std::string(kBytes, 'x');
   }
-  ~MappedFiles() override { fs::remove(path_); }
 
   static constexpr size_t kBytes = 1 << 16;
-  fs::path path_;
+  const support::TemporaryDirectory directory_;
+  const fs::path path_ = directory_ / "mapped";
 };
 
 TEST_F(MappedFiles, HoldTheFilesBytes) {
@@ -44,7 +44,7 @@ TEST_F(MappedFiles, ACutOneSaysWhichItWas) {
         const volatile char touched = mapped.data()[kBytes - 1];
         static_cast<void>(touched);
       },
-      ::testing::ExitedWithCode(1), "error .*/allreco-mapped-[0-9]+ was cut short.*Copy it again");
+      ::testing::ExitedWithCode(1), "error .*/allreco-[^/]+/mapped was cut short.*Copy it again");
 }
 
 TEST_F(MappedFiles, OtherBusErrorsKeepTheirHandler) {

@@ -3,12 +3,13 @@
 #include "core/memory.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <fstream>
 #include <new>
 #include <stdexcept>
 #include <string>
+
+#include "support/temporary_directory.h"
 
 namespace allreco::core {
 namespace {
@@ -20,11 +21,8 @@ constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 class Memory : public ::testing::Test {
  protected:
   Memory() {
-    std::string pattern = (fs::temp_directory_path() / "allreco-memory-XXXXXX").string();
-    root_ = ::mkdtemp(pattern.data());
     write("proc/meminfo", "MemTotal:        4096000 kB\nMemFree:          100000 kB\nMemAvailable:    1024000 kB\n");
   }
-  ~Memory() override { fs::remove_all(root_); }
 
   void write(const fs::path& path, const std::string& text) {
     fs::create_directories((root_ / path).parent_path());
@@ -50,7 +48,8 @@ class Memory : public ::testing::Test {
   std::int64_t available_mib() const { return available_memory_bytes(root_) / kMiB; }
   std::int64_t limit_mib() const { return memory_limit_bytes(root_) / kMiB; }
 
-  fs::path root_;
+  const support::TemporaryDirectory directory_;
+  const fs::path& root_ = directory_.path();
 };
 
 }  // namespace

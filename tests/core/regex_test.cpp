@@ -5,22 +5,13 @@
 #include <chrono>
 
 #include "core/check.h"
+#include "support/message_of.h"
 
 namespace allreco::core {
 namespace {
 
-template <class Call>
-std::string user_error_of(const Call& call) {
-  try {
-    call();
-  } catch (const UserError& e) {
-    return e.what();
-  }
-  return "";
-}
-
 std::string refusal(const std::string& pattern, const std::string& subject = "") {
-  return user_error_of([&] { Regex("option", pattern).matches_all(subject); });
+  return support::message_of([&] { Regex("option", pattern).matches_all(subject); });
 }
 
 std::string repeated(const std::string& text, int times) {

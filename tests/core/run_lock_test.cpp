@@ -20,6 +20,8 @@
 #include "core/check.h"
 #include "core/host.h"
 #include "core/staging_directory.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::core {
 namespace {
@@ -30,22 +32,14 @@ constexpr RunLockTimes kQuick{.beat = 50, .until_refused = 600, .until_dead = 60
 
 class RunLockTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "allreco-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    scratch_ = pattern;
-  }
-  void TearDown() override {
-    std::error_code ignored;
-    fs::remove_all(scratch_, ignored);
-  }
   fs::path file() const { return RunLock::inside(scratch_); }
   std::vector<std::string> names() const {
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(scratch_)) found.push_back(entry.path().filename().string());
     return found;
   }
-  fs::path scratch_;
+  const support::TemporaryDirectory directory_;
+  const fs::path& scratch_ = directory_.path();
 };
 
 /// Runs `work` in a process of its own; its exit code is what `work` returns.
@@ -59,15 +53,6 @@ int exit_code_of(pid_t child) {
   int status = 0;
   ::waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-std::string refusal(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const UserError& e) {
-    return e.what();
-  }
-  return "";
 }
 
 void wait_for(const fs::path& path) {
@@ -133,7 +118,7 @@ TEST_F(RunLockTest, ExactlyOneOfManyStartersWinsAlsoOverADeadOwner) {
 
 TEST_F(RunLockTest, TheRefusalNamesHostProcessAndStart) {
   const RunLock lock(file(), "OUT", kQuick);
-  const std::string said = refusal([&] { const RunLock second(file(), "OUT", kQuick); });
+  const std::string said = support::message_of([&] { const RunLock second(file(), "OUT", kQuick); });
   EXPECT_NE(said.find("process " + std::to_string(::getpid()) + " on " + host_name() + " since 20"), std::string::npos)
       << said;
   EXPECT_TRUE(lock.is_held());
@@ -151,7 +136,7 @@ TEST_F(RunLockTest, AnOwnerThatEndsWhileSomebodyWaitsIsFollowed) {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     ::kill(owner, SIGKILL);
   });
-  EXPECT_EQ(refusal([&] { const RunLock lock(file(), "OUT", kQuick); }), "");
+  EXPECT_EQ(support::message_of([&] { const RunLock lock(file(), "OUT", kQuick); }), "");
   killer.join();
   exit_code_of(owner);
 }
@@ -164,7 +149,8 @@ TEST_F(RunLockTest, AStoppedOwnerKeepsItsLock) {
   });
   wait_for(file());
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  EXPECT_NE(refusal([&] { const RunLock lock(file(), "OUT", kQuick); }).find("does not stir"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { const RunLock lock(file(), "OUT", kQuick); }).find("does not stir"),
+            std::string::npos);
   ::kill(owner, SIGCONT);
   EXPECT_EQ(exit_code_of(owner), 0);
 }
@@ -182,7 +168,7 @@ TEST_F(RunLockTest, AnotherHostsLockIsTakenOverOnlyWithoutABeat) {
       ::utimensat(AT_FDCWD, file().c_str(), nullptr, 0);
     }
   });
-  const std::string said = refusal([&] { const RunLock lock(file(), "OUT", kQuick); });
+  const std::string said = support::message_of([&] { const RunLock lock(file(), "OUT", kQuick); });
   ending = true;
   beating.join();
   EXPECT_NE(said.find("process 11 on n7 since 2026-01-02T03:04:05Z (it is alive)"), std::string::npos) << said;
@@ -235,9 +221,10 @@ TEST_F(RunLockTest, ADirectoryIsBuiltOnceAtATime) {
     return 0;
   });
   wait_for(scratch_ / (".DS.tmp-" + std::to_string(killed)) / "part");
-  EXPECT_NE(refusal([&] { const StagingDirectory second(target); }).find("process " + std::to_string(killed)),
-            std::string::npos);
-  EXPECT_NE(refusal([&] { const LockedDirectory in_place(target, kQuick); }), "");
+  EXPECT_NE(
+      support::message_of([&] { const StagingDirectory second(target); }).find("process " + std::to_string(killed)),
+      std::string::npos);
+  EXPECT_NE(support::message_of([&] { const LockedDirectory in_place(target, kQuick); }), "");
   EXPECT_FALSE(fs::exists(target));
   ::kill(killed, SIGKILL);
   exit_code_of(killed);
@@ -252,7 +239,7 @@ TEST_F(RunLockTest, ADirectoryIsBuiltOnceAtATime) {
 
 TEST_F(RunLockTest, ADirectoryThatARunWritesIsNotBuilt) {
   const LockedDirectory run(scratch_ / "OUT", kQuick);
-  EXPECT_NE(refusal([&] { const StagingDirectory staging(scratch_ / "OUT"); }).find("is in use by process"),
+  EXPECT_NE(support::message_of([&] { const StagingDirectory staging(scratch_ / "OUT"); }).find("is in use by process"),
             std::string::npos);
 }
 

@@ -8,6 +8,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
+#include "support/message_of.h"
 
 namespace allreco::core {
 namespace {
@@ -66,12 +67,9 @@ TEST(Text, BytesThatAreNoUtf8AreWrittenAsBytes) {
 TEST(Text, ArgumentsOfMessagesCannotStartALine) {
   const std::string path = "a\nERROR b\x1b[2J";
   EXPECT_EQ(message("cannot read {}:\n{:>4} {}", path, 12, "c\n"), "cannot read a\\nERROR b\\x1b[2J:\n  12 c\\n");
-  try {
-    user_error("{}", path);
-  } catch (const UserError& e) {
-    EXPECT_STREQ(e.what(), "a\\nERROR b\\x1b[2J");
-  }
-  EXPECT_THROW(fault("{}", path), Fault);
+  EXPECT_EQ(support::message_of([&] { user_error("{}", path); }), "a\\nERROR b\\x1b[2J");
+  const std::string fault_message = support::message_of<Fault>([&] { fault("{}", path); });
+  EXPECT_TRUE(fault_message.starts_with("a\\nERROR b\\x1b[2J [")) << fault_message;
 }
 
 // JSON's strings are YAML's double-quoted ones, so a JSON parser can read them back; only \x is YAML's own.

@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "dist/test_session.h"
+#include "support/message_of.h"
 
 namespace allreco::dist {
 namespace {
@@ -16,28 +17,23 @@ GpuPlace gpu(const std::string& host, int index) { return gpu(host, host, index)
 GpuPlace cpu(const std::string& host) { return {host, host, {}}; }
 
 std::string refusal(const std::vector<GpuPlace>& places, bool allow_gpu_sharing) {
-  try {
-    judge_gpu_placement(places, allow_gpu_sharing);
-  } catch (const core::UserError& e) {
-    return e.what();
-  }
-  return "accepted";
+  return support::message_of([&] { judge_gpu_placement(places, allow_gpu_sharing); });
 }
 
 bool is_in(const std::string& part, const std::string& whole) { return whole.find(part) != std::string::npos; }
 
-using Shares = std::vector<int>;
+using PlacesOnGpus = std::vector<int>;
 
 }  // namespace
 
 // Whether a rank sees all GPUs of its node or only its own, it is the GPU that counts, not its index.
 TEST(GpuPlacement, OneRankPerGpuIsRight) {
-  EXPECT_EQ(judge_gpu_placement({gpu("n1", 0), gpu("n1", 1), gpu("n2", 0), gpu("n2", 1)}, false), Shares(4, 0));
-  EXPECT_EQ(judge_gpu_placement({gpu("n1", 0)}, false), Shares{0});
+  EXPECT_EQ(judge_gpu_placement({gpu("n1", 0), gpu("n1", 1), gpu("n2", 0), gpu("n2", 1)}, false), PlacesOnGpus(4, 0));
+  EXPECT_EQ(judge_gpu_placement({gpu("n1", 0)}, false), PlacesOnGpus{0});
 }
 
 TEST(GpuPlacement, AllOnTheCpuIsRight) {
-  EXPECT_EQ(judge_gpu_placement({cpu("n1"), cpu("n1"), cpu("n2")}, false), Shares(3, 0));
+  EXPECT_EQ(judge_gpu_placement({cpu("n1"), cpu("n1"), cpu("n2")}, false), PlacesOnGpus(3, 0));
 }
 
 // The same bus id on another host is another GPU.
@@ -55,13 +51,13 @@ TEST(GpuPlacement, ContainersOfOneMachineShareItsGpus) {
 }
 
 TEST(GpuPlacement, ContainersOfOneNameOnTwoMachinesShareNothing) {
-  EXPECT_EQ(judge_gpu_placement({gpu("box", "m1", 0), gpu("box", "m2", 0)}, false), Shares(2, 0));
+  EXPECT_EQ(judge_gpu_placement({gpu("box", "m1", 0), gpu("box", "m2", 0)}, false), PlacesOnGpus(2, 0));
 }
 
 TEST(GpuPlacement, SharingThatIsAllowedCountsTheRanksOfEachGpu) {
   const std::vector<GpuPlace> places{gpu("n1", 0), gpu("n1", 1), gpu("n1", 0),
                                      gpu("n1", 1), gpu("n1", 0), gpu("n2", 0)};
-  EXPECT_EQ(judge_gpu_placement(places, true), (Shares{0, 0, 1, 1, 2, 0}));
+  EXPECT_EQ(judge_gpu_placement(places, true), (PlacesOnGpus{0, 0, 1, 1, 2, 0}));
 }
 
 TEST(GpuPlacement, ARankWithoutAGpuAmongOthersIsRefused) {

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "core/json.h"
 #include "doctor/report.h"
+#include "model/decoder/gpu_paths.h"
 
 namespace allreco::doctor {
 namespace {
@@ -257,6 +259,30 @@ TEST(DoctorFindings, Paths) {
 }
 
 // As one host it would have four ranks on three cores, and two ranks on each GPU.
+TEST(DoctorFindings, OpsWithoutAKernelOnTheGpu) {
+  const auto said = [](const std::string& head_dim, const RankFacts& host) {
+    model::ModelConfig config = model::parse_model_config(
+        core::parse_json(R"({"model_type": "gemma3_text", "vocab_size": 8, "hidden_size": 8, "intermediate_size": 8,
+          "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": )" +
+                             head_dim + "}",
+                         "test"),
+        "test");
+    RankFacts facts = host;
+    facts.paths = {{"model_name_or_path", "/data", "", "", "", "same", "lustre", 500 * kGiB, 2 * kGiB,
+                    model::plain_on_gpu(config)}};
+    std::vector<Finding> findings = judge({facts});
+    std::erase_if(findings, [](const Finding& finding) { return finding.subject != "GPU kernels"; });
+    return findings.empty() ? std::string() : findings_text(findings);
+  };
+  const RankFacts gpu = gpu_ranks()[0], cpu = good_ranks()[0];
+  EXPECT_NE(said("44", gpu).find("head_dim = 44"), std::string::npos);
+  EXPECT_NE(said("264", gpu).find("head_dim = 264"), std::string::npos);
+  EXPECT_EQ(said("256", gpu).find("head_dim"), std::string::npos);
+  EXPECT_NE(said("256", gpu).find("sliding window"), std::string::npos) << said("256", gpu);
+  EXPECT_NE(said("256", gpu).find("float32"), std::string::npos);
+  EXPECT_EQ(said("44", cpu), "");
+}
+
 TEST(DoctorFindings, ContainersOfOneNameOnTwoMachinesAreTwoHosts) {
   const auto facts = changed(gpu_ranks(), {0, 1, 2, 3}, [](RankFacts& r) {
     r.host = "box";

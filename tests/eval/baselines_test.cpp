@@ -7,11 +7,10 @@
 
 #include "eval/metrics.h"
 #include "eval/small_world.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::eval {
 namespace {
-
-using testing::ScratchDirectory;
 
 std::map<std::string, CandidateBaseline> by_name(std::vector<CandidateBaseline> baselines) {
   std::map<std::string, CandidateBaseline> map;
@@ -76,7 +75,7 @@ TEST(Baselines, SayWhyTheyDoNotApply) {
 }
 
 TEST(Baselines, AnswersCountedByHand) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto directory = testing::write_small_dataset(scratch / "ds", 24);
   const data::Dataset test(directory, "test");
   const data::Dataset train(directory, "train");

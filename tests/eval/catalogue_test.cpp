@@ -10,13 +10,14 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "eval/small_world.h"
+#include "support/lone_session.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::eval {
 namespace {
 
 using testing::kEos;
 using testing::kNumItems;
-using testing::ScratchDirectory;
 using testing::TinyModel;
 using Tokens = std::vector<data::TokenId>;
 
@@ -50,7 +51,7 @@ struct World {
     examples[4].target.reset();
   }
   CatalogueRanking rank(const CatalogueOptions& options, std::int64_t max_tokens = 200) {
-    return rank_catalogue(one.session, tiny.decoder, dataset, examples, catalogue, options, max_tokens);
+    return rank_catalogue(one.get(), tiny.decoder, dataset, examples, catalogue, options, max_tokens);
   }
   Tokens title(const EvalExample& example, std::uint32_t item) const {
     Tokens tokens = catalogue[item].tokens;
@@ -66,9 +67,9 @@ struct World {
     return tiny.decoder.log_probabilities(builder.build()).sum().item<double>();
   }
 
-  ScratchDirectory scratch;
+  support::TemporaryDirectory scratch;
   data::Dataset dataset;
-  testing::SessionOfTest one;
+  support::LoneSession one;
   TinyModel tiny;
   std::vector<data::Item> catalogue;
   std::vector<EvalExample> examples;
@@ -218,9 +219,9 @@ TEST(MpiCatalogue, Rank) {
   const char* output = std::getenv("ALLRECO_TEST_OUTPUT");
   const char* ranking = std::getenv("ALLRECO_TEST_RANKING");
   ASSERT_TRUE(dataset && output && ranking);
-  testing::SessionOfTest ranks;
-  const std::string text = ranking_of(ranks.session, dataset, ranking);
-  if (ranks.session.is_leader()) core::write_file_atomically(output, text);
+  support::LoneSession ranks;
+  const std::string text = ranking_of(ranks.get(), dataset, ranking);
+  if (ranks.get().is_leader()) core::write_file_atomically(output, text);
 }
 
 /// Also with fewer examples than ranks.
@@ -233,13 +234,13 @@ INSTANTIATE_TEST_SUITE_P(Catalogue, CatalogueWorldSize,
                          });
 
 TEST_P(CatalogueWorldSize, ChangesNothing) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto [ranking, count] = GetParam();
   const auto directory = testing::write_small_dataset(scratch / "ds", count);
   std::string alone;
   {
-    testing::SessionOfTest one;
-    alone = ranking_of(one.session, directory, ranking);
+    support::LoneSession one;
+    alone = ranking_of(one.get(), directory, ranking);
   }
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   ::setenv("ALLRECO_TEST_DATASET", directory.c_str(), 1);

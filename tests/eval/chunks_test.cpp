@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "eval/small_world.h"
+#include "support/lone_session.h"
 
 namespace allreco::eval {
 namespace {
@@ -21,15 +22,15 @@ TEST(Share, ChunksCoverAllInOrderWithinTheirLimits) {
 }
 
 TEST(Share, EveryChunkIsComputedOnceAndErrorsPass) {
-  testing::SessionOfTest one;
+  support::LoneSession one;
   const auto chunks = cut_into_chunks(100, 1, 1, [](std::int64_t) { return 1; });  // more than fit between two meetings
   std::vector<int> calls(chunks.size());
-  for_each_chunk(one.session, chunks, "test", [&](std::size_t c, const Chunk& chunk) {
+  for_each_chunk(one.get(), chunks, "test", [&](std::size_t c, const Chunk& chunk) {
     EXPECT_EQ(chunk.begin, static_cast<std::int64_t>(c));
     ++calls[c];
   });
   EXPECT_EQ(calls, std::vector<int>(100, 1));
-  EXPECT_THROW(for_each_chunk(one.session, chunks, "test", [](std::size_t, const Chunk&) { core::user_error("no"); }),
+  EXPECT_THROW(for_each_chunk(one.get(), chunks, "test", [](std::size_t, const Chunk&) { core::user_error("no"); }),
                core::UserError);
 }
 

@@ -8,12 +8,12 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "eval/small_world.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::eval {
 namespace {
 
 using core::Json;
-using testing::ScratchDirectory;
 
 /// An evaluation whose exact matches are `right`; two examples a user.
 void write_answers(const std::filesystem::path& directory, const std::vector<bool>& right,
@@ -30,7 +30,7 @@ void write_answers(const std::filesystem::path& directory, const std::vector<boo
 }
 
 TEST(Compare, PairsAreCountedByHand) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   write_answers(scratch / "A", {true, true, false, false, true, false});
   write_answers(scratch / "B", {true, false, true, true, true, true});
   const Comparison comparison = compare(scratch / "A", scratch / "B", {1000, 1});
@@ -47,7 +47,7 @@ TEST(Compare, PairsAreCountedByHand) {
 }
 
 TEST(Compare, WithItselfIsExactlyNothing) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   write_answers(scratch / "A", {true, true, false, false, true, false});
   const PairedMetric metric = compare(scratch / "A", scratch / "A", {1000, 1}).metrics.at(0);
   EXPECT_EQ(metric.difference.value, 0.0);
@@ -57,7 +57,7 @@ TEST(Compare, WithItselfIsExactlyNothing) {
 }
 
 TEST(Compare, RefusesWhatIsNoPair) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   write_answers(scratch / "A", {true, true, false});
   write_answers(scratch / "other", {true, true, false}, "g");
   write_answers(scratch / "shorter", {true, true});

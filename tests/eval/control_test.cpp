@@ -10,12 +10,12 @@
 #include "data/prepare/prepare.h"
 #include "eval/option_labels.h"
 #include "eval/small_world.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::eval {
 namespace {
 
 using testing::repository;
-using testing::ScratchDirectory;
 
 class Controls : public ::testing::Test {
  protected:
@@ -34,7 +34,7 @@ class Controls : public ::testing::Test {
   }
   data::Tokenizer tokenizer() const { return data::Tokenizer(scratch_ / "ds"); }
 
-  ScratchDirectory scratch_;
+  support::TemporaryDirectory scratch_;
   std::optional<data::Dataset> dataset_;
 };
 

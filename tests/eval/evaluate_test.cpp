@@ -12,12 +12,13 @@
 #include "core/files.h"
 #include "eval/loss.h"
 #include "eval/small_world.h"
+#include "support/lone_session.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::eval {
 namespace {
 
 using core::Json;
-using testing::ScratchDirectory;
 using testing::TinyModel;
 
 constexpr std::uint64_t kExamples = 90;
@@ -56,10 +57,10 @@ double expected_accuracy(const std::vector<double>& scores, std::size_t gold) {
 }
 
 TEST(Evaluate, DocumentAgreesWithPredictions) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
-  testing::SessionOfTest one;
-  const Evaluation evaluation = evaluate_small(one.session, directory);
+  support::LoneSession one;
+  const Evaluation evaluation = evaluate_small(one.get(), directory);
   write_evaluation(scratch / "out", evaluation);
   const Json document = core::read_json_file(scratch / "out" / "evaluation.json");
   const auto lines = json_lines(core::read_file(scratch / "out" / "predictions.jsonl"));
@@ -111,7 +112,7 @@ TEST(Evaluate, DocumentAgreesWithPredictions) {
   EXPECT_EQ(report["negatives"], "uniform");
 
   TinyModel tiny(at::kFloat);
-  const LossResult again = evaluate_loss(one.session, tiny.decoder, data::Dataset(directory, "test"), 150);
+  const LossResult again = evaluate_loss(one.get(), tiny.decoder, data::Dataset(directory, "test"), 150);
   EXPECT_EQ(document["loss"]["mean_nll"].get<double>(), again.mean_nll());
   EXPECT_NEAR(document["loss"]["perplexity"].get<double>(),
               std::exp(document["loss"]["sum_nll"].get<double>() / document["loss"]["supervised_tokens"].get<double>()),
@@ -120,12 +121,12 @@ TEST(Evaluate, DocumentAgreesWithPredictions) {
 
 /// An accuracy never alone: whatever is printed has its intervals and all baselines, applicable or not.
 TEST(Evaluate, TableShowsBaselinesAndWarnings) {
-  const ScratchDirectory scratch;
-  testing::SessionOfTest one;
+  const support::TemporaryDirectory scratch;
+  support::LoneSession one;
   EvaluateConfig config = small_config();
   config.max_eval_samples = 12;
   const Evaluation evaluation =
-      evaluate_small(one.session, testing::write_small_dataset(scratch / "ds", kExamples), config);
+      evaluate_small(one.get(), testing::write_small_dataset(scratch / "ds", kExamples), config);
   const std::string table = accuracy_table(evaluation.document);
   for (const char* text :
        {"log-likelihood", "per token", "chance", "most_popular_candidate", "unseen_in_train_else_popular",
@@ -137,7 +138,7 @@ TEST(Evaluate, TableShowsBaselinesAndWarnings) {
 }
 
 TEST(Evaluate, SaysWhatDoesNotApply) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   data::DatasetWriterOptions options;
   options.directory = scratch / "ds";
   options.vocab_size = 512;
@@ -145,8 +146,8 @@ TEST(Evaluate, SaysWhatDoesNotApply) {
   writer.append("test", testing::tokens_only({1, 5, 9, 30, 31}, 3));
   writer.append("test", testing::tokens_only({1, 7, 40}, 2));
   writer.finish({}, {});
-  testing::SessionOfTest one;
-  const Evaluation evaluation = evaluate_small(one.session, scratch / "ds");
+  support::LoneSession one;
+  const Evaluation evaluation = evaluate_small(one.get(), scratch / "ds");
   const Json document = core::json_of(evaluation.document);
   EXPECT_EQ(document["candidates"], Json({{"not_applicable", "the examples have no candidates"}}));
   for (const char* name : {"chance", "majority", "last_item_repeat"})
@@ -158,15 +159,15 @@ TEST(Evaluate, SaysWhatDoesNotApply) {
 }
 
 TEST(Evaluate, RefusesBadInput) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   data::DatasetWriterOptions options;
   options.directory = scratch / "ds";
   options.vocab_size = 600;  // the model has 512
   data::DatasetWriter writer(options);
   writer.append("test", testing::tokens_only({1, 5, 9}, 2));
   writer.finish({}, {});
-  testing::SessionOfTest one;
-  EXPECT_THROW(evaluate_small(one.session, scratch / "ds"), core::UserError);
+  support::LoneSession one;
+  EXPECT_THROW(evaluate_small(one.get(), scratch / "ds"), core::UserError);
   EvaluateConfig config;
   config.bootstrap_samples = 999;
   EXPECT_THROW(core::check_options(config), core::UserError);
@@ -174,10 +175,10 @@ TEST(Evaluate, RefusesBadInput) {
 
 /// The whole catalogue's metrics again from the predictions' ranks, and every baseline beside them.
 TEST(Evaluate, CatalogueAgreesWithPredictions) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
-  testing::SessionOfTest one;
-  const Evaluation evaluation = evaluate_small(one.session, directory);
+  support::LoneSession one;
+  const Evaluation evaluation = evaluate_small(one.get(), directory);
   write_evaluation(scratch / "out", evaluation);
   double hits = 0, gain = 0, mrr = 0;
   for (const Json& line : json_lines(core::read_file(scratch / "out" / "predictions.jsonl"))) {
@@ -204,13 +205,13 @@ TEST(Evaluate, CatalogueAgreesWithPredictions) {
 }
 
 TEST(Evaluate, BaselinesNeedNoModelAndAreTheSameBesideOne) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
-  testing::SessionOfTest one;
+  support::LoneSession one;
   EvaluateConfig config = small_config();
-  const Json beside = core::json_of(evaluate_small(one.session, directory, config).document);
+  const Json beside = core::json_of(evaluate_small(one.get(), directory, config).document);
   config.baselines_only = true;
-  const Evaluation alone = evaluate_small(one.session, directory, config);
+  const Evaluation alone = evaluate_small(one.get(), directory, config);
   const Json document = core::json_of(alone.document);
   for (const char* part : {"candidates", "catalogue"}) {
     EXPECT_EQ(document[part]["baselines"], beside[part]["baselines"]) << part;
@@ -224,10 +225,10 @@ TEST(Evaluate, BaselinesNeedNoModelAndAreTheSameBesideOne) {
 
 /// What is written is what is read: one description of the fields serves both ways.
 TEST(Evaluate, DocumentIsReadAsItIsWritten) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
-  testing::SessionOfTest one;
-  write_evaluation(scratch / "out", evaluate_small(one.session, directory));
+  support::LoneSession one;
+  write_evaluation(scratch / "out", evaluate_small(one.get(), directory));
   const auto path = scratch / "out" / "evaluation.json";
   const Json written = core::read_json_file(path);
   EXPECT_EQ(core::json_of(read_evaluation(path)).dump(), written.dump());
@@ -249,19 +250,19 @@ TEST(MpiEvaluate, WriteEvaluation) {
   const char* dataset = std::getenv("ALLRECO_TEST_DATASET");
   const char* output = std::getenv("ALLRECO_TEST_OUTPUT");
   ASSERT_TRUE(dataset && output);
-  testing::SessionOfTest ranks;
-  const Evaluation evaluation = evaluate_small(ranks.session, dataset);
-  EXPECT_EQ(evaluation.document.dataset.split.empty(), !ranks.session.is_leader());
-  if (ranks.session.is_leader()) write_evaluation(output, evaluation);
+  support::LoneSession ranks;
+  const Evaluation evaluation = evaluate_small(ranks.get(), dataset);
+  EXPECT_EQ(evaluation.document.dataset.split.empty(), !ranks.get().is_leader());
+  if (ranks.get().is_leader()) write_evaluation(output, evaluation);
 }
 
 TEST(Evaluate, WorldSizeChangesNoByte) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
   std::string lone_document, lone_predictions;
   {
-    testing::SessionOfTest one;
-    write_evaluation(scratch / "lone", evaluate_small(one.session, directory));
+    support::LoneSession one;
+    write_evaluation(scratch / "lone", evaluate_small(one.get(), directory));
     lone_document = core::read_file(scratch / "lone" / "evaluation.json");
     lone_predictions = core::read_file(scratch / "lone" / "predictions.jsonl");
   }

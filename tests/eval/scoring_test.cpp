@@ -12,12 +12,13 @@
 #include "eval/ranking.h"
 #include "eval/small_world.h"
 #include "model/checkpoint/safetensors.h"
+#include "support/lone_session.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::eval {
 namespace {
 
 using testing::kEos;
-using testing::ScratchDirectory;
 using testing::TinyModel;
 using Tokens = std::vector<data::TokenId>;
 
@@ -33,7 +34,7 @@ double log_likelihood_alone(model::Decoder& decoder, const Tokens& tokens, std::
 
 TEST(Loss, AgreesWithGoldenNll) {
   const model::SafetensorsFile golden(TinyModel::directory() / "io.safetensors");
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   double expected = 0;
   std::int64_t supervised = 0;
   {
@@ -59,30 +60,30 @@ TEST(Loss, AgreesWithGoldenNll) {
     }
     writer.finish({}, {});
   }
-  testing::SessionOfTest one;
+  support::LoneSession one;
   TinyModel tiny(at::kFloat);
   const data::Dataset dataset(scratch / "ds", "test");
   for (std::int64_t max_tokens : {1, 40, 4096}) {
-    const LossResult result = evaluate_loss(one.session, tiny.decoder, dataset, max_tokens);
+    const LossResult result = evaluate_loss(one.get(), tiny.decoder, dataset, max_tokens);
     EXPECT_EQ(result.supervised_tokens, supervised);
     EXPECT_EQ(result.num_examples, 3);
     EXPECT_NEAR(result.sum_nll, expected, 1e-3);  // the fixture's limit for a sum of NLL in fp32
     EXPECT_NEAR(result.perplexity(), std::exp(expected / static_cast<double>(supervised)), result.perplexity() * 1e-5);
   }
-  EXPECT_EQ(evaluate_loss(one.session, tiny.decoder, dataset, 40, 2).num_examples, 2);
+  EXPECT_EQ(evaluate_loss(one.get(), tiny.decoder, dataset, 40, 2).num_examples, 2);
 }
 
 TEST(Ranking, SharedPrefixAgreesWithWholeSequences) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 24), "test");
   const auto catalogue = data::read_catalogue(dataset.info());
-  testing::SessionOfTest one;
+  support::LoneSession one;
   TinyModel tiny;
   const auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
   // 12 tokens: every prompt is repeated for each candidate; 60: cut in the middle of examples; 4096: several examples
   // together.
   for (std::int64_t max_tokens : {12, 60, 4096}) {
-    const auto scores = score_candidates(one.session, tiny.decoder, dataset, eval_examples, catalogue, max_tokens);
+    const auto scores = score_candidates(one.get(), tiny.decoder, dataset, eval_examples, catalogue, max_tokens);
     ASSERT_EQ(scores.size(), eval_examples.size());
     for (std::size_t i = 0; i < eval_examples.size(); ++i) {
       const data::Example example = dataset.example(static_cast<std::int64_t>(i));
@@ -106,16 +107,16 @@ TEST(Ranking, SharedPrefixAgreesWithWholeSequences) {
 
 /// In fp32 equal titles at two places of a list may differ in the last bits where they are computed twice.
 TEST(Ranking, EqualTitlesTieExactly) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 40), "test");
   const auto catalogue = data::read_catalogue(dataset.info());
-  testing::SessionOfTest one;
+  support::LoneSession one;
   TinyModel tiny(at::kFloat);
   auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
   for (EvalExample& eval_example : eval_examples) eval_example.candidates = {3, 0, 7, 1, 3};
   // 30 tokens: two computations would fall into batches of different sizes.
   for (const CandidateScores& scores :
-       score_candidates(one.session, tiny.decoder, dataset, eval_examples, catalogue, 30)) {
+       score_candidates(one.get(), tiny.decoder, dataset, eval_examples, catalogue, 30)) {
     EXPECT_EQ(scores.log_likelihood[0], scores.log_likelihood[2]);
     EXPECT_EQ(scores.log_likelihood[0], scores.log_likelihood[4]);
     EXPECT_NE(scores.log_likelihood[0], scores.log_likelihood[1]);
@@ -123,15 +124,13 @@ TEST(Ranking, EqualTitlesTieExactly) {
 }
 
 TEST(Ranking, RefusesWhatCannotBeScored) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 2), "test");
   auto catalogue = data::read_catalogue(dataset.info());
-  testing::SessionOfTest one;
+  support::LoneSession one;
   TinyModel tiny;
   auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
-  const auto score = [&] {
-    return score_candidates(one.session, tiny.decoder, dataset, eval_examples, catalogue, 100);
-  };
+  const auto score = [&] { return score_candidates(one.get(), tiny.decoder, dataset, eval_examples, catalogue, 100); };
   eval_examples[1].candidates[0] = 99;
   EXPECT_THROW(score(), core::UserError);
   eval_examples[1].candidates = {0, 1};
@@ -156,9 +155,9 @@ Tokens naive_greedy(model::Decoder& decoder, Tokens tokens, std::int64_t max_new
 }
 
 TEST(Generation, AgreesWithNaiveLoop) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 9), "test");
-  testing::SessionOfTest one;
+  support::LoneSession one;
   TinyModel tiny;
   const auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
   const auto prompt_of = [&](std::size_t i) {
@@ -172,7 +171,7 @@ TEST(Generation, AgreesWithNaiveLoop) {
   plan.limits[2] = 3;  // a prompt near the end of the context
   for (const auto& [batch, tokens] : {std::pair{1, 4096}, std::pair{4, 4096}, std::pair{8, 60}}) {
     const GenerationOptions options{.max_batch_examples = batch, .max_tokens_per_batch = tokens};
-    const auto answers = generate_answers(one.session, tiny.decoder, dataset, eval_examples, options, plan, {eos});
+    const auto answers = generate_answers(one.get(), tiny.decoder, dataset, eval_examples, options, plan, {eos});
     ASSERT_EQ(answers.size(), eval_examples.size());
     for (std::size_t i = 0; i < eval_examples.size(); ++i)
       EXPECT_EQ(answers[i], naive_greedy(tiny.decoder, prompt_of(i), plan.limits[i], eos)) << i;
@@ -181,7 +180,7 @@ TEST(Generation, AgreesWithNaiveLoop) {
 }
 
 TEST(Generation, PlanFollowsAnswersAndContext) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 24), "test");
   const auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
   std::int64_t longest_prompt = 0, longest_answer = 0;
@@ -235,12 +234,12 @@ TEST(Generation, Stories260kTellsTheGoldenStory) {
   data::Example example = testing::tokens_only({1}, 1);
   for (data::TokenId id : golden["greedy_200_ids"].get<Tokens>()) example.tokens.push_back(id);
   ASSERT_EQ(std::ssize(example.tokens), golden["golden_text_ids_len"].get<std::int64_t>());
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   data::DatasetWriter writer({.directory = scratch / "ds", .tokenizer = {}, .tokenizer_sha256 = {}, .vocab_size = 512});
   writer.append("test", example);
   writer.finish({}, {});
 
-  testing::SessionOfTest one;
+  support::LoneSession one;
   const model::BaseModel base = model::load_base_model(testing::repository("examples/stories260k").string(), "float32");
   model::Decoder decoder(base.config, base.weights, nullptr);
   const data::Dataset dataset(scratch / "ds", "test");
@@ -248,12 +247,12 @@ TEST(Generation, Stories260kTellsTheGoldenStory) {
   const auto eval_examples = read_eval_examples(dataset, 1, eos);
   const GenerationOptions options{.max_new_tokens = 200};
   const GenerationPlan plan = plan_generation(dataset, eval_examples, options, base.config.max_position_embeddings);
-  const auto answers = generate_answers(one.session, decoder, dataset, eval_examples, options, plan, eos);
+  const auto answers = generate_answers(one.get(), decoder, dataset, eval_examples, options, plan, eos);
   EXPECT_EQ(answers[0], eval_examples[0].answer);
   EXPECT_TRUE(is_exact_match(eval_examples[0], answers[0], nullptr));
   // The fixture gives 8 digits; fp32 per-token NLL is good to 5e-5.
-  EXPECT_NEAR(evaluate_loss(one.session, decoder, dataset, 4096).mean_nll(),
-              golden["golden_text_mean_nll"].get<double>(), 1e-5);
+  EXPECT_NEAR(evaluate_loss(one.get(), decoder, dataset, 4096).mean_nll(), golden["golden_text_mean_nll"].get<double>(),
+              1e-5);
 }
 
 }  // namespace

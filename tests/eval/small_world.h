@@ -2,7 +2,6 @@
 #pragma once
 #include <fmt/core.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -11,7 +10,6 @@
 #include "core/random.h"
 #include "data/store/dataset.h"
 #include "data/store/dataset_writer.h"
-#include "dist/session.h"
 #include "model/decoder/decoder.h"
 #include "model/decoder/weights.h"
 
@@ -20,35 +18,6 @@ namespace allreco::eval::testing {
 inline std::filesystem::path repository(const std::string& relative) {
   return std::filesystem::path(ALLRECO_SOURCE_DIR) / relative;
 }
-
-/// An empty directory that goes away with the object.
-class ScratchDirectory {
- public:
-  ScratchDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "allreco-eval-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::filesystem::filesystem_error("mkdtemp", name, std::error_code());
-    path_ = name;
-  }
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// The session of this process; a test makes one.
-struct SessionOfTest {
-  int argc = 1;
-  char program[5] = "test";
-  char* arguments[2] = {program, nullptr};
-  char** argv = arguments;
-  dist::Session session{argc, argv};
-};
 
 /// Random weights of the golden fixture llama-tiny (V = 512), float64 unless asked otherwise: so that differences are
 /// mistakes, not rounding.

@@ -6,17 +6,18 @@
 #include "core/check.h"
 #include "eval/evaluate.h"
 #include "eval/small_world.h"
+#include "support/lone_session.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::eval {
 namespace {
 
-using testing::ScratchDirectory;
 using testing::TinyModel;
 
 TEST(TrainingMetrics, AreThoseOfEvaluate) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 30), "test");
-  testing::SessionOfTest one;
+  support::LoneSession one;
   TinyModel tiny;
   EvaluateConfig config;
   config.bootstrap_samples = 1000;
@@ -24,11 +25,11 @@ TEST(TrainingMetrics, AreThoseOfEvaluate) {
   config.max_eval_samples = 20;
   config.catalogue.ranking = "exhaustive";
   const ModelToEvaluate model{tiny.decoder, {}};
-  const EvaluationDocument document = evaluate(one.session, &model, dataset, config, dataset.info()).document;
+  const EvaluationDocument document = evaluate(one.get(), &model, dataset, config, dataset.info()).document;
   const auto& among = document.candidates->scores.front().second.metrics;
   const auto& in_all = document.catalogue->scores.front().second.values.metrics;
   const auto measured = [&](const char* metric) {
-    return training_metrics(one.session, tiny.decoder, dataset, {.metric = metric, .max_eval_samples = 20}).value;
+    return training_metrics(one.get(), tiny.decoder, dataset, {.metric = metric, .max_eval_samples = 20}).value;
   };
   EXPECT_EQ(measured("loss"), document.loss->mean_nll);
   // Means of 20 numbers in another order; mrr of ties from differences of sums.
@@ -39,16 +40,16 @@ TEST(TrainingMetrics, AreThoseOfEvaluate) {
 }
 
 TEST(TrainingMetrics, SayWhatASplitLacks) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   data::DatasetWriter writer({.directory = scratch / "ds", .tokenizer = {}, .tokenizer_sha256 = {}, .vocab_size = 512});
   writer.append("test", testing::tokens_only({1, 5, 9, 30, 31}, 3));
   writer.finish({}, {});
   const data::Dataset dataset(scratch / "ds", "test");
-  testing::SessionOfTest one;
+  support::LoneSession one;
   TinyModel tiny;
   for (const char* metric : {"accuracy", "ndcg@10"})
-    EXPECT_THROW(training_metrics(one.session, tiny.decoder, dataset, {.metric = metric}), core::UserError) << metric;
-  EXPECT_GT(training_metrics(one.session, tiny.decoder, dataset, {}).value, 0);
+    EXPECT_THROW(training_metrics(one.get(), tiny.decoder, dataset, {.metric = metric}), core::UserError) << metric;
+  EXPECT_GT(training_metrics(one.get(), tiny.decoder, dataset, {}).value, 0);
 }
 
 }  // namespace

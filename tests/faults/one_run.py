@@ -16,6 +16,7 @@ import time
 import harness
 
 SHORT = {"max_steps": 6, "save_steps": 2}
+SOME_SECONDS = {"max_steps": 300, "save_steps": 100}  # longer than one starter may come after another
 LONG = {"max_steps": 100000, "save_strategy": "no", "logging_steps": 1}
 STARTERS = 8
 
@@ -39,9 +40,9 @@ def start_long_run(shop: harness.Workshop, name: str, ranks: int = 0) -> tuple:
 
 
 def many_starters_give_one_run(shop: harness.Workshop) -> None:
-    expected = harness.reference(shop, 0, SHORT)
+    expected = harness.reference(shop, 0, SOME_SECONDS)
     output_dir = shop.scratch / "many"
-    runs = [shop.start(shop.train_command(ranks, output_dir, SHORT), shop.scratch / f"many-{number}.log")
+    runs = [shop.start(shop.train_command(ranks, output_dir, SOME_SECONDS), shop.scratch / f"many-{number}.log")
             for number, ranks in enumerate([0] * (STARTERS - 2) + [2, 2])]
     codes = [run.wait() for run in runs]
     # One that starts when the winner has ended finds a finished run, which is refused as well.

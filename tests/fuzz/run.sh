@@ -22,8 +22,8 @@ targets=()
 while (($# > 0)); do
   case "$1" in
     -h | --help) show_help; exit 0 ;;
-    --seconds) seconds="$(require_value "$@")"; shift ;;
-    --jobs) jobs="$(require_value "$@")"; shift ;;
+    --seconds) seconds="$(require_value "$1" "$@")"; shift ;;
+    --jobs) jobs="$(require_value "$1" "$@")"; shift ;;
     --minimize) minimize=true ;;
     -*) die 2 "unknown argument '$1'; see --help" ;;
     *) targets+=("$1") ;;

@@ -1,7 +1,5 @@
 #include "fuzz/target.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
@@ -69,23 +67,12 @@ std::string with(Input text, std::string_view mark, std::string_view replacement
   return at == std::string::npos ? result : result.replace(at, mark.size(), replacement);
 }
 
-Directory::Directory() {
-  std::string pattern = (fs::temp_directory_path() / "fuzz-XXXXXX").string();
-  core::require(::mkdtemp(pattern.data()) != nullptr, "cannot make a temporary directory");
-  path_ = pattern;
-}
-
-Directory::~Directory() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 fs::path Directory::write(const std::string& name, std::string_view bytes) const {
-  std::ofstream stream(path_ / name, std::ios::binary);
+  std::ofstream stream(*this / name, std::ios::binary);
   stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   stream.close();
   core::require(stream.good(), "cannot write the target's file");
-  return path_ / name;
+  return *this / name;
 }
 
 }  // namespace allreco::fuzz

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "support/temporary_directory.h"
+
 namespace allreco::fuzz {
 
 using Input = std::string_view;
@@ -38,19 +40,11 @@ bool is_utf8(Input text);
 /// `text` with the first `mark`, if any, replaced.
 std::string with(Input text, std::string_view mark, std::string_view replacement);
 
-/// An empty directory in TMPDIR that goes away with the object.
-class Directory {
+/// What a target's reader opens.
+class Directory : public support::TemporaryDirectory {
  public:
-  Directory();
-  ~Directory();
-  Directory(const Directory&) = delete;
-  Directory& operator=(const Directory&) = delete;
-  const std::filesystem::path& path() const { return path_; }
   /// Writes a file of it and returns its path.
   std::filesystem::path write(const std::string& name, std::string_view bytes) const;
-
- private:
-  std::filesystem::path path_;
 };
 
 }  // namespace allreco::fuzz

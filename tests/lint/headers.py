@@ -38,6 +38,8 @@ def compile_flags(root: pathlib.Path, build: pathlib.Path) -> dict[str, list[str
         command = shlex.split(entry["command"])
         if os.path.basename(command[0]) == "ccache":
             command = command[1:]
+        if f"allreco_{path.relative_to(root / 'src').parts[0]}.dir" not in command[command.index("-o") + 1]:
+            continue  # a program that takes single files of a folder along
         command = command[: command.index("-o")]  # then come the output, -c and the file
         flags[path.relative_to(root / "src").parts[0]] = without_precompiled_header(command)
     return flags

@@ -14,8 +14,9 @@ ALLOWED = {
     "model": {"core"},
     "train": {"core", "dist", "data", "model", "eval"},
     "eval": {"core", "dist", "data", "model"},
+    "recommend": {"core", "data", "model", "eval"},
     "doctor": {"core", "dist", "data", "model"},
-    "cli": {"core", "dist", "data", "model", "train", "eval", "doctor"},
+    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "doctor"},
 }
 
 CUDA_FILES = r"\.cuh?$|/cuda/|/nccl_api_cuda\.cpp$"
@@ -27,6 +28,7 @@ RESTRICTED = [
     (r"sentencepiece", r"^data/tokenizer/[^/]*\.cpp$", "sentencepiece stays in data/tokenizer/*.cpp"),
     (r"pcre2\.h$", r"^core/regex\.cpp$", "PCRE2 stays in core/regex.cpp"),
     (r"unicode/", r"^data/tokenizer/unicode\.cpp$", "ICU stays in data/tokenizer/unicode.cpp"),
+    (r"httplib\.h$", r"^recommend/http_server\.cpp$", "cpp-httplib stays in recommend/http_server.cpp"),
     (r"boost/program_options", r"^cli/options\.(cpp|h)$", "Boost.Program_options stays in cli/options"),
     (r"spdlog/", r"^core/log\.cpp$", "spdlog stays in core/log.cpp"),
     (r"(cuda|cublas|curand|cusparse|cudnn)\w*\.h$|(c10|ATen)/cuda/", CUDA_FILES, "CUDA stays in the CUDA files"),

@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 import boundary
+import clang_tidy
 import format as clang_format  # the check of this folder
 import hardening
 import headers
@@ -33,6 +34,47 @@ class LintTest(unittest.TestCase):
         self.assertEqual(len(problems), len(wanted), problems)
         for text in wanted:
             self.assertEqual(sum(text in problem for problem in problems), 1, f"{text}: {problems}")
+
+    def write_build(self, *names: str) -> pathlib.Path:
+        """A build directory as CMake leaves it, with a precompiled header that clang cannot read."""
+        build = self.root / "build"
+        entries = [{"directory": str(build), "file": str(self.root / name),
+                    "command": f"ccache c++ -Winvalid-pch -include {build}/cmake_pch.hxx -std=c++20 -o a.o -c {self.root / name}"}
+                   for name in names]
+        self.write("build/compile_commands.json", json.dumps(entries))
+        self.write("build/cmake_pch.hxx", "#error of GCC alone\n")
+        return build
+
+    def test_clang_tidy_finds_what_its_configuration_asks_for(self):
+        self.write(".clang-tidy", "Checks: '-*,modernize-use-nullptr'\nWarningsAsErrors: '*'\n")
+        self.write("src/core/bad.cpp", "int* nothing() { return 0; }\n")
+        self.write("src/core/good.cpp", "int* nothing() { return nullptr; }\n")
+        known = clang_tidy.compile_commands(self.root, self.write_build("src/core/bad.cpp", "src/core/good.cpp"))
+        sources = clang_tidy.sources_of([pathlib.Path("src")], known)
+        self.assert_problems(clang_tidy.check(self.root, sources, known), "use nullptr")
+        self.assertEqual(clang_tidy.check(self.root, sources, known, seconds=-1), ([], 0), "no time is left")
+
+    def test_clang_tidy_looks_at_what_changed(self):
+        def git(*arguments: str) -> None:
+            subprocess.run(["git", "-C", self.root, "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True,
+                           capture_output=True)
+
+        names = [f"src/core/{name}.cpp" for name in ("committed", "edited", "new", "same", "header")]
+        known = clang_tidy.compile_commands(self.root, self.write_build(*names, "src/model/ops/isa_x.cpp"))
+        self.assertEqual(clang_tidy.changed_files(self.root, "HEAD~1"), None, "there is no git")
+        git("init")
+        for name in ("edited", "same", "header"):
+            self.write(f"src/core/{name}.cpp", "")
+        git("add", "src")
+        git("commit", "-m", "a")
+        self.assertEqual(clang_tidy.changed_files(self.root, "HEAD~1"), None, "there is one commit alone")
+        self.write("src/core/committed.cpp", "")
+        git("add", "src")
+        git("commit", "-m", "b")
+        for name in ("edited.cpp", "new.cpp", "header.h"):
+            self.write(f"src/core/{name}", "int x;\n")
+        changed = clang_tidy.sources_of(clang_tidy.changed_files(self.root, clang_tidy.before_last_change(self.root)), known)
+        self.assertEqual([path.stem for path in changed], ["committed", "edited", "header", "new"])
 
     def test_layering_allows_the_arrows_and_the_one_place_of_a_library(self):
         self.write("src/train/a.cpp", '#include "model/x.h"\n#include "train/y.h"\n#include <vector>\n')
@@ -124,8 +166,10 @@ class LintTest(unittest.TestCase):
         self.write("src/core/covered.h", "std::string would_not_compile;\n")  # the build's matter
         self.write("src/core/good.h", "#include <string>\ninline std::string x;\n")
         self.write("src/core/bad.h", "inline std::string x;\n")
-        entry = {"file": f"{self.root}/src/core/a.cpp", "command": f"ccache c++ -I{self.root}/src -o a.o -c a.cpp"}
-        self.write("build/compile_commands.json", json.dumps([entry]))
+        entry = {"file": f"{self.root}/src/core/a.cpp",
+                 "command": f"ccache c++ -I{self.root}/src -Winvalid-pch -include pch.hxx -o allreco_core.dir/a.o -c a.cpp"}
+        other = {**entry, "command": "c++ -o other_program.dir/a.o -c a.cpp"}
+        self.write("build/compile_commands.json", json.dumps([entry, other]))
         self.assert_problems((headers.check(self.root, self.root / "build"), 1), "src/core/bad.h does not compile")
 
 

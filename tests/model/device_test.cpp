@@ -4,11 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "model/golden.h"
+#include "support/message_of.h"
 
 namespace allreco::model {
 namespace {
-
-using testing::user_error_of;
 
 TEST(Device, CpuIsAlwaysThereAndTakesNoDeviceMemory) {
   EXPECT_TRUE(choose_device("cpu", 0).is_cpu());
@@ -17,10 +16,10 @@ TEST(Device, CpuIsAlwaysThereAndTakesNoDeviceMemory) {
 }
 
 TEST(Device, WhatIsMissingIsSaid) {
-  EXPECT_NE(user_error_of([] { choose_device("gpu", 0); }).find("expected auto, cpu or cuda"), std::string::npos);
+  EXPECT_NE(support::message_of([] { choose_device("gpu", 0); }).find("expected auto, cpu or cuda"), std::string::npos);
   if (num_cuda_devices() > 0) return;  // then cuda is there, see below
   // No CUDA in this build, or no GPU, and each message says what to do.
-  const std::string message = user_error_of([] { choose_device("cuda", 0); });
+  const std::string message = support::message_of([] { choose_device("cuda", 0); });
   EXPECT_NE(message.find("device = cuda"), std::string::npos) << message;
   const bool says_what_to_do =
       message.find("preset cuda") != std::string::npos || message.find("nvidia-smi") != std::string::npos;

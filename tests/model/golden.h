@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <string>
@@ -45,38 +44,5 @@ inline ::testing::AssertionResult near(const at::Tensor& actual, const at::Tenso
                                        << a[worst].item<double>() << ", expected " << e[worst].item<double>()
                                        << ", off by " << value << ", tolerance " << tolerance;
 }
-
-/// The message of the UserError that `action` throws; fails the test when it throws none.
-template <class Action>
-std::string user_error_of(Action&& action) {
-  try {
-    action();
-  } catch (const core::UserError& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "expected a UserError";
-  return "";
-}
-
-/// An empty directory that goes away with the object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "allreco-XXXXXX").string();
-    core::require(::mkdtemp(pattern.data()) != nullptr, "cannot make a temporary directory");
-    path_ = pattern;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace allreco::model::testing

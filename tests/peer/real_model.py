@@ -72,7 +72,7 @@ def examples_of(dataset, split):
         with h5py.File(shard) as file:
             offsets, prompts, tokens = file["example_offsets"][:], file["prompt_lengths"][:], file["tokens"][:]
         examples += [(tokens[a:b].astype(int).tolist(), int(p)) for a, b, p in zip(offsets, offsets[1:], prompts)]
-    assert info["splits"][split]["num_examples"] == len(examples)
+    assert info["splits"][split]["examples"] == len(examples)
     return examples
 
 
@@ -208,7 +208,7 @@ def check(a, work):
     allreco("evaluate", *common, "--adapter_name_or_path", work / "run", "--split", "test", "--max_new_tokens", MAX_NEW_TOKENS, "--output_dir", work / "evaluation")
     evaluation = json.loads((work / "evaluation/evaluation.json").read_text())
     peer_loss = loss_of(tuned, test_examples)
-    report("test loss, relative difference from the adapter in PEFT", abs(evaluation["loss"]["loss"] - peer_loss) / peer_loss, 1e-4)
+    report("test loss, relative difference from the adapter in PEFT", abs(evaluation["loss"]["mean_nll"] - peer_loss) / peer_loss, 1e-4)
     predictions = [json.loads(line) for line in (work / "evaluation/predictions.jsonl").read_text().splitlines()]
     check_answers(a.model, tuned, test_examples, predictions)
     allreco("export", "--model_name_or_path", a.model, "--adapter_name_or_path", work / "run", "--export_dtype", "float32", "--output_dir", work / "exported")

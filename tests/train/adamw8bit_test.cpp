@@ -15,8 +15,8 @@
 #include "core/random.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/ops/dynamic_map.h"
+#include "train/files.h"
 #include "train/optimizer_cases.h"
-#include "train/scratch.h"
 
 namespace allreco::train {
 namespace {

@@ -6,7 +6,8 @@
 
 #include "core/check.h"
 #include "core/files.h"
-#include "train/scratch.h"
+#include "support/temporary_directory.h"
+#include "train/files.h"
 
 namespace allreco::train {
 namespace {
@@ -31,7 +32,7 @@ class FileSizeLimit {
 };
 
 TEST(AppendFile, KeepsWhatTheDiskRefusesAndWritesItLaterWhole) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   AppendFile file(scratch / "log");
   file.add("first\n");
   ASSERT_TRUE(file.flush());

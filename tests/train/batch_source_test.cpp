@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "core/check.h"
-#include "train/scratch.h"
+#include "support/temporary_directory.h"
+#include "train/files.h"
 #include "train/tiny_run.h"
 
 namespace allreco::train {
@@ -17,7 +18,7 @@ namespace {
 class BatchSourceTest : public ::testing::TestWithParam<std::int64_t> {
  protected:
   BatchSourceTest() { write_random_dataset(scratch_.path() / "data", 12); }
-  Scratch scratch_;
+  support::TemporaryDirectory scratch_;
 };
 INSTANTIATE_TEST_SUITE_P(NumWorkers, BatchSourceTest, ::testing::Values(0, 1));
 
@@ -99,7 +100,7 @@ TEST_P(BatchSourceTest, ReadsNoFurtherThanItsQueueAndEndsAtAnyTime) {
 }
 
 TEST(Prefetching, ChangesNoBitOfARun) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "data", 12);
   std::string metrics[2];
   for (const std::int64_t workers : {0, 1}) {

@@ -6,10 +6,12 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/random.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 #include "train/adamw.h"
 #include "train/config.h"
+#include "train/files.h"
 #include "train/output_dir.h"
-#include "train/scratch.h"
 
 namespace allreco::train {
 namespace {
@@ -30,13 +32,13 @@ struct Trained {
   }
   model::LoraStore store;
   AdamW optimizer;
-  CheckpointContents parts() const { return snapshot_of(store, optimizer, {"base"}); }
+  CheckpointContents contents() const { return snapshot_of(store, optimizer, {"base"}); }
 };
 
 TEST(Checkpoint, ComesBackBitForBit) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained original(1);
-  save_checkpoint(scratch.path(), 7, original.parts(), {{"global_step", 7}});
+  save_checkpoint(scratch.path(), 7, original.contents(), {{"global_step", 7}});
   EXPECT_EQ(damage_of(scratch / "checkpoint-7"), std::nullopt);
   EXPECT_EQ(fs::read_symlink(scratch / "last"), "checkpoint-7");
   EXPECT_EQ(core::read_json_file(scratch / "last/trainer_state.json").at("global_step"), 7);
@@ -48,7 +50,7 @@ TEST(Checkpoint, ComesBackBitForBit) {
   EXPECT_TRUE(at::equal(other.optimizer.exp_avg_sq(), original.optimizer.exp_avg_sq()));
   EXPECT_EQ(other.optimizer.num_updates(), 2);
   // The same bits make the same files.
-  save_checkpoint(scratch.path(), 8, other.parts(), {{"global_step", 7}});
+  save_checkpoint(scratch.path(), 8, other.contents(), {{"global_step", 7}});
   EXPECT_EQ(core::read_file(scratch / "checkpoint-8/SHA256SUMS"), core::read_file(scratch / "checkpoint-7/SHA256SUMS"));
   model::LoraStore narrow(tiny_model(), {.r = 2}, at::kFloat, 1);
   AdamW narrow_optimizer(narrow.parameters(), param_groups(narrow), {});
@@ -56,15 +58,15 @@ TEST(Checkpoint, ComesBackBitForBit) {
 }
 
 TEST(Checkpoint, DamageToAnyFileIsFoundSkippedByAutoAndRefusedByName) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained trained(1);
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "optimizer.safetensors",
                            "trainer_state.json", "SHA256SUMS"}) {
     for (const char* how : {"missing", "cut", "flipped"}) {
       const fs::path output = scratch / (std::string(name) + how);
       fs::create_directory(output);
-      save_checkpoint(output, 5, trained.parts(), {{"global_step", 5}});
-      save_checkpoint(output, 10, trained.parts(), {{"global_step", 10}});
+      save_checkpoint(output, 5, trained.contents(), {{"global_step", 5}});
+      save_checkpoint(output, 10, trained.contents(), {{"global_step", 10}});
       const fs::path victim = output / "checkpoint-10" / name;
       std::string bytes = core::read_file(victim);
       fs::remove(victim);
@@ -81,7 +83,7 @@ TEST(Checkpoint, DamageToAnyFileIsFoundSkippedByAutoAndRefusedByName) {
       EXPECT_EQ(choose_start(config), output / "checkpoint-5");
       for (const std::string& wanted : {std::string("last"), (output / "checkpoint-10").string()}) {
         config.resume_from_checkpoint = wanted;
-        const std::string message = message_of<core::UserError>([&] { choose_start(config); });
+        const std::string message = support::message_of<core::UserError>([&] { choose_start(config); });
         // A flipped SHA256SUMS shows as a file that does not match it.
         EXPECT_TRUE(message.find(name) != std::string::npos) << name << " " << how << ": " << message;
       }
@@ -93,9 +95,9 @@ TEST(Checkpoint, DamageToAnyFileIsFoundSkippedByAutoAndRefusedByName) {
 }
 
 TEST(Checkpoint, AnInterruptedSaveLeavesOnlyWholeOnes) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained trained(1);
-  save_checkpoint(scratch.path(), 5, trained.parts(), {{"global_step", 5}});
+  save_checkpoint(scratch.path(), 5, trained.contents(), {{"global_step", 5}});
   // Killed while writing the files of step 10, and while step 5 was being replaced by a new one.
   fs::create_directory(scratch / "checkpoint-10.tmp");
   write_text(scratch / "checkpoint-10.tmp/SHA256SUMS", "");
@@ -110,16 +112,16 @@ TEST(Checkpoint, AnInterruptedSaveLeavesOnlyWholeOnes) {
   // A save over leftovers and over a checkpoint of the same step.
   fs::create_directory(scratch / "checkpoint-5.tmp");
   write_text(scratch / "checkpoint-5.tmp/junk", "");
-  save_checkpoint(scratch.path(), 5, trained.parts(), {{"global_step", 55}});
+  save_checkpoint(scratch.path(), 5, trained.contents(), {{"global_step", 55}});
   EXPECT_EQ(core::read_json_file(scratch / "checkpoint-5/trainer_state.json").at("global_step"), 55);
   EXPECT_FALSE(fs::exists(scratch / "checkpoint-5/junk"));
   EXPECT_FALSE(fs::exists(scratch / "checkpoint-5.replaced.tmp"));
 }
 
 TEST(Checkpoint, TheLimitSparesLastBestAndOtherNames) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained trained(1);
-  for (std::int64_t step : {9, 10, 11, 100}) save_checkpoint(scratch.path(), step, trained.parts(), {});
+  for (std::int64_t step : {9, 10, 11, 100}) save_checkpoint(scratch.path(), step, trained.contents(), {});
   fs::create_directory(scratch / "checkpoint-best-of-mine");
   update_link(scratch.path(), "best", "checkpoint-9");
   delete_old_checkpoints(scratch.path(), 0);

@@ -5,8 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "core/files.h"
+#include "support/temporary_directory.h"
 #include "train/adamw.h"
-#include "train/scratch.h"
+#include "train/files.h"
 
 namespace allreco::train {
 namespace {
@@ -17,7 +18,7 @@ struct Trained {
   AdamW optimizer{store.parameters(), param_groups(store), {}};
   SaveRequest request(std::int64_t step, bool best = false) const {
     return {.step = step,
-            .parts = snapshot_of(store, optimizer, {"base"}),
+            .contents = snapshot_of(store, optimizer, {"base"}),
             .state = {{"global_step", step}},
             .best = best,
             .metric = 0.5};
@@ -25,7 +26,7 @@ struct Trained {
 };
 
 TEST(CheckpointWriter, SavesTheStateOfTheRequestNotOfLater) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   Trained trained;
   const at::Tensor at_request = trained.store.parameters().clone();
   CheckpointWriter writer(scratch.path(), 0);
@@ -49,7 +50,7 @@ TEST(CheckpointWriter, SavesTheStateOfTheRequestNotOfLater) {
 
 // More requests than may wait: save() then waits itself, and the destructor saves what is left.
 TEST(CheckpointWriter, EverythingQueuedIsSavedInOrderAndOldOnesGo) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained trained;
   constexpr std::int64_t kRequests = 3 * CheckpointWriter::kMaxQueued;
   {
@@ -62,7 +63,7 @@ TEST(CheckpointWriter, EverythingQueuedIsSavedInOrderAndOldOnesGo) {
 }
 
 TEST(CheckpointWriter, AFailedSaveIsAnOutcomeAndTheNextOneWorks) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const Trained trained;
   const fs::path output = scratch / "out";
   fs::create_directory(output);

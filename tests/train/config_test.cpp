@@ -7,9 +7,10 @@
 #include <functional>
 
 #include "core/check.h"
+#include "core/stop_signals.h"
+#include "support/message_of.h"
 #include "train/due.h"
-#include "train/scratch.h"
-#include "train/stop_signals.h"
+#include "train/files.h"
 
 namespace allreco::train {
 namespace {
@@ -63,7 +64,7 @@ TEST(TrainConfig, RefusesBadValuesAndCombinationsByName) {
   for (const auto& [expected, spoil] : mistakes) {
     TrainConfig config = valid_config();
     spoil(config);
-    const std::string message = message_of<core::UserError>([&] { validate(config); });
+    const std::string message = support::message_of<core::UserError>([&] { validate(config); });
     EXPECT_NE(message.find(expected), std::string::npos) << "expected " << expected << ", message: " << message;
   }
 }
@@ -94,14 +95,14 @@ TEST(RunPlan, CountsThatDoNotFitAreRefused) {
   config.num_train_epochs = 1e6;
   EXPECT_EQ(plan_run(config, 1000, 1).num_steps, 1'000'000'000);
   const auto refusal = [&](std::int64_t num_samples) {
-    return message_of<core::UserError>([&] { plan_run(config, num_samples, 1); });
+    return support::message_of<core::UserError>([&] { plan_run(config, num_samples, 1); });
   };
   EXPECT_NE(refusal(1001).find("1001000000 steps: a run has at most 1000000000"), std::string::npos) << refusal(1001);
   EXPECT_NE(refusal(std::int64_t{1} << 50).find("steps"), std::string::npos);
   config.max_steps = 1'000'000'000;
   config.global_batch_size = 1'000'000'000;
   EXPECT_EQ(plan_run(config, 1'000'000'000, 1'000'000'000).num_steps, 1'000'000'000);
-  const auto message = message_of<core::UserError>([&] { plan_run(config, 10'000'000'000, 10'000'000'000); });
+  const auto message = support::message_of<core::UserError>([&] { plan_run(config, 10'000'000'000, 10'000'000'000); });
   EXPECT_NE(message.find("give a smaller max_steps"), std::string::npos) << message;
 }
 
@@ -156,7 +157,7 @@ TEST(Due, FollowsTheStrategies) {
 TEST(StopSignals, NoteAndRestore) {
   ASSERT_NE(std::signal(SIGUSR1, SIG_IGN), SIG_ERR);
   {
-    const StopSignals signals;
+    const core::StopSignals signals;
     EXPECT_EQ(signals.received(), 0);
     std::raise(SIGUSR1);
     EXPECT_EQ(signals.received(), SIGUSR1);

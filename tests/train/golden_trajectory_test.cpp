@@ -10,7 +10,8 @@
 #include "core/files.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/lora/adapter_config.h"
-#include "train/scratch.h"
+#include "support/temporary_directory.h"
+#include "train/files.h"
 #include "train/tiny_run.h"
 
 namespace allreco::train {
@@ -22,7 +23,8 @@ constexpr double kGradNormTolerance = 1e-5;  // relative
 constexpr double kAdapterTolerance = 5e-5;
 constexpr double kAdapterRmsTolerance = 2e-7;
 
-TrainJob job_of(const core::Json& trajectory, const fs::path& base, const fs::path& adapter, const Scratch& scratch) {
+TrainJob job_of(const core::Json& trajectory, const fs::path& base, const fs::path& adapter,
+                const support::TemporaryDirectory& scratch) {
   const core::Json& settings = trajectory.at("settings");
   TrainJob job;
   job.base.model_name_or_path = base.string();
@@ -88,7 +90,7 @@ void expect_adapter(const fs::path& found_file, const fs::path& expected_file) {
 }
 
 TEST(GoldenTrajectory, LinearWithAccumulation) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const fs::path golden = fixture("golden/lora-trajectory/linear");
   write_golden_dataset(scratch / "DS", golden / "batches.safetensors", {});
   const core::Json trajectory = core::read_json_file(golden / "trajectory.json");
@@ -98,7 +100,7 @@ TEST(GoldenTrajectory, LinearWithAccumulation) {
 }
 
 TEST(GoldenTrajectory, CosineAllClippedInMicroBatchesOfThree) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const fs::path golden = fixture("golden/lora-trajectory");
   write_golden_dataset(scratch / "DS", golden / "linear/batches.safetensors", {});
   const core::Json trajectory = core::read_json_file(golden / "cosine/trajectory.json");
@@ -114,7 +116,7 @@ TEST(GoldenTrajectory, CosineAllClippedInMicroBatchesOfThree) {
 }
 
 TEST(GoldenTrajectory, StoriesAmazonWithEvaluation) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const fs::path golden = fixture("golden/stories-amazon");
   write_golden_dataset(scratch / "DS", golden / "batches.safetensors", golden / "eval.safetensors");
   const core::Json trajectory = core::read_json_file(golden / "trajectory.json");
@@ -146,7 +148,7 @@ at::Tensor update_of(const model::SafetensorsFile& file, const std::string& name
 TEST(GoldenTrajectory, StartsFromTheWeights) {
   for (const char* form : {"pissa", "olora"}) {
     SCOPED_TRACE(form);
-    const Scratch scratch;
+    const support::TemporaryDirectory scratch;
     const fs::path directory = fixture("lora-starts") / form;
     const core::Json trajectory = core::read_json_file(directory / "trajectory.json");
     write_golden_dataset(scratch / "DS", fixture("golden/lora-trajectory/linear/batches.safetensors"), {});

@@ -3,8 +3,8 @@
 
 #include "train/adamw.h"
 #include "train/adamw8bit.h"
+#include "train/files.h"
 #include "train/optimizer_cases.h"
-#include "train/scratch.h"
 
 namespace allreco::train {
 namespace {

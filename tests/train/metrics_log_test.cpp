@@ -6,14 +6,15 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "support/temporary_directory.h"
+#include "train/files.h"
 #include "train/progress.h"
-#include "train/scratch.h"
 
 namespace allreco::train {
 namespace {
 
 TEST(MetricsLog, AppendsFlushedLinesAndKeepsEveryDouble) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   MetricsLog log(scratch / "metrics.jsonl", -1);
   log.append({{"step", 1}, {"loss", 0.1}, {"learning_rate", 1.0 / 3}});
   log.append({{"step", 2}, {"loss", std::nan("")}});
@@ -23,7 +24,7 @@ TEST(MetricsLog, AppendsFlushedLinesAndKeepsEveryDouble) {
 }
 
 TEST(MetricsLog, ResumeDropsTheFutureAndACutLine) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   const auto path = scratch / "metrics.jsonl";
   write_text(path,
              "{\"step\":4,\"loss\":2.5}\n{\"step\":5,\"eval_loss\":2.0}\n{\"step\":6,\"loss\":1.5}\n{\"step\":7,\"lo");

@@ -7,8 +7,10 @@
 
 #include "core/check.h"
 #include "core/files.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 #include "train/checkpoint.h"
-#include "train/scratch.h"
+#include "train/files.h"
 #include "train/tiny_run.h"
 #include "train/trainer_state.h"
 
@@ -18,7 +20,7 @@ namespace fs = std::filesystem;
 
 /// 12 steps with evaluations, checkpoints at 5, 10 and 12, log lines at 3, 6, 9, 12: step 5 lies inside a log window
 /// and an epoch.
-TrainJob resumable_job(const Scratch& scratch, const std::string& output) {
+TrainJob resumable_job(const support::TemporaryDirectory& scratch, const std::string& output) {
   TrainJob job = tiny_job(scratch / "DS", scratch / output);
   job.config.eval_strategy = "steps";
   job.config.eval_steps = 4;
@@ -43,7 +45,7 @@ void expect_same_bytes(const fs::path& a, const fs::path& b) {
 }
 
 void expect_bit_exact_resume(const std::function<void(TrainJob&)>& choose) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "DS", 22);
   TrainJob job = resumable_job(scratch, "A");
   choose(job);
@@ -109,7 +111,7 @@ TEST(Resume, IsBitExactFromAStartByTheWeights) {
 }
 
 TEST(Resume, AnotherDirectoryGoesOnFromAnExplicitCheckpoint) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "DS", 22);
   run(resumable_job(scratch, "A"));
   TrainJob resumed = resumable_job(scratch, "C");
@@ -121,7 +123,7 @@ TEST(Resume, AnotherDirectoryGoesOnFromAnExplicitCheckpoint) {
 
 // run.sh and slurm.sbatch start such a run again with the same options, wherever it ended.
 TEST(Resume, AnAttemptThatEndedBeforeItsFirstCheckpointIsNoOtherRun) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "DS", 22);
   run(resumable_job(scratch, "A"));
   fs::create_directory(scratch / "C");
@@ -138,14 +140,14 @@ TEST(Resume, AnAttemptThatEndedBeforeItsFirstCheckpointIsNoOtherRun) {
     write_text(other / "config.cfg", "");
     write_text(other / name, "trained weights");
     again.config.output_dir = other.string();
-    const std::string message = message_of<core::UserError>([&] { run(again); });
+    const std::string message = support::message_of<core::UserError>([&] { run(again); });
     EXPECT_NE(message.find("already holds a run"), std::string::npos) << name << ": " << message;
     EXPECT_EQ(core::read_file(other / name), "trained weights");
   }
 }
 
 TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "DS", 22);
   run(resumable_job(scratch, "A"));
   write_random_dataset(scratch / "DS2", 23);
@@ -184,7 +186,7 @@ TEST(Resume, RefusesAnotherRunByNamingTheDifference) {
     TrainJob job = resumable_job(scratch, "A");
     job.config.resume_from_checkpoint = "last";
     change(job);
-    const std::string message = message_of<core::UserError>([&] { run(job); });
+    const std::string message = support::message_of<core::UserError>([&] { run(job); });
     EXPECT_NE(message.find(expected), std::string::npos) << "expected " << expected << ", message: " << message;
   }
 }
@@ -207,12 +209,12 @@ TEST(Resume, OptionsThatACheckpointDoesNotKnowWereNotUsed) {
   const core::Json old{{"lora_r", 4}};
   EXPECT_TRUE(require_same_identity(old, plain, "checkpoint-1", {}).empty());
   const std::string message =
-      message_of<core::UserError>([&] { require_same_identity(old, other, "checkpoint-1", {}); });
+      support::message_of<core::UserError>([&] { require_same_identity(old, other, "checkpoint-1", {}); });
   EXPECT_NE(message.find("alpha_pattern"), std::string::npos) << message;
 }
 
 TEST(Resume, TakesTheDifferencesThatAreNamed) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "DS", 22);
   run(resumable_job(scratch, "A"));
   TrainJob job = resumable_job(scratch, "A");
@@ -221,7 +223,7 @@ TEST(Resume, TakesTheDifferencesThatAreNamed) {
   job.config.global_batch_size = 3;
   job.config.learning_rate = 1e-3;
   job.config.resume_with_changed = {"num_steps", "global_batch_size"};
-  std::string message = message_of<core::UserError>([&] { run(job); });
+  std::string message = support::message_of<core::UserError>([&] { run(job); });
   EXPECT_NE(message.find("learning_rate"), std::string::npos) << message;
   EXPECT_EQ(message.find("num_steps: "), std::string::npos) << message;
   job.config.resume_with_changed.push_back("learning_rate");
@@ -231,20 +233,20 @@ TEST(Resume, TakesTheDifferencesThatAreNamed) {
   EXPECT_EQ(results["samples_consumed"], 50);
 
   job.config.resume_with_changed = {"lora_r"};
-  message = message_of<core::UserError>([&] { run(job); });
+  message = support::message_of<core::UserError>([&] { run(job); });
   EXPECT_NE(message.find("start a new run with adapter_name_or_path"), std::string::npos) << message;
   job.config.resume_with_changed = {"learning_rat"};
-  message = message_of<core::UserError>([&] { run(job); });
+  message = support::message_of<core::UserError>([&] { run(job); });
   EXPECT_NE(message.find("learning_rat is not known, expected some of"), std::string::npos) << message;
   job.config.resume_with_changed = {};
   job.config.max_steps = 5;
   job.config.resume_with_changed = {"num_steps", "global_batch_size", "learning_rate"};
-  message = message_of<core::UserError>([&] { run(job); });
+  message = support::message_of<core::UserError>([&] { run(job); });
   EXPECT_NE(message.find("14 steps behind it, this run shall have only 5"), std::string::npos) << message;
 }
 
 TEST(Resume, TheSpikeGuardRemembers) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "DS", 22);
   TrainJob job = tiny_job(scratch / "DS", scratch / "A");
   job.config.max_steps = 150;
@@ -280,7 +282,7 @@ TEST(Resume, KeepsTheGlobalBatchOnAnotherNumberOfRanks) {
 }
 
 TEST(Resume, ASignalSavesStopsAndTheRunGoesOn) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "DS", 22);
   TrainJob job = tiny_job(scratch / "DS", scratch / "A");
   job.config.max_steps = 1'000'000;

@@ -4,7 +4,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
-#include "train/scratch.h"
+#include "train/files.h"
 
 namespace allreco::train {
 namespace {

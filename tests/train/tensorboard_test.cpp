@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "core/files.h"
-#include "train/scratch.h"
+#include "support/temporary_directory.h"
+#include "train/files.h"
 
 namespace allreco::train {
 namespace {
@@ -117,7 +118,7 @@ TEST(TensorBoard, ThisTestsReaderReadsTensorBoardsOwnFile) {
 }
 
 TEST(TensorBoard, WritesWhatThatReaderReads) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   std::filesystem::path path;
   {
     TensorBoardWriter writer(scratch.path(), 11);

@@ -8,7 +8,8 @@
 #include "core/random.h"
 #include "data/store/dataset_writer.h"
 #include "model/checkpoint/safetensors.h"
-#include "train/scratch.h"
+#include "support/lone_session.h"
+#include "train/files.h"
 
 namespace allreco::train {
 namespace fs = std::filesystem;
@@ -109,7 +110,7 @@ TrainJob tiny_job(const fs::path& dataset, const fs::path& output_dir) {
 }
 
 TrainResult run(const TrainJob& job) {
-  LoneSession session;
+  support::LoneSession session;
   return run_training(session.get(), job);
 }
 

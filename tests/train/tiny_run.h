@@ -6,24 +6,9 @@
 #include <vector>
 
 #include "core/json.h"
-#include "dist/session.h"
 #include "train/trainer.h"
 
 namespace allreco::train {
-
-/// A session of one process without a launcher.
-class LoneSession {
- public:
-  LoneSession() : session_(argc_, argv_) {}
-  dist::Session& get() { return session_; }
-
- private:
-  char name_[5] = "test";
-  char* arguments_[2] = {name_, nullptr};
-  int argc_ = 1;
-  char** argv_ = arguments_;
-  dist::Session session_;
-};
 
 /// Rows of a golden batches.safetensors (micro000.input_ids, ...), then of an eval.safetensors (eval00.input_ids, ...)
 /// when given, as a dataset.

@@ -155,7 +155,25 @@ void read_control_tokens(const Json& json, const std::string& source, PromptTemp
   result.control_tokens = found->get<std::vector<std::string>>();
 }
 
-PromptTemplate parse_template(const Json& json, const std::string& source) {
+std::string label_of(const PromptTemplate& t, size_t index) {
+  if (t.option_labels == "numbers") return std::to_string(index + 1);
+  core::require(index < kNumLetters, "more options than letters");
+  return std::string(1, static_cast<char>('A' + index));
+}
+
+}  // namespace
+
+bool PromptTemplate::takes_history() const { return has_part(instruction, "history") || has_part(input, "history"); }
+bool PromptTemplate::shows_options() const { return has_part(instruction, "options") || has_part(input, "options"); }
+
+std::vector<std::string> shipped_template_names() {
+  std::vector<std::string> names;
+  for (const BuiltinTemplate& entry : builtin_templates()) names.emplace_back(entry.name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+PromptTemplate template_of(const Json& json, const std::string& source) {
   if (!json.is_object()) core::user_error("template {}: a JSON object is needed", source);
   PromptTemplate result;
   for (const Field& field : fields()) {
@@ -179,37 +197,17 @@ PromptTemplate parse_template(const Json& json, const std::string& source) {
   return result;
 }
 
-std::string label_of(const PromptTemplate& t, size_t index) {
-  if (t.option_labels == "numbers") return std::to_string(index + 1);
-  core::require(index < kNumLetters, "more options than letters");
-  return std::string(1, static_cast<char>('A' + index));
-}
-
-}  // namespace
-
-bool PromptTemplate::takes_history() const { return has_part(instruction, "history") || has_part(input, "history"); }
-bool PromptTemplate::shows_options() const { return has_part(instruction, "options") || has_part(input, "options"); }
-
-std::vector<std::string> shipped_template_names() {
-  std::vector<std::string> names;
-  for (const BuiltinTemplate& entry : builtin_templates()) names.emplace_back(entry.name);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 PromptTemplate load_template(const std::string& name_or_path) {
   if (name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json")) {
-    return parse_template(core::parse_json(core::read_file(name_or_path, kLargestFile), name_or_path), name_or_path);
+    return template_of(core::parse_json(core::read_file(name_or_path, kLargestFile), name_or_path), name_or_path);
   }
   std::string shipped;
   for (const BuiltinTemplate& entry : builtin_templates()) {
-    if (entry.name == name_or_path) return parse_template(Json::parse(entry.text), name_or_path);
+    if (entry.name == name_or_path) return template_of(Json::parse(entry.text), name_or_path);
     shipped += fmt::format(" {}", entry.name);
   }
   core::user_error("template = {}: not one of{}, and no path of a .json file", name_or_path, shipped);
 }
-
-PromptTemplate template_from_json(const Json& json, const std::string& source) { return parse_template(json, source); }
 
 Json to_json(const PromptTemplate& prompt_template) {
   Json json;

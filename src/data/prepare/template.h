@@ -56,8 +56,8 @@ PromptTemplate load_template(const std::string& name_or_path);
 std::vector<std::string> shipped_template_names();
 /// All fields, for dataset.json.
 core::Json to_json(const PromptTemplate& prompt_template);
-/// The reverse. UserError naming `source` as of load_template.
-PromptTemplate template_from_json(const core::Json& json, const std::string& source);
+/// The template that such JSON describes, with load_template's errors, which name `source`.
+PromptTemplate template_of(const core::Json& json, const std::string& source);
 
 /// Instruction and input for a history (titles, oldest first) and options (as shown; may be empty). Output stays empty.
 /// REQUIRES takes_history(), and at most 26 options with letters.

@@ -19,6 +19,7 @@ constexpr size_t kNumCodePoints = 0x110000;
 
 void refuse_unless_empty(const Fields& model, const char* key, const std::string& where) {
   const auto found = model.find(key);
+  // NOLINTNEXTLINE(readability-container-size-empty): a JSON text is never empty()
   if (found == model.end() || found->is_null() || *found == "") return;
   core::user_error("{}: {} = {} is not supported", where, key, found->dump());
 }
@@ -83,32 +84,32 @@ void Bpe::read_merges(const Fields& merges, const std::string& where) {
   if (!merges.is_array() || merges.size() > kMaxMerges)
     core::user_error("{}: \"merges\" must be a list of at most {} entries", where, kMaxMerges);
   merges_.reserve(merges.size());
-  std::uint32_t rank = 0;
+  std::uint32_t priority = 0;
   for (const Fields& merge : merges) {
     if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-      add_merge(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), rank++, where);
+      add_merge(merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>(), priority++, where);
       continue;
     }
     const std::string_view line = merge.is_string() ? std::string_view(merge.get_ref<const std::string&>()) : "";
     if (line.starts_with("#version")) continue;
     const size_t space = line.find(' ');
     if (space == std::string_view::npos || line.find(' ', space + 1) != std::string_view::npos)
-      core::user_error("{}: merge {} is {}; two pieces are needed", where, rank, merge.dump().substr(0, 100));
-    add_merge(line.substr(0, space), line.substr(space + 1), rank++, where);
+      core::user_error("{}: merge {} is {}; two pieces are needed", where, priority, merge.dump().substr(0, 100));
+    add_merge(line.substr(0, space), line.substr(space + 1), priority++, where);
   }
 }
 
-void Bpe::add_merge(std::string_view left, std::string_view right, std::uint32_t rank, const std::string& where) {
+void Bpe::add_merge(std::string_view left, std::string_view right, std::uint32_t priority, const std::string& where) {
   const auto known = [&](std::string_view text) {
     const auto id = id_of(text);
     if (!id) {
-      core::user_error("{}: merge {} (\"{}\" and \"{}\") needs \"{}\", which is not in the vocabulary", where, rank,
+      core::user_error("{}: merge {} (\"{}\" and \"{}\") needs \"{}\", which is not in the vocabulary", where, priority,
                        left, right, text);
     }
     return *id;
   };
   const TokenId left_id = known(left), right_id = known(right);
-  merges_.set(left_id, right_id, {rank, known(std::string(left) + std::string(right))});
+  merges_.set(left_id, right_id, {priority, known(std::string(left) + std::string(right))});
   if (right.starts_with(kSpace) && !left.empty())
     joined_to_space_[code_point_of(character_before(left, left.size()))] = true;
 }
@@ -157,7 +158,7 @@ void Bpe::encode(std::string_view word, MergeScratch& scratch, std::vector<Token
   to_symbols(word, symbols);
   if (symbols.empty()) return;
   if (symbols.size() <= kMaxShortWord) {
-    merges_.merge_few(symbols, scratch.ranks);
+    merges_.merge_few(symbols, scratch.priorities);
   } else {
     merges_.merge_many(symbols, scratch.heap);
   }

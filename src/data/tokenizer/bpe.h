@@ -17,7 +17,7 @@ namespace allreco::data {
 struct MergeScratch {
   std::vector<Symbol> symbols;
   std::vector<Candidate> heap;
-  std::vector<std::uint32_t> ranks;
+  std::vector<std::uint32_t> priorities;
 };
 
 /// Immutable; thread-safe.
@@ -45,7 +45,7 @@ class Bpe {
   void read_vocabulary(const Fields& vocabulary, const std::string& where);
   void read_merges(const Fields& merges, const std::string& where);
   void read_byte_tokens();
-  void add_merge(std::string_view left, std::string_view right, std::uint32_t rank, const std::string& where);
+  void add_merge(std::string_view left, std::string_view right, std::uint32_t priority, const std::string& where);
   void to_symbols(std::string_view word, std::vector<Symbol>& symbols) const;
   bool append_byte_tokens(std::string_view character, std::vector<Symbol>& symbols) const;
 

@@ -13,7 +13,7 @@ std::uint64_t pair_of(std::int32_t left, std::int32_t right) {
 }
 
 bool comes_later(const Candidate& a, const Candidate& b) {
-  return a.rank != b.rank ? a.rank > b.rank : a.position > b.position;
+  return a.priority != b.priority ? a.priority > b.priority : a.position > b.position;
 }
 
 void link(std::vector<Symbol>& symbols) {
@@ -48,21 +48,21 @@ MergeTable::Merge MergeTable::find(std::int32_t left, std::int32_t right) const 
   return slots_[place_of(pair_of(left, right))].merge;
 }
 
-void MergeTable::merge_few(std::vector<Symbol>& symbols, std::vector<std::uint32_t>& ranks) const {
+void MergeTable::merge_few(std::vector<Symbol>& symbols, std::vector<std::uint32_t>& priorities) const {
   size_t count = symbols.size();
-  ranks.assign(count, kNone);
-  for (size_t i = 0; i + 1 < count; ++i) ranks[i] = find(symbols[i].id, symbols[i + 1].id).rank;
+  priorities.assign(count, kNone);
+  for (size_t i = 0; i + 1 < count; ++i) priorities[i] = find(symbols[i].id, symbols[i + 1].id).priority;
   while (count > 1) {
-    const auto begin = ranks.begin(), end = begin + static_cast<std::ptrdiff_t>(count - 1);
+    const auto begin = priorities.begin(), end = begin + static_cast<std::ptrdiff_t>(count - 1);
     const auto lowest = std::min_element(begin, end);  // the leftmost of equals
     if (*lowest == kNone) break;
     const auto at = static_cast<size_t>(lowest - begin);
     symbols[at].id = find(symbols[at].id, symbols[at + 1].id).result;
     symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(at) + 1);
-    ranks.erase(begin + static_cast<std::ptrdiff_t>(at) + 1);
+    priorities.erase(begin + static_cast<std::ptrdiff_t>(at) + 1);
     --count;
-    if (at > 0) ranks[at - 1] = find(symbols[at - 1].id, symbols[at].id).rank;
-    ranks[at] = at + 1 < count ? find(symbols[at].id, symbols[at + 1].id).rank : kNone;
+    if (at > 0) priorities[at - 1] = find(symbols[at - 1].id, symbols[at].id).priority;
+    priorities[at] = at + 1 < count ? find(symbols[at].id, symbols[at + 1].id).priority : kNone;
   }
   link(symbols);
 }
@@ -73,16 +73,16 @@ void MergeTable::merge_many(std::vector<Symbol>& symbols, std::vector<Candidate>
   const auto at = [&](std::int32_t i) -> Symbol& { return symbols[static_cast<size_t>(i)]; };
   const auto candidate = [&](std::int32_t i) -> Candidate {
     const Merge merge = i < 0 || at(i).next < 0 ? Merge() : find(at(i).id, at(at(i).next).id);
-    return {merge.rank, i, merge.result};
+    return {merge.priority, i, merge.result};
   };
   const auto push = [&](std::int32_t i) {
     const Candidate found = candidate(i);
-    if (found.rank == kNone) return;
+    if (found.priority == kNone) return;
     heap.push_back(found);
     std::push_heap(heap.begin(), heap.end(), comes_later);
   };
   for (std::int32_t i = 0; i < static_cast<std::int32_t>(symbols.size()); ++i) {
-    if (const Candidate found = candidate(i); found.rank != kNone) heap.push_back(found);
+    if (const Candidate found = candidate(i); found.priority != kNone) heap.push_back(found);
   }
   std::make_heap(heap.begin(), heap.end(), comes_later);
   while (!heap.empty()) {

@@ -14,28 +14,28 @@ struct Symbol {
 
 /// A merge that may be done: of the symbol at `position` with the next one, into `result`.
 struct Candidate {
-  std::uint32_t rank;
+  std::uint32_t priority;
   std::int32_t position;
   std::int32_t result;
 };
 
-/// Pairs of ids to rank and result, open addressing.
+/// Pairs of ids to priority and result, open addressing.
 class MergeTable {
  public:
   static constexpr std::uint32_t kNone = UINT32_MAX;
   struct Merge {
-    std::uint32_t rank = kNone;
+    std::uint32_t priority = kNone;
     std::int32_t result = -1;
   };
 
   void reserve(size_t num_merges);
-  /// A pair that is there already gets the new rank, as in the library.
+  /// A pair that is there already gets the new priority, as in the library.
   void set(std::int32_t left, std::int32_t right, Merge merge);
   Merge find(std::int32_t left, std::int32_t right) const;
 
   /// Merges until nothing is left to merge; what remains is linked from symbols[0] on. Symbols come unlinked.
-  void merge_few(std::vector<Symbol>& symbols, std::vector<std::uint32_t>& ranks) const;  // O(n²), for short words
-  void merge_many(std::vector<Symbol>& symbols, std::vector<Candidate>& heap) const;      // O(n log n)
+  void merge_few(std::vector<Symbol>& symbols, std::vector<std::uint32_t>& priorities) const;  // O(n²), for short words
+  void merge_many(std::vector<Symbol>& symbols, std::vector<Candidate>& heap) const;           // O(n log n)
 
  private:
   struct Slot {

@@ -33,7 +33,7 @@ inline std::optional<at::ScalarType> safetensors_dtype_from_name(std::string_vie
 }
 
 /// Place in the layout order. Fault for a dtype that this program never writes.
-inline size_t safetensors_rank_of(at::ScalarType dtype) {
+inline size_t safetensors_order_of(at::ScalarType dtype) {
   const auto found = std::find_if(kSafetensorsDtypes.begin(), kSafetensorsDtypes.end(),
                                   [&](const auto& entry) { return entry.second == dtype; });
   core::require(found != kSafetensorsDtypes.end(), "safetensors files hold no such dtype");
@@ -41,7 +41,7 @@ inline size_t safetensors_rank_of(at::ScalarType dtype) {
 }
 
 inline std::string_view safetensors_name_of(at::ScalarType dtype) {
-  return kSafetensorsDtypes[safetensors_rank_of(dtype)].first;
+  return kSafetensorsDtypes[safetensors_order_of(dtype)].first;
 }
 
 }  // namespace allreco::model

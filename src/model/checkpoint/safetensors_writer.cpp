@@ -32,8 +32,8 @@ std::string header_of(const std::vector<TensorHead>& tensors, const std::vector<
 
 void sort_for_file(std::vector<TensorHead>& tensors) {
   std::sort(tensors.begin(), tensors.end(), [](const TensorHead& a, const TensorHead& b) {
-    const size_t rank_a = safetensors_rank_of(a.dtype), rank_b = safetensors_rank_of(b.dtype);
-    return std::tie(a.may_shrink, rank_a, a.name) < std::tie(b.may_shrink, rank_b, b.name);
+    const size_t order_a = safetensors_order_of(a.dtype), order_b = safetensors_order_of(b.dtype);
+    return std::tie(a.may_shrink, order_a, a.name) < std::tie(b.may_shrink, order_b, b.name);
   });
 }
 

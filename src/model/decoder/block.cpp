@@ -20,8 +20,17 @@ constexpr std::array kO{Projection::o};
 constexpr std::array kGateUp{Projection::gate, Projection::up};
 constexpr std::array kDown{Projection::down};
 
-const LoraGroup* group_of(const LoraStore* lora, std::int64_t layer, LoraGroupKind kind) {
-  return lora == nullptr ? nullptr : &lora->group(layer, kind);
+/// A layer's LoRA factors and where their gradients go; both may be null.
+struct LayerLora {
+  const LoraStore* store;
+  std::int64_t layer;
+  LoraLayerGradients* gradients;
+};
+
+LoraLinear make_linear(const LayerWeights& weights, std::span<const Projection> run, const LayerLora& lora) {
+  const LoraGroupKind kind = lora_group_of(run.front());
+  return LoraLinear(weights, run, lora.store == nullptr ? nullptr : &lora.store->group(lora.layer, kind),
+                    lora.gradients == nullptr ? nullptr : &(*lora.gradients)[static_cast<size_t>(kind)]);
 }
 
 /// The rows of x [T, ...] that a block's queries stand at.
@@ -31,17 +40,18 @@ at::Tensor take(const at::Tensor& x, const QueryRows& rows) {
 
 }  // namespace
 
-Block::Block(const ModelConfig& config, const LayerWeights& weights, const LoraStore* lora, std::int64_t layer)
+Block::Block(const ModelConfig& config, const LayerWeights& weights, std::int64_t layer, const LoraStore* lora,
+             LoraLayerGradients* gradients)
     : config_(config),
       weights_(weights),
       layer_(layer),
       attention_(config.layers.at(static_cast<size_t>(layer))),
       attention_scale_(config.attention_scale()),
-      q_(weights, kQ, group_of(lora, layer, LoraGroupKind::qkv)),
-      kv_(weights, kKv, group_of(lora, layer, LoraGroupKind::qkv)),
-      o_(weights, kO, group_of(lora, layer, LoraGroupKind::o)),
-      gate_up_(weights, kGateUp, group_of(lora, layer, LoraGroupKind::gate_up)),
-      down_(weights, kDown, group_of(lora, layer, LoraGroupKind::down)) {}
+      q_(make_linear(weights, kQ, {lora, layer, gradients})),
+      kv_(make_linear(weights, kKv, {lora, layer, gradients})),
+      o_(make_linear(weights, kO, {lora, layer, gradients})),
+      gate_up_(make_linear(weights, kGateUp, {lora, layer, gradients})),
+      down_(make_linear(weights, kDown, {lora, layer, gradients})) {}
 
 DropoutPlace Block::dropout_of(const QueryRows& rows, const StreamContext& context) const {
   if (context.dropout_probability == 0) return {};
@@ -109,7 +119,7 @@ at::Tensor Block::forward(const at::Tensor& x, const QueryRows& rows, const Stre
 }
 
 at::Tensor Block::backward(at::Tensor dy, BlockActivations& a, const QueryRows& rows, const StreamContext& context,
-                           bool want_dx) const {
+                           bool want_dx) {
   const DropoutPlace dropout = dropout_of(rows, context);
   // Backward goes down only as far as a factor of this layer, or the layer below, still needs it.
   const bool want_qkv = want_dx || q_.has_lora() || kv_.has_lora();
@@ -145,7 +155,7 @@ at::Tensor Block::backward(at::Tensor dy, BlockActivations& a, const QueryRows& 
 
 /// The gradient for the first norm's output, through k, v (all rows) and q (the query rows).
 at::Tensor Block::input_norm_backward(const ops::AttentionGradients& d, const BlockActivations& a,
-                                      const QueryRows& rows, const StreamContext& context, bool want) const {
+                                      const QueryRows& rows, const StreamContext& context, bool want) {
   const at::Tensor h1 = ops::rms_norm_recompute(a.x, a.rstd1, norm(Norm::input));  // [T, D]
   at::Tensor dh1, dh1_rows;
   kv_.backward(h1, a.run_kv, {d.dk.flatten(1), d.dv.flatten(1)}, dropout_of(context.all, context),

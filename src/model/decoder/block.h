@@ -1,6 +1,6 @@
 // Block: one decoder layer, forward and backward side by side, one call a term.
 // Legend: T rows of the stream, N rows whose output is wanted (T, except in the last block), D hidden, F intermediate,
-// H heads, K key-value heads, E head dim, R LoRA ranks of a run.
+// H heads, K key-value heads, E head dim, R the sum of r over a run.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -57,7 +57,9 @@ struct BlockActivations {
 
 class Block {
  public:
-  Block(const ModelConfig& config, const LayerWeights& weights, const LoraStore* lora, std::int64_t layer);
+  /// `lora` may be null: base only. Backward adds to `gradients`; null: forward only.
+  Block(const ModelConfig& config, const LayerWeights& weights, std::int64_t layer, const LoraStore* lora,
+        LoraLayerGradients* gradients);
 
   /// x [T, D] -> [N, D] for the query rows `rows`. `activations`, where not null, receives what backward needs.
   at::Tensor forward(const at::Tensor& x, const QueryRows& rows, const StreamContext& context,
@@ -66,7 +68,7 @@ class Block {
   /// dy [N, D] (overwritten) -> dx [T, D]; adds the layer's LoRA gradients. Without `want_dx` it stops as soon as the
   /// last factor has its gradient and returns an undefined tensor. Uses the activations up.
   at::Tensor backward(at::Tensor dy, BlockActivations& activations, const QueryRows& rows, const StreamContext& context,
-                      bool want_dx) const;
+                      bool want_dx);
 
  private:
   DropoutPlace dropout_of(const QueryRows& rows, const StreamContext& context) const;
@@ -77,7 +79,7 @@ class Block {
   /// In a layer that has a rope: turns x [rows, heads, E] by its positions, or back.
   void rotate(at::Tensor& x, const QueryRows& rows, const StreamContext& context, bool inverse = false) const;
   at::Tensor input_norm_backward(const ops::AttentionGradients& d, const BlockActivations& a, const QueryRows& rows,
-                                 const StreamContext& context, bool want) const;
+                                 const StreamContext& context, bool want);
 
   const ModelConfig& config_;
   const LayerWeights& weights_;

@@ -50,7 +50,8 @@ struct Decoder::State {
   State(const ModelConfig& c, const Weights& w, LoraStore* l)
       : config(c), weights(w), lora(l), rotary(c, w.dtype(), w.device()), head(config, weights) {
     for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
-      blocks.emplace_back(config, weights.layers[static_cast<size_t>(i)], lora, i);
+      blocks.emplace_back(config, weights.layers[static_cast<size_t>(i)], i, lora,
+                          lora == nullptr ? nullptr : &lora->layer_gradients(i));
     }
   }
 
@@ -151,7 +152,7 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
   at::Tensor dx = loss.dx;
   for (std::int64_t i = num_layers - 1; i >= 0; --i) {
     auto& a = activations[static_cast<size_t>(i)];
-    const Block& block = s.blocks[static_cast<size_t>(i)];
+    Block& block = s.blocks[static_cast<size_t>(i)];
     if (i >= first) {
       if (!a.q.defined()) block.forward(at::Tensor(a.x), rows_of(i), context, &a);
       dx = block.backward(dx, a, rows_of(i), context, /*want_dx=*/i > first);

@@ -22,7 +22,8 @@ StreamedForward::StreamedForward(const ModelConfig& config, const LoraStore* lor
 void StreamedForward::embed(const at::Tensor& embedding) { x_ = model::embed(config_, embedding, batch_.tokens); }
 
 void StreamedForward::layer(const LayerWeights& weights) {
-  x_ = Block(config_, weights, lora_, num_layers_++).forward(x_, context_.all, context_, nullptr);
+  x_ =
+      Block(config_, weights, num_layers_++, lora_, /*gradients=*/nullptr).forward(x_, context_.all, context_, nullptr);
 }
 
 at::Tensor StreamedForward::logits(const at::Tensor& final_norm, const at::Tensor& lm_head) const {

@@ -53,7 +53,7 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
 }
 
 at::Tensor random_weight(const TensorSpec& spec, at::ScalarType dtype, std::uint64_t seed) {
-  if (spec.shape.size() == 1) return at::full(spec.shape, spec.start, dtype);
+  if (spec.shape.size() == 1) return at::full(spec.shape, spec.initial_value, dtype);
   const auto key = core::mix_key(seed, {core::key_of("random_weights"), core::key_of(spec.name)});
   return at::empty(spec.shape, at::kFloat).normal_(0, 0.02, at::detail::createCPUGenerator(key)).to(dtype);
 }

@@ -39,7 +39,7 @@ struct Weights {
 struct TensorSpec {
   std::string name;  // Hugging Face's
   std::vector<std::int64_t> shape;
-  double start = 1;  // of a vector's elements in random weights
+  double initial_value = 1;  // of a vector's elements in random weights
   /// Of a decoder layer: what quantisation applies to, and LoRA.
   bool is_projection() const { return shape.size() == 2 && name.starts_with("model.layers."); }
 };

@@ -96,6 +96,16 @@ void load_adapter(const fs::path& directory, LoraStore& store) {
   store.refresh_compute_copy();
 }
 
+std::unique_ptr<LoraStore> load_adapter(const fs::path& directory, const BaseModel& base) {
+  if (directory.empty()) return nullptr;
+  const auto config = read_adapter_config(directory);
+  check_adapter(directory, base.config, config.lora);
+  auto store = std::make_unique<LoraStore>(base.config, config.lora, base.weights.dtype(), /*seed=*/0,
+                                           base.weights.device());
+  load_adapter(directory, *store);
+  return store;
+}
+
 void save_adapter(const fs::path& directory, const LoraStore& store, const AdapterOrigin& origin) {
   save_adapter(directory, store, store.parameters(), store.frozen_pair(), origin);
 }

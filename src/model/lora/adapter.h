@@ -1,8 +1,10 @@
 // PEFT adapter directories: adapter_config.json and adapter_model.safetensors, as PEFT reads and writes them.
 #pragma once
 #include <filesystem>
+#include <memory>
 #include <string>
 
+#include "model/decoder/weights.h"
 #include "model/lora/adapter_config.h"
 #include "model/lora/lora.h"
 
@@ -16,6 +18,9 @@ void check_adapter(const std::filesystem::path& directory, const ModelConfig& mo
 /// UserError naming the tensor when one is missing, unexpected, of another shape, or holds NaN or infinity. A store
 /// with a frozen pair takes both pairs from a file that save_adapter wrote of such a store.
 void load_adapter(const std::filesystem::path& directory, LoraStore& store);
+
+/// The adapter over `base`, in its compute dtype and on its device; null where `directory` is empty, the base alone.
+std::unique_ptr<LoraStore> load_adapter(const std::filesystem::path& directory, const BaseModel& base);
 
 /// What an adapter was trained over.
 struct AdapterOrigin {

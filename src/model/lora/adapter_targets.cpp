@@ -178,8 +178,8 @@ void check_nothing_else_matches(const TargetRules& rules, const ModelConfig& mod
 }
 
 /// A weight has as many singular vectors, and columns of Q, as its smaller side.
-void check_rank_of_start(const LoraConfig& config, const ModelConfig& model, const std::string& module, Projection p,
-                         std::int64_t r) {
+void check_r_of_init(const LoraConfig& config, const ModelConfig& model, const std::string& module, Projection p,
+                     std::int64_t r) {
   if (!config.initializes_from_weight()) return;
   const auto [out, in] = shape_of(p, model);
   if (r <= std::min(out, in)) return;
@@ -212,17 +212,17 @@ std::vector<LayerTargets> resolve_targets(const LoraConfig& config, const ModelC
   check_names_met(config, model);
   const TargetRules rules(config);
   check_nothing_else_matches(rules, model);
-  ModulePattern<std::int64_t> ranks("rank_pattern", config.rank_pattern);
-  ModulePattern<double> alphas("alpha_pattern", config.alpha_pattern);
+  ModulePattern<std::int64_t> rank_pattern("rank_pattern", config.rank_pattern);
+  ModulePattern<double> alpha_pattern("alpha_pattern", config.alpha_pattern);
   std::vector<LayerTargets> layers(static_cast<size_t>(model.num_hidden_layers));
   bool any = false;
   for (std::int64_t layer = 0; layer < model.num_hidden_layers; ++layer) {
     for (const Projection p : kProjections) {
       const std::string module = module_name(layer, p);
       if (!rules.targets(module, layer)) continue;
-      const std::int64_t r = ranks.value_for(module, config.r);
-      check_rank_of_start(config, model, module, p, r);
-      const double scaling = config.scaling(r, alphas.value_for(module, config.lora_alpha));
+      const std::int64_t r = rank_pattern.value_for(module, config.r);
+      check_r_of_init(config, model, module, p, r);
+      const double scaling = config.scaling(r, alpha_pattern.value_for(module, config.lora_alpha));
       layers[static_cast<size_t>(layer)][index_of(p)] = LoraTarget{r, scaling};
       any = true;
     }
@@ -231,8 +231,8 @@ std::vector<LayerTargets> resolve_targets(const LoraConfig& config, const ModelC
     user_error("target_modules = {} (with exclude_modules and layers_to_transform) leaves no projection of the model",
                fmt::join(config.target_modules, ","));
   }
-  ranks.require_all_used();
-  alphas.require_all_used();
+  rank_pattern.require_all_used();
+  alpha_pattern.require_all_used();
   return layers;
 }
 

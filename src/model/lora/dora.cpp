@@ -1,5 +1,6 @@
 #include "model/lora/dora.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
@@ -13,7 +14,32 @@ namespace {
 
 constexpr std::int64_t kChunkElements = std::int64_t{1} << 22;  // 16 MiB of float32
 
+at::Tensor norms_of(const FrozenLinear& base, const LoraGroup& group, size_t member) {
+  const std::int64_t begin = group.r_offsets[member];
+  const at::Tensor a = group.a.narrow(0, begin, group.r_offsets[member + 1] - begin);
+  return direction_norms(base, a, group.b[member], group.scalings[member]);
+}
+
 }  // namespace
+
+// The magnitudes act in their own precision: in bfloat16 their small changes would be lost.
+at::Tensor Dora::forward(const at::Tensor& direction, const at::Tensor& rest) const {
+  at::Tensor y = direction * (magnitude() / norms());
+  if (rest.defined()) y.add_(rest);
+  if (base_->bias().defined()) y.add_(base_->bias());
+  return y.to(direction.scalar_type());
+}
+
+at::Tensor Dora::backward(const at::Tensor& dy, const at::Tensor& direction, at::Tensor& gradient) const {
+  gradient.add_((dy.to(norms().scalar_type()) * direction).sum(0) / norms());
+  return (dy * (magnitude() / norms())).to(dy.scalar_type());
+}
+
+const at::Tensor& Dora::norms() const {
+  at::Tensor& cached = group_->norms[member_];
+  if (!cached.defined()) cached = norms_of(*base_, *group_, member_);
+  return cached;
+}
 
 at::Tensor direction_norms(const FrozenLinear& base, const at::Tensor& a, const at::Tensor& b, double scaling) {
   const at::ScalarType dtype = a.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -30,18 +56,14 @@ at::Tensor direction_norms(const FrozenLinear& base, const at::Tensor& a, const 
   return norms;
 }
 
-void start_magnitudes(LoraStore& store, const Weights& weights) {
+void init_magnitudes(LoraStore& store, const Weights& weights) {
   if (!store.config().use_dora) return;
-  for (std::int64_t layer = 0; layer < store.num_layers(); ++layer) {
-    for (const LoraGroupKind kind : kLoraGroups) {
-      const LoraGroup& group = store.group(layer, kind);
-      for (size_t i = 0; i < group.members.size(); ++i) {
-        const std::int64_t r = group.r_offsets[i + 1] - group.r_offsets[i];
-        const FrozenLinear& base = weights.layers[static_cast<size_t>(layer)][group.members[i]];
-        group.magnitudes[i].copy_(
-            direction_norms(base, group.a.narrow(0, group.r_offsets[i], r), group.b[i], group.scalings[i]));
-      }
-    }
+  for (const LoraEntry& entry : store.entries()) {
+    if (entry.factor != LoraFactor::magnitude) continue;
+    const LoraGroup& group = store.group(entry.layer, lora_group_of(entry.projection));
+    const size_t i = group.find(entry.projection).value();
+    const FrozenLinear& base = weights.layers[static_cast<size_t>(entry.layer)][entry.projection];
+    LoraStore::view_of(store.parameters(), entry).copy_(norms_of(base, group, i));
   }
   store.refresh_compute_copy();
 }

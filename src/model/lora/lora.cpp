@@ -77,6 +77,12 @@ LoraGroupKind lora_group_of(Projection projection) {
   core::fault("no such projection");
 }
 
+std::optional<size_t> LoraGroup::find(Projection projection) const {
+  const auto found = std::find(members.begin(), members.end(), projection);
+  if (found == members.end()) return std::nullopt;
+  return static_cast<size_t>(found - members.begin());
+}
+
 LoraStore::LoraStore(const ModelConfig& model, const LoraConfig& config) : config_(config) {
   validate(config);
   lay_out(model);
@@ -170,11 +176,13 @@ LoraEntry LoraStore::in_compute(LoraEntry entry) const {
 
 /// Entries come group by group, the A factors of a group side by side: one matrix [R, in] spans them all.
 void LoraStore::make_views() {
+  layer_gradients_.resize(groups_.size());
   auto entry = entries_.begin();
   for (std::int64_t layer = num_layers() - 1; layer >= 0; --layer) {
     for (const LoraGroupKind kind : kLoraGroups) {
       LoraGroup& group = mutable_group(layer, kind);
       if (group.members.empty()) continue;
+      LoraGroupGradients& gradients = layer_gradients(layer)[static_cast<size_t>(kind)];
       group.has_frozen_pair = frozen_pair_.defined();
       group.r_offsets = {0};
       LoraEntry stacked = *entry;
@@ -184,15 +192,15 @@ void LoraStore::make_views() {
         group.r_offsets.push_back(in_compute(stacked).shape[0]);
       }
       group.a = view_of(compute_, in_compute(stacked));
-      group.grad_a = view_of(gradients_, stacked);
+      gradients.a = view_of(gradients_, stacked);
       for (size_t i = 0; i < group.members.size(); ++i, ++entry) {
         group.b.push_back(view_of(compute_, in_compute(*entry)));
-        group.grad_b.push_back(view_of(gradients_, *entry));
+        gradients.b.push_back(view_of(gradients_, *entry));
       }
       if (!config_.use_dora) continue;
       for (size_t i = 0; i < group.members.size(); ++i, ++entry) {
         group.magnitudes.push_back(view_of(parameters_, *entry));
-        group.grad_magnitudes.push_back(view_of(gradients_, *entry));
+        gradients.magnitudes.push_back(view_of(gradients_, *entry));
       }
     }
   }

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,8 +29,8 @@ inline constexpr std::array kLoraGroups{LoraGroupKind::down, LoraGroupKind::gate
 LoraGroupKind lora_group_of(Projection projection);
 inline constexpr size_t kNumLoraGroups = kLoraGroups.size();
 
-/// The LoRA factors of one group in one layer, as views. R = sum of the members' ranks. With a frozen pair r is twice
-/// the trained rank: rows of a member's A are [A; A0], columns of its B [B, -B0], and gradients have half as many.
+/// The LoRA factors of one group in one layer, as views. R = sum of the members' r. With a frozen pair r is twice
+/// the trained r: rows of a member's A are [A; A0], columns of its B [B, -B0].
 struct LoraGroup {
   std::vector<Projection> members;      // targeted ones only; empty: the group has no LoRA
   std::vector<std::int64_t> r_offsets;  // members.size() + 1: rows of member i in a are [offset_i, offset_i+1)
@@ -38,16 +39,24 @@ struct LoraGroup {
   std::vector<at::Tensor> b;            // per member [out, r], compute dtype
   std::vector<at::Tensor> magnitudes;   // DoRA: per member [out], the masters themselves; else empty
   bool has_frozen_pair = false;
-  at::Tensor grad_a;               // [R, in], fp32 (float64 in float64 models)
-  std::vector<at::Tensor> grad_b;  // per member [out, r]
-  std::vector<at::Tensor> grad_magnitudes;
   /// DoRA's row norms of W + scaling B A, per member [out]: whoever needs them puts them here, refresh_compute_copy
   /// forgets them.
   mutable std::vector<at::Tensor> norms;
 
-  /// Of so many ranks, from a member's first: how many learn.
-  std::int64_t trained(std::int64_t ranks) const { return has_frozen_pair ? ranks / 2 : ranks; }
+  /// Of so many rows of A, from a member's first: how many learn.
+  std::int64_t trained(std::int64_t rows) const { return has_frozen_pair ? rows / 2 : rows; }
+  /// Index of `projection` among the members; none where it is not targeted.
+  std::optional<size_t> find(Projection projection) const;
 };
+
+/// The gradients of a group's factors, as views: backward adds to them. Of those that learn only, so with a frozen pair
+/// R and r are half of what they are in the group. fp32 (float64 in float64 models).
+struct LoraGroupGradients {
+  at::Tensor a;                        // [R, in]
+  std::vector<at::Tensor> b;           // per member [out, r]
+  std::vector<at::Tensor> magnitudes;  // DoRA: per member [out]; else empty
+};
+using LoraLayerGradients = std::array<LoraGroupGradients, kNumLoraGroups>;  // by LoraGroupKind
 
 enum class LoraFactor { a, b, magnitude };
 
@@ -59,7 +68,7 @@ struct LoraEntry {
   LoraFactor factor = LoraFactor::a;
   std::int64_t offset = 0;
   std::vector<std::int64_t> shape;  // A [r, in], B [out, r], magnitude [out]
-  /// Of A and B: the dimension that counts ranks.
+  /// Of A and B: the dimension of length r.
   std::int64_t r_dim() const { return factor == LoraFactor::a ? 0 : 1; }
   std::int64_t numel() const { return c10::multiply_integers(shape); }
 };
@@ -77,9 +86,12 @@ class LoraStore {
   std::int64_t num_layers() const { return static_cast<std::int64_t>(groups_.size()); }
   std::int64_t num_parameters() const { return num_parameters_; }
 
-  /// Flat master parameters and gradients [P]; float32 (float64 when compute_dtype is float64).
+  /// Flat master parameters and gradients [P]; float32 (float64 when compute_dtype is float64). A Tensor's own const
+  /// protects no element: those of a const store are for reading only.
   const at::Tensor& parameters() const { return parameters_; }
+  at::Tensor parameters() { return parameters_; }
   const at::Tensor& gradients() const { return gradients_; }
+  at::Tensor gradients() { return gradients_; }
   void zero_gradients();
   /// Casts the master parameters into the compute copy that the groups show (nothing to do when both dtypes are equal),
   /// and forgets the norms. Call after every change.
@@ -87,12 +99,15 @@ class LoraStore {
 
   /// The frozen pair A0, B0 in the layout of the parameters [P]; undefined without one.
   const at::Tensor& frozen_pair() const { return frozen_pair_; }
+  at::Tensor frozen_pair() { return frozen_pair_; }
   /// Casts it into what the groups show. Call after every change; refresh_compute_copy leaves it alone.
   void refresh_frozen_pair();
 
   const LoraGroup& group(std::int64_t layer, LoraGroupKind kind) const {
     return groups_[static_cast<size_t>(layer)][static_cast<size_t>(kind)];
   }
+  /// Where backward of `layer` adds to the gradients.
+  LoraLayerGradients& layer_gradients(std::int64_t layer) { return layer_gradients_[static_cast<size_t>(layer)]; }
   /// In flat order.
   const std::vector<LoraEntry>& entries() const { return entries_; }
   /// A view of `flat` (parameters, gradients or a moment of the same size) in the entry's shape.
@@ -130,6 +145,7 @@ class LoraStore {
   at::Tensor frozen_pair_;  // or undefined
   std::vector<LoraEntry> entries_;
   std::vector<std::array<LoraGroup, kNumLoraGroups>> groups_;
+  std::vector<LoraLayerGradients> layer_gradients_;
   std::vector<std::pair<std::int64_t, std::int64_t>> slices_;
   std::int64_t num_parameters_ = 0;
 };

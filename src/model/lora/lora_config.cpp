@@ -63,9 +63,9 @@ void check_initialization(const LoraConfig& config) {
 
 }  // namespace
 
-double LoraConfig::scaling(std::int64_t rank, double alpha) const {
-  const auto size = static_cast<double>(rank);
-  return alpha / (use_rslora ? std::sqrt(size) : size);
+double LoraConfig::scaling(std::int64_t of_r, double of_alpha) const {
+  const auto size = static_cast<double>(of_r);
+  return of_alpha / (use_rslora ? std::sqrt(size) : size);
 }
 
 bool LoraConfig::initializes_from_weight() const {

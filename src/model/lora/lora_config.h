@@ -33,10 +33,10 @@ struct LoraConfig {
   bool use_dora = false;
 
   core::OptionGroups options() {
-    constexpr core::Range ranks = core::between(1, 65536), alphas = core::above_to(0, 1e6);
+    constexpr core::Range r_range = core::between(1, 65536), alpha_range = core::above_to(0, 1e6);
     return {{"LoRA",
-             {{"lora_r", r, ranks, "LoRA's rank."},
-              {"lora_alpha", lora_alpha, alphas, "LoRA's scale is lora_alpha / lora_r."},
+             {{"lora_r", r, r_range, "LoRA's rank."},
+              {"lora_alpha", lora_alpha, alpha_range, "LoRA's scale is lora_alpha / lora_r."},
               {"lora_dropout", lora_dropout, core::from_below(0, 1), "Dropout on the input of the LoRA factors."},
               {"use_rslora", use_rslora, "Scale by lora_alpha / sqrt(lora_r) instead."},
               {"use_dora", use_dora, "DoRA: also learn a magnitude for each output of a projection."},
@@ -50,14 +50,14 @@ struct LoraConfig {
               {"exclude_modules", exclude_modules, "Projections that get none all the same, written likewise."},
               {"layers_to_transform", layers_to_transform, core::between(0, 1e6),
                "Only these layers get factors, counted from 0; empty: all. Not with a regular expression."},
-              {"rank_pattern", rank_pattern, ranks,
+              {"rank_pattern", rank_pattern, r_range,
                "Other ranks for some projections, as in k_proj=4,layers.0.mlp.up_proj=8; the keys are regular "
                "expressions for the ends of paths."},
-              {"alpha_pattern", alpha_pattern, alphas, "The same for lora_alpha."}}}};
+              {"alpha_pattern", alpha_pattern, alpha_range, "The same for lora_alpha."}}}};
   }
 
-  /// alpha / rank, or alpha / sqrt(rank) with use_rslora.
-  double scaling(std::int64_t rank, double alpha) const;
+  /// alpha / r, or alpha / sqrt(r) with use_rslora.
+  double scaling(std::int64_t of_r, double of_alpha) const;
   /// pissa, pissa_niter_N, olora: both factors start from the weight, and what they start with is subtracted again.
   bool initializes_from_weight() const;
   /// N of pissa_niter_N.

@@ -4,14 +4,14 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/linalg_vector_norm.h>
 
-#include <algorithm>
+#include <optional>
 
 namespace allreco::model {
 
 at::Tensor merged_weight(const at::Tensor& weight, const LoraGroup& group, Projection projection) {
-  const auto found = std::find(group.members.begin(), group.members.end(), projection);
-  if (found == group.members.end()) return weight;
-  const auto i = static_cast<size_t>(found - group.members.begin());
+  const std::optional<size_t> member = group.find(projection);
+  if (!member) return weight;
+  const size_t i = *member;
   const at::Tensor a = group.a.narrow(0, group.r_offsets[i], group.r_offsets[i + 1] - group.r_offsets[i]);
   at::Tensor merged = at::addmm(weight, group.b[i], a, /*beta=*/1, /*alpha=*/group.scalings[i]);
   if (group.magnitudes.empty()) return merged;

@@ -62,8 +62,7 @@ const LoraEntry& partner_of(const LoraEntry& a, const LoraStore& store) {
 
 double scaling_of(const LoraEntry& entry, const LoraStore& store) {
   const LoraGroup& group = store.group(entry.layer, lora_group_of(entry.projection));
-  const auto found = std::find(group.members.begin(), group.members.end(), entry.projection);
-  return group.scalings[static_cast<size_t>(found - group.members.begin())];
+  return group.scalings[group.find(entry.projection).value()];
 }
 
 }  // namespace
@@ -86,9 +85,9 @@ void init_layer_from_weights(LoraStore& store, const Weights& weights, std::int6
     const at::Tensor weight =
         weights.layers[static_cast<size_t>(layer)][a.projection].dense().to(store.parameters().scalar_type());
     const std::uint64_t key = core::mix_key(seed, {core::key_of("pissa"), core::key_of(a.name)});
-    const InitFactors start = init_factors(weight, store.config(), a.shape[0], scaling_of(a, store), key);
-    LoraStore::view_of(store.parameters(), a).copy_(start.a);
-    LoraStore::view_of(store.parameters(), partner_of(a, store)).copy_(start.b);
+    const InitFactors initial = init_factors(weight, store.config(), a.shape[0], scaling_of(a, store), key);
+    LoraStore::view_of(store.parameters(), a).copy_(initial.a);
+    LoraStore::view_of(store.parameters(), partner_of(a, store)).copy_(initial.b);
   }
 }
 

@@ -4,7 +4,7 @@
 // operators, which the tests use.
 #pragma once
 
-// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): a name becomes declarations
+// NOLINTBEGIN(bugprone-macro-parentheses): a name becomes declarations
 #define ALLRECO_BOTH_BACKENDS(op) \
   namespace cpu {                 \
   decltype(ops::op) op;           \
@@ -12,3 +12,4 @@
   namespace cuda {                \
   decltype(ops::op) op;           \
   }
+// NOLINTEND(bugprone-macro-parentheses)

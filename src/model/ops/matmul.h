@@ -12,6 +12,7 @@ at::Tensor mm(const at::Tensor& a, const at::Tensor& b);
 /// The same into `out` [M, N].
 void mm_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b);
 /// out = beta out + alpha a b; with beta 0 what `out` held does not count, not even a NaN.
+// NOLINTNEXTLINE(readability-identifier-naming): torch's name
 void addmm_(at::Tensor out, const at::Tensor& a, const at::Tensor& b, double beta = 1, double alpha = 1);
 
 /// a b + bias, bias [N] to each row: added before the one rounding, as torch's linear does.

@@ -4,8 +4,9 @@
 
 #include "data/prepare/json_lines.h"
 #include "data/prepare/text_files.h"
-#include "data/scratch_directory.h"
 #include "data/store/dataset_samples.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 
@@ -29,7 +30,7 @@ class LineReaderTest : public ::testing::Test {
   }
 
  private:
-  ScratchDirectory scratch_;
+  support::TemporaryDirectory scratch_;
 };
 
 TEST_F(LineReaderTest, ReadsPlainAndCompressedLinesOfAnyLength) {
@@ -51,7 +52,7 @@ TEST_F(LineReaderTest, NamesFileAndLineOfDamagedCompressedData) {
   for (const double share : {0.0001, 0.3, 0.9, 0.999999}) {
     const auto size = static_cast<size_t>(static_cast<double>(bytes.size()) * share);
     written("cut.gz", bytes.substr(0, size));
-    const std::string message = message_of([&] { all_lines(file("cut.gz")); });
+    const std::string message = support::message_of([&] { all_lines(file("cut.gz")); });
     EXPECT_TRUE(contains(message, "cut.gz") && contains(message, "ends early, in line ")) << message;
   }
   // Where the data is cut, the lines before it count: a third of the bytes is about a third of the 20,000 lines.
@@ -63,15 +64,16 @@ TEST_F(LineReaderTest, NamesFileAndLineOfDamagedCompressedData) {
 
   std::string flipped = bytes;
   flipped[bytes.size() / 2] = static_cast<char>(flipped[bytes.size() / 2] ^ 0x10);
-  const std::string message = message_of([&] { all_lines(written("flipped.gz", flipped)); });
+  const std::string message = support::message_of([&] { all_lines(written("flipped.gz", flipped)); });
   EXPECT_TRUE(contains(message, "flipped.gz") && contains(message, "line ") && contains(message, "damaged")) << message;
 }
 
 TEST_F(LineReaderTest, RefusesWhatIsNoReadableFile) {
-  EXPECT_TRUE(contains(message_of([&] { LineReader(file("none.gz")); }), "No such file"));
-  EXPECT_TRUE(contains(message_of([&] { LineReader(file("")); }), "directory"));
-  EXPECT_TRUE(contains(message_of([&] { LineReader(written("page.gz", "<html>not found")); }), "not gzip data"));
-  EXPECT_TRUE(contains(message_of([&] { LineReader(written("empty.gz", "")); }), "not gzip data"));
+  EXPECT_TRUE(contains(support::message_of([&] { LineReader(file("none.gz")); }), "No such file"));
+  EXPECT_TRUE(contains(support::message_of([&] { LineReader(file("")); }), "directory"));
+  EXPECT_TRUE(
+      contains(support::message_of([&] { LineReader(written("page.gz", "<html>not found")); }), "not gzip data"));
+  EXPECT_TRUE(contains(support::message_of([&] { LineReader(written("empty.gz", "")); }), "not gzip data"));
 }
 
 TEST_F(LineReaderTest, JsonLinesCountsMalformedLinesWithTheirNumbers) {
@@ -105,14 +107,14 @@ TEST_F(LineReaderTest, TooManyMalformedLinesEndTheRun) {
     return lines.num_bad();
   };
   EXPECT_EQ(read_all(written("one", text + "oops\n")), 1);  // exactly the allowed share
-  const std::string message = message_of([&] { read_all(written("two", text + "oops\nno\n")); });
+  const std::string message = support::message_of([&] { read_all(written("two", text + "oops\nno\n")); });
   EXPECT_TRUE(contains(message, "2 of 101 lines") && contains(message, "line 100") &&
               contains(message, "max_bad_line_share"))
       << message;
   // A file of another kind is given up after 1000 lines.
   std::string csv;
   for (int i = 0; i < 5000; ++i) csv += "a,b,c\n";
-  EXPECT_TRUE(contains(message_of([&] { read_all(written("csv", csv)); }), "1000 of 1000 lines"));
+  EXPECT_TRUE(contains(support::message_of([&] { read_all(written("csv", csv)); }), "1000 of 1000 lines"));
 }
 
 TEST_F(LineReaderTest, LinesWithoutEndAreRefused) {
@@ -121,7 +123,7 @@ TEST_F(LineReaderTest, LinesWithoutEndAreRefused) {
   LineReader reader(path);
   EXPECT_TRUE(reader.next(line));
   EXPECT_EQ(line.size(), kLongestLine);
-  EXPECT_TRUE(contains(message_of([&] { reader.next(line); }), "line 2 has more than 67108864 bytes"));
+  EXPECT_TRUE(contains(support::message_of([&] { reader.next(line); }), "line 2 has more than 67108864 bytes"));
 }
 
 TEST_F(LineReaderTest, RowsThatNestDeeplyAreMalformed) {

@@ -10,9 +10,10 @@
 #include "data/prepare/prepare.h"
 #include "data/prepare/text_files.h"
 #include "data/prepare/titles.h"
-#include "data/scratch_directory.h"
 #include "data/store/dataset.h"
 #include "data/store/dataset_samples.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 using core::Json;
@@ -58,7 +59,7 @@ class PrepareReviewsTest : public ::testing::Test {
   Json info_of(const std::string& name) const { return read_dataset_info(scratch_.path() / name).json; }
   void expect_nothing_left() const { EXPECT_EQ(scratch_.num_entries(), 0u); }
 
-  ScratchDirectory scratch_;
+  support::TemporaryDirectory scratch_;
 };
 
 /// What the naive account knows of the example files, and the checks of one example against it.
@@ -234,7 +235,7 @@ TEST_F(PrepareReviewsTest, TheSameRowsGiveTheSameBytes) {
   std::string text;
   std::string line;
   while (lines.next(line)) text = line + "\n" + text;
-  ScratchDirectory other;
+  support::TemporaryDirectory other;
   overwrite(other.path() / "reviews.json", text);
   again.reviews = (other.path() / "reviews.json").string();
   prepare(again, "");
@@ -269,12 +270,12 @@ TEST_F(PrepareReviewsTest, RandomSplitAndOpenTemplate) {
 }
 
 TEST_F(PrepareReviewsTest, BadInputIsNamedAndNothingIsLeft) {
-  ScratchDirectory other;
+  support::TemporaryDirectory other;
   const auto path_of = [&](const char* name) { return (other.path() / name).string(); };
   const auto error_with = [&](auto change) {
     PrepareConfig c = config("made/for/this/ds");
     change(c);
-    const std::string message = message_of([&] { prepare(c, ""); });
+    const std::string message = support::message_of([&] { prepare(c, ""); });
     expect_nothing_left();
     return message;
   };
@@ -323,7 +324,7 @@ TEST(PrepareConfigTest, EveryOptionHasItsRange) {
   const auto expect_error = [&](auto change, const char* part) {
     PrepareConfig c = good;
     change(c);
-    const std::string message = message_of([&] { validate(c); });
+    const std::string message = support::message_of([&] { validate(c); });
     EXPECT_TRUE(contains(message, part)) << message;
   };
   expect_error([](auto& c) { c.prompts = "p"; }, "exactly one of");

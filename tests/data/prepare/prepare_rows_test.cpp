@@ -8,9 +8,10 @@
 
 #include "data/prepare/prepare.h"
 #include "data/prepare/text_files.h"
-#include "data/scratch_directory.h"
 #include "data/store/dataset.h"
 #include "data/store/dataset_samples.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 using core::Json;
@@ -68,8 +69,8 @@ class PrepareRowsTest : public ::testing::Test {
   }
   static Json json_of(const PrepareConfig& c) { return read_dataset_info(c.output_dir).json; }
 
-  ScratchDirectory scratch_;
-  ScratchDirectory input_;
+  support::TemporaryDirectory scratch_;
+  support::TemporaryDirectory input_;
 };
 
 // The ids that transformers' trainer was fed with for the published study's prompts.
@@ -225,7 +226,7 @@ TEST_F(PrepareRowsTest, TokensWithSplitFieldsLimitsAndMalformedRows) {
   EXPECT_EQ(json["counts"]["dropped"], (Json{{"malformed_lines", 1}, {"too_long", 1}}));
   EXPECT_EQ(json["lines"][0]["first_malformed"][0]["line"], 3);
   PrepareConfig strict = tokens(text, "strict");
-  const std::string message = message_of([&] { prepare(strict, ""); });
+  const std::string message = support::message_of([&] { prepare(strict, ""); });
   EXPECT_TRUE(contains(message, "1 of 4 lines") && contains(message, "input_ids[2] = 512 is outside [0, 512)"))
       << message;
   EXPECT_FALSE(std::filesystem::exists(strict.output_dir));
@@ -233,7 +234,7 @@ TEST_F(PrepareRowsTest, TokensWithSplitFieldsLimitsAndMalformedRows) {
 
 TEST_F(PrepareRowsTest, BadInputIsNamedAndNothingIsLeft) {
   const auto error_of = [&](const PrepareConfig& c) {
-    const std::string message = message_of([&] { prepare(c, ""); });
+    const std::string message = support::message_of([&] { prepare(c, ""); });
     EXPECT_EQ(scratch_.num_entries(), 0u);
     return message;
   };

@@ -5,8 +5,8 @@
 #include "core/random.h"
 #include "data/prepare/histories.h"
 #include "data/prepare/naive_history.h"
-#include "data/scratch_directory.h"
 #include "data/store/dataset_samples.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 
@@ -125,7 +125,7 @@ TEST(ShoppersTest, EqualTitlesHaveEqualIds) {
 }
 
 TEST(ReviewsTest, ToleratesTheDirtOfTheRealFiles) {
-  ScratchDirectory scratch;
+  support::TemporaryDirectory scratch;
   const auto path = scratch.path() / "reviews.json";
   overwrite(
       path,
@@ -159,7 +159,7 @@ TEST(ReviewsTest, ToleratesTheDirtOfTheRealFiles) {
 }
 
 TEST(ReviewsTest, NumbersThatNoReviewHasAreMalformed) {
-  ScratchDirectory scratch;
+  support::TemporaryDirectory scratch;
   const auto path = scratch.path() / "reviews.json";
   std::string lines;
   const auto add = [&](const std::string& overall, const std::string& time) {
@@ -179,7 +179,7 @@ TEST(ReviewsTest, NumbersThatNoReviewHasAreMalformed) {
 }
 
 TEST(MetadataTest, KeepsTheFirstRowOfAnAsin) {
-  ScratchDirectory scratch;
+  support::TemporaryDirectory scratch;
   const auto path = scratch.path() / "meta.json";
   overwrite(path, R"({"asin": "A1", "title": " First &amp; best", "price": ".a-box { color: red }", "rank": ["x"]})"
                   "\n"

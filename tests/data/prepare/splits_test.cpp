@@ -8,6 +8,7 @@
 
 #include "core/random.h"
 #include "data/store/dataset_samples.h"
+#include "support/message_of.h"
 
 namespace allreco::data {
 
@@ -67,8 +68,8 @@ TEST(SplitsTest, TimeBoundariesAtTheEdges) {
   const TimeBoundaries all_train = time_boundaries(times, 0, 0);
   EXPECT_EQ(all_train.split_of(1'000'000), Split::train);
   EXPECT_EQ(time_boundaries(times, 0.4, 0.5).validation_start, 2);  // one time is left to train on
-  EXPECT_TRUE(contains(message_of([] { time_boundaries({5, 5, 5}, 0, 0.1); }), "split random"));
-  EXPECT_TRUE(contains(message_of([] { time_boundaries({5, 6}, 0.1, 0.1); }), "different time"));
+  EXPECT_TRUE(contains(support::message_of([] { time_boundaries({5, 5, 5}, 0, 0.1); }), "split random"));
+  EXPECT_TRUE(contains(support::message_of([] { time_boundaries({5, 6}, 0.1, 0.1); }), "different time"));
 }
 
 TEST(SplitsTest, RandomSplitHasExactSharesAndASeed) {
@@ -80,7 +81,7 @@ TEST(SplitsTest, RandomSplitHasExactSharesAndASeed) {
   const auto few = random_split(5, 0.01, 0.01, 7);
   EXPECT_EQ(std::count(few.begin(), few.end(), Split::test), 1);
   EXPECT_EQ(std::count(few.begin(), few.end(), Split::validation), 1);
-  EXPECT_TRUE(contains(message_of([] { random_split(2, 0.1, 0.1, 7); }), "too few"));
+  EXPECT_TRUE(contains(support::message_of([] { random_split(2, 0.1, 0.1, 7); }), "too few"));
 }
 
 TEST(SplitsTest, NamesOfSplits) {

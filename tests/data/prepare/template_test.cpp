@@ -2,8 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "data/scratch_directory.h"
 #include "data/store/dataset_samples.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 
@@ -79,7 +80,7 @@ TEST(TemplateTest, BracesInTitlesAreText) {
 }
 
 TEST(TemplateTest, AFileWithAMistakeIsRefusedByName) {
-  ScratchDirectory scratch;
+  support::TemporaryDirectory scratch;
   const auto path = scratch.path() / "mine.json";
   const core::Json good = to_json(load_template("amazon-next-item"));
   const auto error_with = [&](const char* key, const core::Json& value) {
@@ -90,7 +91,7 @@ TEST(TemplateTest, AFileWithAMistakeIsRefusedByName) {
       changed[key] = value;
     }
     overwrite(path, changed.dump());
-    return message_of([&] { load_template(path.string()); });
+    return support::message_of([&] { load_template(path.string()); });
   };
   overwrite(path, good.dump());
   EXPECT_EQ(to_json(load_template(path.string())), good);
@@ -102,26 +103,27 @@ TEST(TemplateTest, AFileWithAMistakeIsRefusedByName) {
   EXPECT_TRUE(contains(error_with("option_labels", "roman"), "letters or numbers"));
   EXPECT_TRUE(contains(error_with("history_item", 3), "must be a text"));
   EXPECT_TRUE(contains(error_with("input", "nothing"), "must hold {history}"));
-  EXPECT_TRUE(contains(message_of([] { load_template("alpacca"); }), "not one of alpaca amazon-next-item"));
-  EXPECT_TRUE(contains(message_of([&] { load_template((scratch.path() / "none.json").string()); }), "none.json"));
+  EXPECT_TRUE(contains(support::message_of([] { load_template("alpacca"); }), "not one of alpaca amazon-next-item"));
+  EXPECT_TRUE(
+      contains(support::message_of([&] { load_template((scratch.path() / "none.json").string()); }), "none.json"));
 }
 
 // Titles stand in history items, those in {history}, that in {instruction}: repeated parts multiply.
 TEST(TemplateTest, ASmallFileCannotAskForAnyAmountOfMemory) {
-  ScratchDirectory scratch;
+  support::TemporaryDirectory scratch;
   const auto path = scratch.path() / "mine.json";
   const auto loaded = [&](const char* key, const core::Json& value) {
     core::Json changed = to_json(load_template("amazon-next-item"));
     changed[key] = value;
     overwrite(path, changed.dump());
-    return message_of([&] { load_template(path.string()); });
+    return support::message_of([&] { load_template(path.string()); });
   };
   const auto times = [](int count, const std::string& part) {
     std::string text;
     for (int i = 0; i < count; ++i) text += part;
     return text;
   };
-  const std::string kLoads = "(no UserError)";
+  const std::string kLoads;  // no message
   EXPECT_EQ(loaded("history_item", times(4, "{title}")), kLoads);
   EXPECT_TRUE(contains(loaded("history_item", times(5, "{title}")), "holds the part {title} more than 4 times"));
   EXPECT_TRUE(contains(loaded("prompt", times(5, "{instruction}{input}")), "more than 4 times"));

@@ -62,17 +62,6 @@ inline void append_samples(DatasetWriter& writer, const std::string& split, std:
   for (std::int64_t i = first; i < first + num_examples; ++i) writer.append(split, sample_example(i, full));
 }
 
-/// The message of the UserError that `call` throws; a note when it throws none.
-template <class Call>
-std::string message_of(const Call& call) {
-  try {
-    call();
-  } catch (const core::UserError& error) {
-    return error.what();
-  }
-  return "(no UserError)";
-}
-
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 inline void overwrite(const std::filesystem::path& path, const std::string& bytes) {

@@ -7,9 +7,10 @@
 
 #include <algorithm>
 
-#include "data/scratch_directory.h"
 #include "data/store/dataset_samples.h"
 #include "data/store/dataset_writer.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -48,7 +49,7 @@ std::int64_t read_attribute(hid_t file, const char* name) {
 }
 
 TEST(Dataset, GivesBackWhatWasWrittenOverManyShards) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const fs::path directory = scratch.path() / "a/new/parent/DS";
   DatasetWriterOptions options = writer_options(directory);
   options.examples_per_shard = 7;
@@ -107,7 +108,7 @@ TEST(Dataset, GivesBackWhatWasWrittenOverManyShards) {
 }
 
 TEST(Dataset, IsPlainHdf5ForOthers) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   DatasetWriter writer(writer_options(scratch.path() / "DS"));
   append_samples(writer, "train", 0, 50);
   writer.finish(sample_items(), Json::object());
@@ -154,7 +155,7 @@ TEST(Dataset, IsPlainHdf5ForOthers) {
 
 TEST(Dataset, HoldsLargeVocabulariesAndTokensWithoutATokenizer) {
   for (const std::int64_t vocab_size : {65536, 65537, 2000000}) {
-    const ScratchDirectory scratch;
+    const support::TemporaryDirectory scratch;
     DatasetWriterOptions options;
     options.directory = scratch.path() / "DS";
     options.vocab_size = vocab_size;
@@ -175,7 +176,7 @@ TEST(Dataset, HoldsLargeVocabulariesAndTokensWithoutATokenizer) {
 }
 
 TEST(Dataset, StreamsMoreTokensThanOneBuffer) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   DatasetWriter writer(writer_options(scratch.path() / "DS"));
   const std::int64_t num_examples = 200;
   Example example;
@@ -195,7 +196,7 @@ TEST(Dataset, StreamsMoreTokensThanOneBuffer) {
 }
 
 TEST(Dataset, EqualDataGivesEqualBytesAndFingerprint) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto write = [&](const std::string& name, std::int64_t first) {
     DatasetWriter writer(writer_options(scratch.path() / name));
     append_samples(writer, "train", first, 20);
@@ -212,7 +213,7 @@ TEST(Dataset, EqualDataGivesEqualBytesAndFingerprint) {
 }
 
 TEST(Dataset, KeepsTheCatalogueAndTheTokenizer) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const fs::path model = fs::path(ALLRECO_SOURCE_DIR) / "tests/fixtures/tokenizer/tok512.model";
   const Tokenizer tokenizer(model);
   DatasetWriterOptions options = writer_options(scratch.path() / "DS");
@@ -237,11 +238,11 @@ TEST(Dataset, KeepsTheCatalogueAndTheTokenizer) {
   EXPECT_EQ(info.json.at("catalogue").at("items"), 2);
   EXPECT_EQ(Tokenizer(options.directory).sha256(), info.tokenizer_sha256);
   overwrite(options.directory / "items.jsonl", "{}\n");
-  EXPECT_TRUE(contains(message_of([&] { read_catalogue(info); }), "items.jsonl"));
+  EXPECT_TRUE(contains(support::message_of([&] { read_catalogue(info); }), "items.jsonl"));
 }
 
 TEST(DatasetWriter, LeavesNothingWhenItIsNotFinished) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   {
     DatasetWriterOptions options = writer_options(scratch.path() / "new/parents/DS");
     options.examples_per_shard = 2;
@@ -253,12 +254,12 @@ TEST(DatasetWriter, LeavesNothingWhenItIsNotFinished) {
 }
 
 TEST(DatasetWriter, RefusesWhatItMayNotOverwrite) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   overwrite(scratch.path() / "file", "x");
   fs::create_directory(scratch.path() / "full");
   overwrite(scratch.path() / "full/precious", "x");
   const auto error_for = [&](const fs::path& path) {
-    return message_of([&] { DatasetWriter w(writer_options(path)); });
+    return support::message_of([&] { DatasetWriter w(writer_options(path)); });
   };
   EXPECT_TRUE(contains(error_for(scratch.path() / "full"), "not empty"));
   EXPECT_TRUE(contains(error_for(scratch.path() / "full/"), "not empty"));
@@ -271,7 +272,7 @@ TEST(DatasetWriter, RefusesWhatItMayNotOverwrite) {
 }
 
 TEST(DatasetWriter, RefusesBrokenExamples) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   DatasetWriter writer(writer_options(scratch.path() / "DS"));
   writer.append("train", sample_example(0, true));
   const auto refuses = [&](const std::string& split, auto change) {

@@ -10,10 +10,11 @@
 #include <cerrno>
 #include <cstring>
 
-#include "data/scratch_directory.h"
 #include "data/store/dataset.h"
 #include "data/store/dataset_samples.h"
 #include "data/store/dataset_writer.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -52,13 +53,13 @@ class FileSizeLimit {
 TEST(DiskFull, AnyFileThatCannotGrowEndsTheWriter) {
   int failures = 0;
   for (rlim_t limit = 0; limit < 240 * 1024; limit += 3 * 1024) {
-    const ScratchDirectory scratch;
+    const support::TemporaryDirectory scratch;
     std::string message;
     {
       const FileSizeLimit file_size(limit);
-      message = message_of([&] { write_dataset(scratch.path() / "DS"); });
+      message = support::message_of([&] { write_dataset(scratch.path() / "DS"); });
     }
-    if (message == "(no UserError)") {
+    if (message.empty()) {
       EXPECT_EQ(Dataset(scratch.path() / "DS", "train").size(), 5000) << limit;
       continue;
     }
@@ -78,8 +79,8 @@ int write_into_tmpfs(const fs::path& mount_point, int pages) {
   if (::unshare(flags) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 3;
   const std::string size = "size=" + std::to_string(pages * ::sysconf(_SC_PAGESIZE));
   if (::mount("tmpfs", mount_point.c_str(), "tmpfs", 0, size.c_str()) != 0) return 3;
-  const std::string message = message_of([&] { write_dataset(mount_point / "DS"); });
-  if (message == "(no UserError)") return Dataset(mount_point / "DS", "train").size() == 5000 ? 0 : 2;
+  const std::string message = support::message_of([&] { write_dataset(mount_point / "DS"); });
+  if (message.empty()) return Dataset(mount_point / "DS", "train").size() == 5000 ? 0 : 2;
   const bool clean = fs::is_empty(mount_point);
   const bool clear = contains(message, "No space left on device") && contains(message, mount_point.string());
   if (!clean || !clear)
@@ -88,7 +89,7 @@ int write_into_tmpfs(const fs::path& mount_point, int pages) {
 }
 
 TEST(DiskFull, SmallFileSystemsAreReportedAndLeftClean) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   std::vector<int> outcomes(4, 0);
   for (int pages = 5; pages < 400; pages += 3) {
     const pid_t child = ::fork();

@@ -9,8 +9,9 @@
 #include <fstream>
 #include <functional>
 
-#include "data/scratch_directory.h"
 #include "data/store/dataset_samples.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 namespace {
@@ -62,13 +63,13 @@ class Hdf5Files : public ::testing::Test {
  protected:
   fs::path path() const { return scratch_.path() / "a.h5"; }
   void expect_refused(const std::function<void(const Hdf5Reader&)>& read, const std::string& why) const {
-    const std::string message = message_of([&] { read(Hdf5Reader(path())); });
+    const std::string message = support::message_of([&] { read(Hdf5Reader(path())); });
     EXPECT_TRUE(contains(message, why) && contains(message, path().string())) << message;
   }
   void expect_tokens_refused(const std::string& why) const {
     expect_refused([](const Hdf5Reader& file) { file.place_of("tokens"); }, why);
   }
-  ScratchDirectory scratch_;
+  support::TemporaryDirectory scratch_;
   std::array<std::uint16_t, 8> values_{1, 2, 3, 4, 5, 6, 7, 8};
 };
 
@@ -210,7 +211,7 @@ TEST_F(Hdf5Files, ExtentsBeyondTheFileAreRefused) {
     std::string damaged = whole;
     damaged[place] = '\x7f';
     overwrite(path(), damaged);
-    const std::string message = message_of([&] {
+    const std::string message = support::message_of([&] {
       const ArrayPlace found = Hdf5Reader(path()).place_of("tokens");
       std::uint64_t elements = 1;
       for (const std::uint64_t extent : found.shape) elements *= extent;
@@ -222,8 +223,8 @@ TEST_F(Hdf5Files, ExtentsBeyondTheFileAreRefused) {
 }
 
 TEST_F(Hdf5Files, WhatIsNoFileIsRefused) {
-  EXPECT_TRUE(contains(message_of([] { Hdf5Reader file("/dev/zero"); }), "a device"));
-  EXPECT_TRUE(contains(message_of([&] { Hdf5Reader file(scratch_.path()); }), "a directory"));
+  EXPECT_TRUE(contains(support::message_of([] { Hdf5Reader file("/dev/zero"); }), "a device"));
+  EXPECT_TRUE(contains(support::message_of([&] { Hdf5Reader file(scratch_.path()); }), "a directory"));
 }
 
 }  // namespace

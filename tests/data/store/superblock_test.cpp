@@ -7,8 +7,8 @@
 #include <fstream>
 
 #include "core/check.h"
-#include "data/scratch_directory.h"
 #include "data/store/hdf5_file.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -25,7 +25,7 @@ void write_file(const fs::path& path, H5F_libver_t oldest) {
 }  // namespace
 
 TEST(SuperblockTest, TheOldestFormatIsReadAndNewerOnesAreNot) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const fs::path path = scratch.path() / "a.h5";
   write_file(path, H5F_LIBVER_EARLIEST);
   EXPECT_NO_THROW(Hdf5Reader{path});
@@ -36,7 +36,7 @@ TEST(SuperblockTest, TheOldestFormatIsReadAndNewerOnesAreNot) {
 }
 
 TEST(SuperblockTest, WhatIsShorterThanASuperblockIsRefused) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const fs::path path = scratch.path() / "a.h5";
   std::ofstream(path) << "\x89HDF\r\n\x1a\n";
   EXPECT_THROW(check_superblock(core::InputFile(path)), core::UserError);

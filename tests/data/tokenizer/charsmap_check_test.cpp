@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/check.h"
-#include "data/scratch_directory.h"
 #include "data/tokenizer/tokenizer.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 
@@ -71,7 +71,7 @@ bool is_refused(const std::string& bytes) {
 }  // namespace
 
 TEST(CharsmapCheckTest, ASoundOneDoesWhatItIsMadeFor) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto path = scratch.path() / "tokenizer.model";
   std::ofstream(path, std::ios::binary) << model(charsmap(trie()));
   EXPECT_EQ(Tokenizer(path).encode("a"), std::vector<TokenId>{2});

@@ -13,6 +13,7 @@
 #include "core/json.h"
 #include "data/tokenizer/pattern.h"
 #include "data/tokenizer/unicode.h"
+#include "support/message_of.h"
 
 namespace allreco::data {
 
@@ -44,12 +45,7 @@ Fields tiny() {
 }
 
 std::string error_of(const std::string& bytes) {
-  try {
-    const JsonTokenizer tokenizer(bytes, "t.json");
-  } catch (const core::UserError& error) {
-    return error.what();
-  }
-  return "no error";
+  return support::message_of([&] { const JsonTokenizer tokenizer(bytes, "t.json"); });
 }
 
 std::string error_bytes(const char* pointer, const Fields& value) {
@@ -192,14 +188,9 @@ TEST(JsonTokenizer, RefusesHostileFiles) {
 TEST(JsonTokenizer, AFewStepsCannotAskForAnyAmountOfMemory) {
   const auto error_in_use = [](const char* pointer, const Fields& value) -> std::string {
     const JsonTokenizer tokenizer(error_bytes(pointer, value), "t.json");
-    try {
-      std::string text;
-      for (int i = 0; i < 1000; ++i) text += "ab\u00e9";
-      tokenizer.decode(tokenizer.encode(text, {}), false);
-    } catch (const core::UserError& error) {
-      return error.what();
-    }
-    return "";
+    std::string text;
+    for (int i = 0; i < 1000; ++i) text += "ab\u00e9";
+    return support::message_of([&] { tokenizer.decode(tokenizer.encode(text, {}), false); });
   };
   const auto times = [](int count, const Fields& step, const char* key) {
     return Fields{{"type", "Sequence"}, {key, Fields(std::vector<Fields>(static_cast<size_t>(count), step))}};

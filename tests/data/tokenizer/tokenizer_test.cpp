@@ -12,7 +12,8 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
-#include "data/scratch_directory.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -44,12 +45,7 @@ std::vector<Row> llama_cpp_rows(const std::string& name) {
 }
 
 std::string error_of(const fs::path& path) {
-  try {
-    Tokenizer tokenizer(path);
-  } catch (const core::UserError& error) {
-    return error.what();
-  }
-  return "no error";
+  return support::message_of([&] { Tokenizer tokenizer(path); });
 }
 
 TEST(Tokenizer, GivesSentencePieceIdsForThreeModels) {
@@ -135,7 +131,7 @@ TEST(Tokenizer, MayBeUsedFromManyThreads) {
 }
 
 TEST(Tokenizer, SaysWhatIsWrongWithAFile) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   EXPECT_NE(error_of(scratch.path() / "none.model").find("does not exist"), std::string::npos);
   EXPECT_NE(error_of(scratch.path()).find("neither a tokenizer.json nor a tokenizer.model"), std::string::npos);
   core::write_file_atomically(scratch.path() / "tokenizer.json", "{}");
@@ -155,7 +151,7 @@ TEST(Tokenizer, SaysWhatIsWrongWithAFile) {
 
 // Llama 2's model, and a tokenizer.json of other ids beside it: the model is what it was, and stays so.
 TEST(Tokenizer, TakesTheJsonOfADirectoryOnlyWhereItAgreesWithTheModel) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const fs::path json = scratch.path() / "tokenizer.json", model = scratch.path() / "tokenizer.model";
   fs::copy_file(kFixtures / "tok512.model", model);
   fs::copy_file(kFixtures.parent_path() / "tokenizer-json/llama2-legacy/tokenizer.json", json);
@@ -168,7 +164,7 @@ TEST(Tokenizer, TakesTheJsonOfADirectoryOnlyWhereItAgreesWithTheModel) {
 }
 
 TEST(Tokenizer, ReadsBosAndEosFromTheFilesBesideAJson) {
-  const ScratchDirectory scratch;
+  const support::TemporaryDirectory scratch;
   const auto copy = [&](const std::string& name) {
     fs::copy_file(kFixtures.parent_path() / "tokenizer-json" / name / "tokenizer.json",
                   scratch.path() / "tokenizer.json", fs::copy_options::overwrite_existing);

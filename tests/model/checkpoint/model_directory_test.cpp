@@ -5,11 +5,11 @@
 
 #include "core/files.h"
 #include "model/golden.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 namespace fs = std::filesystem;
-using testing::TemporaryDirectory;
-using testing::user_error_of;
 
 namespace {
 
@@ -27,10 +27,10 @@ class Companions : public ::testing::Test {
     copy_companions(root() / from, root() / "TO", "TO");
   }
   std::string error_of(const std::string& from) const {
-    return user_error_of([&] { copy(from); });
+    return support::message_of([&] { copy(from); });
   }
   std::string copied(const std::string& name) const { return core::read_file(root() / "TO" / name); }
-  TemporaryDirectory directory_;
+  support::TemporaryDirectory directory_;
 };
 
 }  // namespace

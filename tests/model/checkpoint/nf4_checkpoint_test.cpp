@@ -15,6 +15,7 @@
 #include "model/decoder/weights.h"
 #include "model/golden.h"
 #include "model/lora/variant.h"
+#include "support/message_of.h"
 
 namespace allreco::model {
 namespace {
@@ -22,7 +23,6 @@ namespace {
 using testing::bytes_of;
 using testing::golden;
 using testing::text_of;
-using testing::user_error_of;
 using testing::Variant;
 
 const std::string kWeight = "model.layers.1.mlp.up_proj.weight";
@@ -105,7 +105,7 @@ TEST(Nf4Checkpoint, ModulesAreSkippedAsTransformersDoes) {  // quantizers_utils.
   EXPECT_TRUE(is_skipped("a.b", {"x", "a|c"}));
   EXPECT_TRUE(is_skipped("a.b", {"a\\."}));
   EXPECT_FALSE(is_skipped("a.b", {}));
-  EXPECT_NE(user_error_of([] { is_skipped("a", {"("}); }).find("regular expression"), std::string::npos);
+  EXPECT_NE(support::message_of([] { is_skipped("a", {"("}); }).find("regular expression"), std::string::npos);
 }
 
 TEST(Nf4Checkpoint, AnyFingerprintIsTheSameForEachWayOfReading) {

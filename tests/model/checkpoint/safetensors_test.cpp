@@ -10,11 +10,11 @@
 
 #include "core/files.h"
 #include "model/golden.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 namespace fs = std::filesystem;
-using testing::TemporaryDirectory;
-using testing::user_error_of;
 
 namespace {
 
@@ -54,11 +54,11 @@ TEST(Safetensors, ReadsEveryDtypeThatTheLibraryWrote) {
   EXPECT_EQ(file.tensor("empty").sizes(), (std::vector<std::int64_t>{0, 4}));
   EXPECT_EQ(file.tensor("scalar").dim(), 0);
   EXPECT_EQ(file.tensor("n\u00e4me \"quoted\"\n")[1].item<float>(), 1);
-  EXPECT_NE(user_error_of([&] { file.tensor("nothing"); }).find("nothing"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { file.tensor("nothing"); }).find("nothing"), std::string::npos);
 }
 
 TEST(Safetensors, WritesTheLibrarysBytes) {
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   for (const fs::path& source : {testing::fixture("safetensors/all_dtypes.safetensors"),
                                  testing::golden("lora-grad/all7/adapter/adapter_model.safetensors"),
                                  testing::golden("llama-tiny/model.safetensors")}) {
@@ -76,7 +76,7 @@ TEST(Safetensors, WritesTheLibrarysBytes) {
 }
 
 TEST(Safetensors, TensorsKeepTheMappingAliveAndMisalignedOnesAreCopied) {
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   write_safetensors(directory / "a", {{"x", at::arange(1000, at::kFloat)}});
   at::Tensor view;
   {
@@ -99,7 +99,7 @@ TEST(Safetensors, TensorsKeepTheMappingAliveAndMisalignedOnesAreCopied) {
 }
 
 TEST(Safetensors, LyingHeadersAreNamed) {
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   const std::string data(24, '\1');
   const auto one = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
     return R"({"good":{"dtype":"F32","shape":[3],"data_offsets":[0,12]},"bad":{"dtype":")" + dtype + R"(","shape":)" +
@@ -135,7 +135,7 @@ TEST(Safetensors, LyingHeadersAreNamed) {
   };
   for (const auto& [header, expected] : lies) {
     const std::string message =
-        user_error_of([&, h = header] { read_all(directory / "f", file_with_header(h, data)); });
+        support::message_of([&, h = header] { read_all(directory / "f", file_with_header(h, data)); });
     EXPECT_NE(message.find(expected), std::string::npos) << header << " gave: " << message;
     EXPECT_NE(message.find((directory / "f").string()), std::string::npos) << message;
   }
@@ -145,7 +145,7 @@ TEST(Safetensors, LyingHeadersAreNamed) {
 
 // Whatever happens to a file, opening and reading it ends in a UserError or in values from inside the file.
 TEST(Safetensors, DamagedFilesNeverCrash) {
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   const std::string sound = core::read_file(testing::fixture("safetensors/all_dtypes.safetensors"));
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, sound.data(), sizeof(header_size));
@@ -180,13 +180,14 @@ TEST(Checkpoint, ReadsShardsAndChecksTheirIndex) {
   EXPECT_EQ(checkpoint.tensor("model.embed_tokens.weight").scalar_type(), at::kBFloat16);
   EXPECT_THROW(checkpoint.tensor("nothing"), core::UserError);
 
-  const TemporaryDirectory directory;
-  EXPECT_NE(user_error_of([&] { Checkpoint empty(directory.path()); }).find("model.safetensors"), std::string::npos);
+  const support::TemporaryDirectory directory;
+  EXPECT_NE(support::message_of([&] { Checkpoint empty(directory.path()); }).find("model.safetensors"),
+            std::string::npos);
   fs::copy(source, directory.path(), fs::copy_options::recursive);
   core::Json index = core::read_json_file(source / "model.safetensors.index.json");
   const auto with_index = [&](const core::Json& changed) {
     core::write_json_file(directory / "model.safetensors.index.json", changed);
-    return user_error_of([&] { Checkpoint broken(directory.path()); });
+    return support::message_of([&] { Checkpoint broken(directory.path()); });
   };
   core::Json moved = index, absent = index, no_file = index, number = index;
   moved["weight_map"]["model.norm.weight"] = "model-00001-of-00002.safetensors";
@@ -207,7 +208,7 @@ TEST(Checkpoint, ReadsShardsAndChecksTheirIndex) {
   core::write_json_file(directory / "model.safetensors.index.json", index);
   fs::copy(directory / "model-00001-of-00002.safetensors", directory / "model-00002-of-00002.safetensors",
            fs::copy_options::overwrite_existing);
-  EXPECT_NE(user_error_of([&] { Checkpoint twice(directory.path()); }).find("both hold"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { Checkpoint twice(directory.path()); }).find("both hold"), std::string::npos);
 }
 
 }  // namespace allreco::model

@@ -6,12 +6,12 @@
 
 #include "model/decoder/weights.h"
 #include "model/golden.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 namespace fs = std::filesystem;
 using testing::golden;
-using testing::TemporaryDirectory;
-using testing::user_error_of;
 
 TEST(WeightSource, GivesWhatTheCheckpointHolds) {
   for (const char* model : {"llama-tiny", "stories260k/hf-bf16-sharded"}) {
@@ -28,14 +28,14 @@ TEST(WeightSource, GivesWhatTheCheckpointHolds) {
 }
 
 TEST(WeightSource, AFileThatIsCutMeanwhileIsAnError) {
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   fs::copy(golden("llama-tiny"), directory.path(), fs::copy_options::recursive);
   WeightSource source(directory.path().string(), "auto", {}, FileAccess::read);
   fs::resize_file(directory / "model.safetensors", 20'000);
   const auto read_all = [&] {
     for (;;) source.next();
   };
-  EXPECT_NE(user_error_of(read_all).find("cut while in use"), std::string::npos);
+  EXPECT_NE(support::message_of(read_all).find("cut while in use"), std::string::npos);
 }
 
 TEST(WeightSource, ARandomBaseIsTheSameWhetherQuantisedOrNot) {

@@ -12,6 +12,7 @@
 #include "model/decoder/decoder.h"
 #include "model/decoder/weights.h"
 #include "model/golden.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 namespace {
@@ -21,7 +22,7 @@ using testing::golden_tensors;
 using testing::near;
 
 TEST(Export, WeightsAndLogitsEqualPeftsMerged) {
-  const testing::TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   ExportJob job;
   job.model_name_or_path = golden("llama-tiny").string();
   job.adapter_name_or_path = golden("lora-grad/all7/adapter").string();
@@ -54,7 +55,7 @@ TEST(Export, WeightsAndLogitsEqualPeftsMerged) {
 // Five projections of a layer have no factors: their weights may not be those of another one by the time they are
 // compared.
 TEST(Export, OverFourBitsWhatIsWrittenIsWhatIsCompared) {
-  const testing::TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   ExportJob job;
   job.model_name_or_path = golden("llama-tiny-nf4").string();
   job.adapter_name_or_path = golden("lora-grad/qv/adapter").string();
@@ -70,7 +71,7 @@ TEST(Export, OverFourBitsWhatIsWrittenIsWhatIsCompared) {
 class ExportOverFourBits : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(ExportOverFourBits, MergesTheWeightsThatTrainingMultipliedWith) {
-  const testing::TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   ExportJob job;
   job.model_name_or_path = golden("llama-tiny").string();
   job.adapter_name_or_path = golden("lora-grad/all7/adapter").string();

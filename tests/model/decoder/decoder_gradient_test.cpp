@@ -5,8 +5,6 @@
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/max.h>
-#include <ATen/ops/ones_like.h>
-#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,159 +13,26 @@
 #include "core/check.h"
 #include "core/random.h"
 #include "model/decoder/decoder.h"
+#include "model/decoder/decoder_cases.h"
 #include "model/decoder/naive_decoder.h"
-#include "model/ops/dropout.h"
 
 namespace allreco::model {
 namespace {
 
 using testing::NaiveDecoder;
+using testing::rounding_of;
+using testing::worst_difference;
+using Fixture = testing::DecoderFixture;
 using Tokens = std::vector<std::int32_t>;
 
-struct Case {
-  std::string name;
-  ModelConfig config;
-  LoraConfig lora;
-};
-
-ModelConfig tiny(std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim) {
-  ModelConfig c;
-  c.vocab_size = 37;
-  c.hidden_size = 24;
-  c.intermediate_size = 40;
-  c.num_hidden_layers = 3;
-  c.layers.resize(3);
-  c.num_attention_heads = heads;
-  c.num_key_value_heads = kv_heads;
-  c.head_dim = head_dim;
-  return c;
-}
-
-std::vector<Case> cases() {
-  Case plain{"gqa", tiny(4, 2, 6), {}};
-  plain.lora.r = 3;
-  Case window{"window", tiny(2, 1, 16), {}};
-  for (LayerAttention& layer : window.config.layers) layer.window = 5;
-  window.config.tie_word_embeddings = true;
-  window.lora.r = 2;
-  window.lora.use_rslora = true;
-  Case some{"some_targets", tiny(2, 2, 12), {}};
-  some.lora.target_modules = {"v_proj", "up_proj"};
-  some.lora.r = 4;
-  Case mlp{"down_only", tiny(2, 2, 12), {}};
-  mlp.lora.target_modules = {"down_proj"};
-  Case dropout{"dropout", tiny(4, 2, 6), {}};
-  dropout.lora.lora_dropout = 0.25;
-  Case patterns{"patterns", tiny(4, 2, 6), {}};
-  patterns.lora.r = 2;
-  patterns.lora.rank_pattern = {{"k_proj", 4}, {"layers.2.mlp.up_proj", 1}};
-  patterns.lora.alpha_pattern = {{"v_proj", 5}, {"(gate|down)_proj", 3}};
-  patterns.lora.layers_to_transform = {1, 2};
-  patterns.lora.lora_dropout = 0.25;
-  Case dora{"dora", tiny(4, 2, 6), {}};
-  dora.lora.r = 3;
-  dora.lora.use_dora = true;
-  dora.lora.use_rslora = true;
-  dora.lora.rank_pattern = {{"v_proj", 2}};
-  dora.lora.exclude_modules = {"up_proj"};
-  Case dora_dropout = dora;
-  dora_dropout.name = "dora_dropout";
-  dora_dropout.lora.lora_dropout = 0.25;
-  Case frozen_pair{"frozen_pair", tiny(4, 2, 6), {}};
-  frozen_pair.lora.init_lora_weights = "pissa";
-  frozen_pair.lora.r = 3;
-  frozen_pair.lora.rank_pattern = {{"k_proj", 2}, {"layers.2.mlp.up_proj", 1}};
-  frozen_pair.lora.alpha_pattern = {{"v_proj", 5}};
-  frozen_pair.lora.exclude_modules = {"layers.0.self_attn.q_proj"};
-  Case frozen_pair_dropout = frozen_pair;
-  frozen_pair_dropout.name = "frozen_pair_dropout";
-  frozen_pair_dropout.lora.lora_dropout = 0.25;
-  return {plain, window, some, mlp, dropout, patterns, dora, dora_dropout, frozen_pair, frozen_pair_dropout};
-}
-
-/// A decoder in float64 with random base and random, not zero, factors; and a packed batch of three examples.
-struct Fixture {
-  explicit Fixture(const Case& c)
-      : config(c.config), weights(random_weights(c.config, at::kDouble, 1)), store(c.config, c.lora, at::kDouble, 2) {
-    core::RandomStream stream(3);
-    auto* p = store.parameters().data_ptr<double>();
-    for (std::int64_t i = 0; i < store.num_parameters(); ++i) p[i] = 0.2 * stream.next_normal();
-    if (store.frozen_pair().defined()) {  // another one than the start: this is about the products
-      auto* frozen = store.frozen_pair().data_ptr<double>();
-      for (std::int64_t i = 0; i < store.num_parameters(); ++i) frozen[i] = 0.2 * stream.next_normal();
-    }
-    for (auto* w : {&weights.embedding, &weights.lm_head}) *w = *w * 5;  // logits of a size that matters
-    if (config.tie_word_embeddings) weights.lm_head = weights.embedding;
-    store.refresh_frozen_pair();
-    store.refresh_compute_copy();
-    std::int64_t key = 10;
-    for (const auto& [length, prompt] : std::vector<std::pair<int, int>>{{9, 4}, {13, 0}, {2, 1}}) {
-      Tokens tokens;
-      for (int i = 0; i < length; ++i) tokens.push_back(static_cast<std::int32_t>(stream.next_below(37)));
-      examples.push_back({tokens, prompt, static_cast<std::uint64_t>(key++)});
-    }
-  }
-  struct Sample {
-    Tokens tokens;
-    std::int64_t prompt_length;
-    std::uint64_t key;
-  };
-  PackedBatch batch(const std::vector<size_t>& which) const {
-    PackedBatchBuilder builder;
-    for (size_t i : which) builder.add_example(examples[i].tokens, examples[i].prompt_length, examples[i].key);
-    return builder.build();
-  }
-  /// The dropout that the decoder applies to this example's rows, from the documented place of each mask.
-  NaiveDecoder::Dropped dropped(const Sample& sample, double p) const {
-    if (p == 0) return {};
-    std::vector<std::int64_t> keys;
-    for (size_t i = 0; i < sample.tokens.size(); ++i)
-      keys.push_back(static_cast<std::int64_t>(core::mix_key(sample.key, {i})));
-    const at::Tensor row_keys = at::tensor(keys, at::kLong);
-    return [row_keys, p](Projection projection, std::int64_t layer, const at::Tensor& x) {
-      const std::uint64_t layer_key = core::mix_key(99, {static_cast<std::uint64_t>(layer)});
-      const std::uint64_t key = core::mix_key(layer_key, {index_of(projection)});
-      const at::Tensor mask = ops::dropout(at::ones_like(x.detach()), row_keys, key, p);
-      return x * mask;
-    };
-  }
-
-  ModelConfig config;
-  Weights weights;
-  LoraStore store;
-  std::vector<Sample> examples;
-};
-
-class DecoderGradientTest : public ::testing::TestWithParam<Case> {};
-INSTANTIATE_TEST_SUITE_P(Shapes, DecoderGradientTest, ::testing::ValuesIn(cases()),
-                         [](const auto& tested) { return tested.param.name; });
-
-double worst_difference(const at::Tensor& a, const at::Tensor& b) { return (a - b).abs().max().item<double>(); }
-
-/// What float64 may lose: sums of some hundred terms, each rounded by 1e-16 of the largest (the window case has
-/// gradients of some hundreds), are good to about 1e-13 of that size; ten times that.
-double rounding_of(const at::Tensor& expected) { return 1e-12 * std::max(1.0, expected.abs().max().item<double>()); }
+class DecoderGradientTest : public ::testing::TestWithParam<testing::DecoderCase> {};
+const auto kNameOfCase = [](const auto& tested) { return tested.param.name; };
+INSTANTIATE_TEST_SUITE_P(Shapes, DecoderGradientTest, ::testing::ValuesIn(testing::lora_cases()), kNameOfCase);
+INSTANTIATE_TEST_SUITE_P(Families, DecoderGradientTest, ::testing::ValuesIn(testing::family_cases()), kNameOfCase);
 
 TEST_P(DecoderGradientTest, EqualsAutogradOnTheNaiveDecoder) {
   Fixture f(GetParam());
-  Decoder decoder(f.config, f.weights, &f.store);
-  const double scale = 1.0 / 22, p = f.store.config().lora_dropout;
-  const double nll = decoder.forward_backward(f.batch({0, 1, 2}), {.gradient_scale = scale, .dropout_key = 99});
-
-  NaiveDecoder naive(f.config, f.weights, &f.store);
-  double expected_nll = 0;
-  for (const auto& sample : f.examples) {
-    const at::Tensor loss = naive.nll_sum(sample.tokens, sample.prompt_length, f.dropped(sample, p));
-    expected_nll += loss.item<double>();
-    (loss * scale).backward();
-  }
-  EXPECT_NEAR(nll, expected_nll, 1e-10);
-  for (const LoraEntry& entry : f.store.entries()) {
-    const at::Tensor gradient = LoraStore::view_of(f.store.gradients(), entry);
-    const at::Tensor expected = naive.gradient(entry.name);
-    EXPECT_LT(worst_difference(gradient, expected), rounding_of(expected)) << entry.name;
-    EXPECT_GT(gradient.abs().max().item<double>(), 1e-6) << entry.name << " has no gradient: the test shows nothing";
-  }
+  testing::expect_step_equals_naive(f);
 }
 
 TEST_P(DecoderGradientTest, EqualsNumericDifferences) {
@@ -176,7 +41,7 @@ TEST_P(DecoderGradientTest, EqualsNumericDifferences) {
   const PackedBatch batch = f.batch({0, 1, 2});
   const auto nll = [&] {
     if (f.store.frozen_pair().defined()) f.store.refresh_compute_copy();  // else the parameters are what is multiplied
-    return decoder.forward_backward(batch, {.gradient_scale = 1, .dropout_key = 99});
+    return decoder.forward_backward(batch, {.gradient_scale = 1, .dropout_key = testing::kStepKey});
   };
   nll();
   const at::Tensor gradients = f.store.gradients().clone();
@@ -200,19 +65,22 @@ TEST_P(DecoderGradientTest, EqualsNumericDifferences) {
 TEST_P(DecoderGradientTest, CheckpointingAndPackingChangeNothing) {
   Fixture f(GetParam());
   Decoder decoder(f.config, f.weights, &f.store);
-  decoder.forward_backward(f.batch({0, 1, 2}), {.gradient_scale = 0.5, .dropout_key = 99});
+  decoder.forward_backward(f.batch({0, 1, 2}), {.gradient_scale = 0.5, .dropout_key = testing::kStepKey});
   const at::Tensor together = f.store.gradients().clone();
 
   f.store.zero_gradients();
   std::vector<std::int64_t> layers;
-  TrainPass pass{.gradient_scale = 0.5, .dropout_key = 99, .gradient_checkpointing = true};
+  TrainPass pass{.gradient_scale = 0.5, .dropout_key = testing::kStepKey, .gradient_checkpointing = true};
   pass.layer_done = [&](std::int64_t layer) { layers.push_back(layer); };
   decoder.forward_backward(f.batch({0, 1, 2}), pass);
   EXPECT_TRUE(f.store.gradients().equal(together));  // the same operations on the same operands
-  EXPECT_EQ(layers, (std::vector<std::int64_t>{2, 1, 0}));
+  std::vector<std::int64_t> last_to_first;
+  for (std::int64_t layer = f.config.num_hidden_layers; layer-- > 0;) last_to_first.push_back(layer);
+  EXPECT_EQ(layers, last_to_first);
 
   f.store.zero_gradients();
-  for (size_t i : {2u, 0u, 1u}) decoder.forward_backward(f.batch({i}), {.gradient_scale = 0.5, .dropout_key = 99});
+  for (size_t i : {2u, 0u, 1u})
+    decoder.forward_backward(f.batch({i}), {.gradient_scale = 0.5, .dropout_key = testing::kStepKey});
   EXPECT_LT(worst_difference(f.store.gradients(), together), rounding_of(together));  // another order of sums
 }
 
@@ -295,7 +163,7 @@ TEST_P(DecoderGradientTest, TreesOfSegmentsEqualTheirPathsAlone) {
 
     const at::Tensor log_p = decoder.log_probabilities(batch);
     const double p = f.store.config().lora_dropout;
-    const double nll = decoder.forward_backward(batch, {.gradient_scale = 0.1, .dropout_key = 99});
+    const double nll = decoder.forward_backward(batch, {.gradient_scale = 0.1, .dropout_key = testing::kStepKey});
     NaiveDecoder naive(f.config, f.weights, &f.store);
     double expected_nll = 0;
     for (size_t s = 0; s < tree.members.size(); ++s) {

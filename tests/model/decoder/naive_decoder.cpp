@@ -19,13 +19,41 @@
 
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace allreco::model::testing {
 
 namespace {
+
 std::string stem_of(std::int64_t layer, Projection p) {
   return fmt::format("base_model.model.model.layers.{}.{}.", layer, std::string(module_path_of(p)));
 }
+
+/// theta^(-2 i / E), slower where the rope is scaled: Llama 3.1's by wavelength, in the words of Meta's apply_scaling
+/// (llama-models, models/llama3/model.py).
+std::vector<double> frequencies_of(const Rope& rope, std::int64_t head_dim) {
+  std::vector<double> frequencies;
+  for (std::int64_t i = 0; i < head_dim; i += 2) {
+    const double frequency = 1 / std::pow(rope.theta, static_cast<double>(i) / static_cast<double>(head_dim));
+    if (!rope.llama3) {
+      frequencies.push_back(frequency / rope.linear_factor);
+      continue;
+    }
+    const auto context = static_cast<double>(rope.llama3->original_max_position_embeddings);
+    const double wavelength = 2 * std::numbers::pi / frequency, factor = rope.llama3->factor;
+    const double low = rope.llama3->low_freq_factor, high = rope.llama3->high_freq_factor;
+    if (wavelength < context / high) {
+      frequencies.push_back(frequency);
+    } else if (wavelength > context / low) {
+      frequencies.push_back(frequency / factor);
+    } else {
+      const double smooth = (context / wavelength - low) / (high - low);
+      frequencies.push_back((1 - smooth) * frequency / factor + smooth * frequency);
+    }
+  }
+  return frequencies;
+}
+
 }  // namespace
 
 NaiveDecoder::NaiveDecoder(const ModelConfig& config, const Weights& weights, const LoraStore* lora)
@@ -76,7 +104,7 @@ at::Tensor NaiveDecoder::norm(const at::Tensor& x, const at::Tensor& weight) con
 at::Tensor NaiveDecoder::rotate(const at::Tensor& x, std::int64_t layer) const {  // [L, heads, E]
   const auto rope = config_.layers[static_cast<size_t>(layer)].rope;
   if (!rope) return x;
-  const auto frequencies = rope_inverse_frequencies(config_.ropes[*rope], config_.head_dim);
+  const auto frequencies = frequencies_of(config_.ropes[*rope], config_.head_dim);
   const at::Tensor angles =
       at::outer(at::arange(x.size(0), at::kDouble), at::tensor(frequencies, at::kDouble)).unsqueeze(1);  // [L, 1, E/2]
   const std::int64_t half = config_.head_dim / 2;

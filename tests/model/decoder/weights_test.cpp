@@ -15,12 +15,11 @@
 #include "model/checkpoint/safetensors.h"
 #include "model/golden.h"
 #include "model/lora/variant.h"
+#include "support/message_of.h"
 
 namespace allreco::model {
 namespace fs = std::filesystem;
 using testing::golden;
-using testing::TemporaryDirectory;
-using testing::user_error_of;
 using testing::Variant;
 
 namespace {
@@ -141,8 +140,8 @@ TEST(Weights, RefusesMissingUnexpectedAndMisshapenTensorsByName) {
   EXPECT_NO_THROW(tied.load());
   tied.tensors["lm_head.weight"] = tied.tensors["lm_head.weight"] * 2;
   EXPECT_NE(tied.refusal().find("tie_word_embeddings"), std::string::npos);
-  EXPECT_NE(user_error_of([] { load_base_model("/nonexistent", "auto"); }).find("random:"), std::string::npos);
-  EXPECT_NE(user_error_of([] { load_base_model("random:no-such-shape", "auto"); }).find("tinyllama-1.1b"),
+  EXPECT_NE(support::message_of([] { load_base_model("/nonexistent", "auto"); }).find("random:"), std::string::npos);
+  EXPECT_NE(support::message_of([] { load_base_model("random:no-such-shape", "auto"); }).find("tinyllama-1.1b"),
             std::string::npos);
 }
 

@@ -9,6 +9,8 @@
 #include "core/files.h"
 #include "model/decoder/weights.h"
 #include "model/golden.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 using core::Json;
@@ -20,7 +22,7 @@ const Json kLlama{{"model_type", "llama"},   {"vocab_size", 64},       {"hidden_
                   {"intermediate_size", 40}, {"num_hidden_layers", 2}, {"num_attention_heads", 6}};
 
 ModelConfig read(const Json& json) {
-  const testing::TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   core::write_json_file(directory / "config.json", json);
   return read_model_config(directory.path());
 }
@@ -74,13 +76,13 @@ TEST(Config, RefusesSizesBeyondAnyModel) {
       {{{"max_position_embeddings", 1e18}}, "max_position_embeddings"},
   };
   for (const auto& [patch, expected] : refusals) {
-    const std::string message = testing::user_error_of([&] { read_patched(patch); });
+    const std::string message = support::message_of([&] { read_patched(patch); });
     EXPECT_NE(message.find(expected), std::string::npos) << patch << " gave: " << message;
   }
 }
 
 TEST(Config, AddsTheEndsOfGenerationConfig) {
-  const testing::TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   Json json = kLlama;
   json["eos_token_id"] = 7;
   core::write_json_file(directory / "config.json", json);
@@ -89,7 +91,7 @@ TEST(Config, AddsTheEndsOfGenerationConfig) {
   core::write_json_file(directory / "generation_config.json", {{"temperature", 0.6}});
   EXPECT_EQ(read_model_config(directory.path()).eos_token_ids, std::vector<std::int64_t>{7});
   core::write_json_file(directory / "generation_config.json", {{"eos_token_id", 64}});
-  EXPECT_NE(testing::user_error_of([&] { read_model_config(directory.path()); }).find("generation_config.json"),
+  EXPECT_NE(support::message_of([&] { read_model_config(directory.path()); }).find("generation_config.json"),
             std::string::npos);
 }
 
@@ -159,7 +161,7 @@ TEST(Config, RefusesByNameWhatItWouldComputeDifferently) {
        "layer_types"},
   };
   for (const auto& [patch, key] : refusals) {
-    const std::string message = testing::user_error_of([&, p = patch] { read_patched(p); });
+    const std::string message = support::message_of([&, p = patch] { read_patched(p); });
     EXPECT_NE(message.find(key), std::string::npos) << patch << " gave: " << message;
     EXPECT_NE(message.find("config.json"), std::string::npos) << message;
   }
@@ -182,7 +184,7 @@ TEST(Config, NamedShapesHaveThePublishedSizes) {
   }
   const ModelConfig stories = read_model_config(golden("stories260k/hf-bf16-sharded"));
   EXPECT_EQ(to_json(named_model_config("stories260k")), to_json(stories));
-  EXPECT_NE(testing::user_error_of([] { named_model_config("tinyllama"); }).find("tinyllama-1.1b"), std::string::npos);
+  EXPECT_NE(support::message_of([] { named_model_config("tinyllama"); }).find("tinyllama-1.1b"), std::string::npos);
 }
 
 TEST(Config, RopeFrequenciesAreThoseOfTransformers) {

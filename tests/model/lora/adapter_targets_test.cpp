@@ -8,10 +8,11 @@
 #include "model/golden.h"
 #include "model/lora/adapter_config.h"
 #include "model/lora/lora.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 using core::Json;
-using testing::user_error_of;
 
 namespace {
 
@@ -19,7 +20,7 @@ ModelConfig llama_tiny() { return read_model_config(testing::golden("llama-tiny"
 
 /// Options as adapter_config.json has them, on top of r = 2, lora_alpha = 6.
 LoraConfig config_of(const Json& options) {
-  const testing::TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   Json json{{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", 6}};
   json.update(options);
   core::write_json_file(directory / "adapter_config.json", json);
@@ -27,7 +28,7 @@ LoraConfig config_of(const Json& options) {
 }
 
 std::string refusal(const Json& options) {
-  return user_error_of([&] { resolve_targets(config_of(options), llama_tiny()); });
+  return support::message_of([&] { resolve_targets(config_of(options), llama_tiny()); });
 }
 
 }  // namespace

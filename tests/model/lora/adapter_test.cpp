@@ -8,13 +8,13 @@
 #include "core/files.h"
 #include "model/decoder/decoder.h"
 #include "model/golden.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 namespace fs = std::filesystem;
 using core::Json;
 using testing::golden;
-using testing::TemporaryDirectory;
-using testing::user_error_of;
 
 namespace {
 
@@ -25,11 +25,11 @@ LoraStore load(const fs::path& adapter, at::ScalarType dtype = at::kFloat) {
 }
 
 std::string patched_refusal(const Json& patch) {
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   Json json = core::read_json_file(golden("lora-grad/all7/adapter/adapter_config.json"));
   json.update(patch);
   core::write_json_file(directory / "adapter_config.json", json);
-  return user_error_of([&] { read_adapter_config(directory.path()); });
+  return support::message_of([&] { read_adapter_config(directory.path()); });
 }
 
 }  // namespace
@@ -61,7 +61,7 @@ TEST(Adapter, ReadsWhatPeftWrote) {
 // peft-roundtrip: made by PEFT with tests/peer/peft_roundtrip.py, with settings that the others leave at their
 // defaults.
 TEST(Adapter, WritesPeftsBytes) {
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   for (const fs::path& adapter : {golden("lora-grad/all7/adapter"), golden("lora-grad/rslora/adapter"),
                                   golden("lora-grad/qv/adapter"), testing::fixture("lora-forms/patterns"),
                                   testing::fixture("lora-forms/regex"), testing::fixture("lora-forms/dora"),
@@ -147,16 +147,16 @@ TEST(Adapter, RanksAreComparedWithTheFileBeforeAnythingIsAllocated) {
   LoraConfig config = read_adapter_config(directory).lora;
   EXPECT_NO_THROW(check_adapter(directory, model, config));
   config.r = 65536;
-  const std::string message = user_error_of([&] { check_adapter(directory, model, config); });
+  const std::string message = support::message_of([&] { check_adapter(directory, model, config); });
   EXPECT_NE(message.find("expected floating-point values [65536, "), std::string::npos) << message;
   config.r = 8;
   config.rank_pattern = {{"v_proj", 65536}};
-  EXPECT_NE(user_error_of([&] { check_adapter(directory, model, config); }).find("v_proj"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { check_adapter(directory, model, config); }).find("v_proj"), std::string::npos);
 }
 
 TEST(Adapter, RefusesWrongTensorsAndThenChangesNothing) {
   const fs::path source = golden("lora-grad/qv/adapter");
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   LoraStore store(read_model_config(golden("llama-tiny")), read_adapter_config(source).lora, at::kFloat, 5);
   const at::Tensor before = store.parameters().clone();
   const SafetensorsFile file(source / "adapter_model.safetensors");
@@ -168,7 +168,7 @@ TEST(Adapter, RefusesWrongTensorsAndThenChangesNothing) {
     std::vector<NamedTensor> list;
     for (const auto& [key, tensor] : tensors) list.push_back({key, tensor});
     write_safetensors(directory / "adapter_model.safetensors", list);
-    const std::string message = user_error_of([&] { load_adapter(directory.path(), store); });
+    const std::string message = support::message_of([&] { load_adapter(directory.path(), store); });
     EXPECT_TRUE(at::equal(store.parameters(), before));
     return message;
   };

@@ -9,9 +9,9 @@
 #include "core/check.h"
 #include "model/golden.h"
 #include "model/lora/adapter_targets.h"
+#include "support/message_of.h"
 
 namespace allreco::model {
-using testing::user_error_of;
 
 namespace {
 
@@ -105,13 +105,14 @@ TEST(LoraStore, GroupsAreViewsOfTheFlatStores) {
                   store.parameters().narrow(0, entry_of(store, "0.self_attn.q_proj.lora_A").offset, 1).const_data_ptr(),
               dtype != at::kBFloat16);
 
-    qkv.grad_a.narrow(0, 3, 3).fill_(5);
-    qkv.grad_b[1].fill_(6);
+    LoraGroupGradients& gradients = store.layer_gradients(0)[static_cast<size_t>(LoraGroupKind::qkv)];
+    gradients.a.narrow(0, 3, 3).fill_(5);
+    gradients.b[1].fill_(6);
     EXPECT_TRUE((LoraStore::view_of(store.gradients(), v_a) == 5).all().item<bool>());
     EXPECT_TRUE((LoraStore::view_of(store.gradients(), v_b) == 6).all().item<bool>());
     EXPECT_EQ(store.gradients().sum().item<double>(), 5 * 3 * 6 + 6 * 4 * 3);  // nothing else was touched
     store.zero_gradients();
-    EXPECT_EQ(qkv.grad_a.abs().sum().item<double>(), 0);
+    EXPECT_EQ(gradients.a.abs().sum().item<double>(), 0);
   }
 }
 
@@ -185,7 +186,7 @@ TEST(LoraStore, RefusesBeforeItAllocatesMoreThanThereIs) {
   model.num_hidden_layers = 4096;
   model.hidden_size = model.intermediate_size = 1 << 20;  // 65,536 ranks are 2e15 parameters
   LoraConfig config = with_targets({"all-linear"}, 65536);
-  const std::string message = user_error_of([&] { LoraStore(model, config, at::kFloat, 0); });
+  const std::string message = support::message_of([&] { LoraStore(model, config, at::kFloat, 0); });
   EXPECT_NE(message.find("lora_r = 65536 gives"), std::string::npos) << message;
   EXPECT_NE(message.find("are available"), std::string::npos) << message;
 }
@@ -199,7 +200,7 @@ TEST(LoraConfig, ScalingAndRanges) {
   const auto refusal = [](auto change) {
     LoraConfig broken;
     change(broken);
-    return user_error_of([&] { validate(broken); });
+    return support::message_of([&] { validate(broken); });
   };
   EXPECT_NE(refusal([](LoraConfig& c) { c.r = 0; }).find("lora_r = 0"), std::string::npos);
   EXPECT_NE(refusal([](LoraConfig& c) { c.lora_alpha = -1; }).find("lora_alpha"), std::string::npos);
@@ -255,7 +256,7 @@ TEST(LoraConfig, AStartFromTheWeightHasNoMoreRanksThanTheWeight) {
   config.init_lora_weights = "pissa";
   EXPECT_EQ(resolve_targets(config, tiny()).size(), 2u);
   config.r = 5;
-  const std::string message = user_error_of([&] { resolve_targets(config, tiny()); });
+  const std::string message = support::message_of([&] { resolve_targets(config, tiny()); });
   EXPECT_NE(message.find("lora_r = 5 is out of range for model.layers.0.self_attn.v_proj [4, 6]"), std::string::npos)
       << message;
   EXPECT_NE(message.find("at most rank 4"), std::string::npos) << message;

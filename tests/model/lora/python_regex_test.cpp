@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "model/golden.h"
+#include "support/message_of.h"
 
 namespace allreco::model {
 namespace {
-
-using testing::user_error_of;
 
 bool fullmatch(const std::string& pattern, const std::string& subject) {
   return PythonRegex("option", pattern).fullmatch(subject);
@@ -54,7 +53,7 @@ TEST(PythonRegex, RefusesWhatWouldMeanSomethingElse) {
         R"(\u0041)", R"(\N)",   R"(\g1)",  R"(\k<a>)", R"(\q)",   R"(\0)",     R"((a)\10)", "a{,3}",     "[[:alpha:]]",
         "[a[.b]",    "[[=a=]]", "(?<n>a)", "(?'n'a)",  "(?|a|b)", "(?R)",      "(?1)",      "(?&n)",     "(?P>n)",
         "(?x)a b",   "(?i)a",   "(?L:a)",  "(?U)a*",   "(?C1)",   "(?(1)a|b)", "(*UTF)a",   "(*ACCEPT)", "a(*FAIL)"}) {
-    const std::string message = user_error_of([&] { PythonRegex("option", pattern); });
+    const std::string message = support::message_of([&] { PythonRegex("option", pattern); });
     EXPECT_NE(message.find("option = "), std::string::npos) << pattern << ": " << message;
     EXPECT_NE(message.find("is not supported in a regular expression here"), std::string::npos) << message;
   }
@@ -63,11 +62,11 @@ TEST(PythonRegex, RefusesWhatWouldMeanSomethingElse) {
 
 TEST(PythonRegex, HostilePatternsEndInAnError) {
   const std::string deep = std::string(20000, '(') + std::string(20000, ')');
-  EXPECT_NE(user_error_of([&] { PythonRegex("option", deep); }).find("option = (((("), std::string::npos);
-  EXPECT_LT(user_error_of([&] { PythonRegex("option", deep); }).size(), 500u);
+  EXPECT_NE(support::message_of([&] { PythonRegex("option", deep); }).find("option = (((("), std::string::npos);
+  EXPECT_LT(support::message_of([&] { PythonRegex("option", deep); }).size(), 500u);
   const PythonRegex slow("option", "(.|.)*q_proj");
   EXPECT_TRUE(slow.fullmatch("q_proj"));
-  const std::string message = user_error_of([&] { slow.fullmatch(std::string(60, 'a') + "q_projx"); });
+  const std::string message = support::message_of([&] { slow.fullmatch(std::string(60, 'a') + "q_projx"); });
   EXPECT_NE(message.find("option = (.|.)*q_proj"), std::string::npos) << message;
 }
 

@@ -9,6 +9,8 @@
 #include "core/files.h"
 #include "model/decoder/weights.h"
 #include "model/golden.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model::testing {
 
@@ -27,13 +29,13 @@ class Variant {
   }
   BaseModel load(const std::string& dtype = "auto") const { return load_base_model(write(), dtype); }
   std::string refusal() const {
-    return user_error_of([&] { load(); });
+    return support::message_of([&] { load(); });
   }
   std::map<std::string, at::Tensor> tensors;
   core::Json config;
 
  private:
-  TemporaryDirectory directory_;
+  support::TemporaryDirectory directory_;
 };
 
 inline std::string text_of(const at::Tensor& bytes) {

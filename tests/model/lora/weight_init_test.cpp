@@ -20,13 +20,14 @@
 #include "model/golden.h"
 #include "model/lora/adapter.h"
 #include "model/lora/merge.h"
+#include "support/message_of.h"
+#include "support/temporary_directory.h"
 
 namespace allreco::model {
 namespace {
 
 using testing::golden;
 using testing::near;
-using testing::TemporaryDirectory;
 using Tokens = std::vector<std::int32_t>;
 
 at::Tensor singular_values(const at::Tensor& weight) {
@@ -125,7 +126,7 @@ TEST_P(LoraStartsTest, AreWrittenAsPeftConvertsThem) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     LoraStore store(model, config_of(GetParam()), dtype, 0);
     load_adapter(directory, store);
-    const TemporaryDirectory written;
+    const support::TemporaryDirectory written;
     save_adapter(written.path(), store, {"llama-tiny"});
     EXPECT_TRUE(core::read_file(written / "adapter_model.safetensors") ==
                 core::read_file(directory / "adapter_model.safetensors"));
@@ -262,7 +263,7 @@ TEST(WeightStart, BothPairsComeBackFromTheFile) {
   LoraStore store = started(base, config, 5);
   store.parameters().mul_(1.25);
   store.refresh_compute_copy();
-  const TemporaryDirectory directory;
+  const support::TemporaryDirectory directory;
   save_adapter(directory.path(), store, {"llama-tiny"});
   LoraStore again(base.config, config, at::kFloat, 0);
   EXPECT_TRUE(again.parameters().isnan().all().item<bool>());
@@ -274,7 +275,7 @@ TEST(WeightStart, BothPairsComeBackFromTheFile) {
   LoraConfig plain = config;
   plain.init_lora_weights = "true";
   save_adapter(directory.path(), LoraStore(base.config, plain, at::kFloat, 0), {"llama-tiny"});
-  const std::string message = testing::user_error_of([&] { load_adapter(directory.path(), again); });
+  const std::string message = support::message_of([&] { load_adapter(directory.path(), again); });
   EXPECT_NE(message.find("expected floating-point values [6, 344]"), std::string::npos) << message;
 }
 

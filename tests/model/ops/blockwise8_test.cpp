@@ -20,12 +20,12 @@
 #include "model/ops/compare.h"
 #include "model/ops/dynamic_map.h"
 #include "model/ops/mean.h"
+#include "support/message_of.h"
 
 namespace allreco::model::ops {
 namespace {
 
 using model::testing::golden_tensors;
-using model::testing::user_error_of;
 
 TEST(OpsDynamicMap, BothMapsHaveBitsandbytesBits) {
   const SafetensorsFile file = golden_tensors("nf4/nf4.safetensors");
@@ -125,7 +125,7 @@ TEST(OpsBlockwise8, ZerosThreadsAndRefusals) {
   expect_same_bits(one.absmax, two.absmax, "absmax");
   at::Tensor bad = x.clone();
   bad[257] = std::nan("");
-  EXPECT_NE(user_error_of([&] { blockwise8_quantize(bad, map, 256); }).find("256 to 511"), std::string::npos);
+  EXPECT_NE(support::message_of([&] { blockwise8_quantize(bad, map, 256); }).find("256 to 511"), std::string::npos);
   EXPECT_THROW(blockwise8_quantize(x, map, 100), core::Fault);
   EXPECT_THROW(Map8(dynamic_map(true).flip(0).contiguous()), core::Fault);
   EXPECT_THROW(Map8(at::zeros({255}, at::kFloat)), core::Fault);

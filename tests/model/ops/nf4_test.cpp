@@ -17,13 +17,13 @@
 #include "model/golden.h"
 #include "model/ops/compare.h"
 #include "model/ops/nf4_codebook.h"
+#include "support/message_of.h"
 
 namespace allreco::model::ops {
 namespace {
 
 using model::testing::golden_json;
 using model::testing::golden_tensors;
-using model::testing::user_error_of;
 constexpr at::ScalarType kDtypes[] = {at::kFloat, at::kBFloat16, at::kHalf};
 constexpr std::int64_t kBlocksizes[] = {32, 64, 128, 256, 512, 1024, 2048, 4096};
 
@@ -224,7 +224,7 @@ TEST(OpsNf4, InfinitiesAndNansAreRefusedByPlace) {
       for (const std::int64_t place : {130, 299}) {  // a whole block, and the short one
         at::Tensor x = normal({300}, dtype);
         x[place] = bad;
-        const std::string message = user_error_of([&] { nf4_quantize(x, 64, true); });
+        const std::string message = support::message_of([&] { nf4_quantize(x, 64, true); });
         EXPECT_NE(message.find(place == 130 ? "elements 128 to 191" : "elements 256 to 319"), std::string::npos)
             << message;
       }

@@ -42,6 +42,8 @@ struct PackedCall {
   double scale = 1;
 };
 
+constexpr bool flash_takes_head_dim(std::int64_t head_dim) { return head_dim % 8 == 0 && head_dim <= 256; }
+
 /// Libtorch's varlen flash attention: CUDA, bfloat16, head_dim a multiple of 8 up to 256, and no masked call.
 bool flash_takes(const PackedCall& packed);
 AttentionOutput flash_forward(const PackedCall& packed);

@@ -41,8 +41,7 @@ Sequences sequences_of(const PackedCall& packed) {
 }  // namespace
 
 bool flash_takes(const PackedCall& packed) {
-  const std::int64_t head_dim = packed.q.size(2);
-  return packed.q.is_cuda() && packed.q.scalar_type() == at::kBFloat16 && head_dim % 8 == 0 && head_dim <= 256 &&
+  return packed.q.is_cuda() && packed.q.scalar_type() == at::kBFloat16 && flash_takes_head_dim(packed.q.size(2)) &&
          !packed.call.masked;
 }
 

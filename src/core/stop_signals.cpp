@@ -1,11 +1,11 @@
-#include "train/stop_signals.h"
+#include "core/stop_signals.h"
 
 #include <signal.h>
 
 #include <array>
 #include <atomic>
 
-namespace allreco::train {
+namespace allreco::core {
 namespace {
 
 constexpr std::array kSignals{SIGUSR1, SIGTERM, SIGINT};
@@ -53,4 +53,4 @@ StopSignals::~StopSignals() {
 
 int StopSignals::received() const { return received_signal.load(); }
 
-}  // namespace allreco::train
+}  // namespace allreco::core

@@ -1,7 +1,8 @@
-// Stop signals: SIGUSR1 (SLURM's warning), SIGTERM and SIGINT ask the run to save and leave; they interrupt nothing.
+// Stop signals: SIGUSR1 (SLURM's warning), SIGTERM and SIGINT ask a run to save and leave, or a service to finish and
+// leave; they interrupt nothing.
 #pragma once
 
-namespace allreco::train {
+namespace allreco::core {
 
 /// Called once, before any thread and before MPI starts (cli/starter.cpp): these signals wait until a StopSignals takes
 /// them, so that one that comes early ends no rank by itself; and those that come after its end wait for the end of the
@@ -25,4 +26,4 @@ class StopSignals {
   Former* former_;
 };
 
-}  // namespace allreco::train
+}  // namespace allreco::core
