@@ -33,7 +33,7 @@ std::int64_t min_history_of(const PrepareConfig& config);
 std::vector<Split> splits_by_share(const PrepareConfig& config);
 
 /// UserError that says what was dropped unless there are examples, and some in each of the `needed` splits.
-void require_examples(const SplitStatistics& statistics, const std::vector<Split>& needed, const Json& dropped);
+void require_examples(const SplitStatistics& statistics, const std::vector<Split>& needed, const core::Json& dropped);
 
 /// "title_missing 3, not_verified 12": the counts that are not 0, objects within objects included; "nothing" if all
 /// are.
