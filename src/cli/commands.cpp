@@ -17,6 +17,8 @@ const std::vector<Command>& commands() {
        &compare_command},
       {"recommend", "a history -> the k best items of the catalogue; one shot, line by line, or over HTTP",
        &recommend_command},
+      {"report", "runs -> one page of loss, speed, accuracy, errors and provenance, without network; tables as csv and JSON",
+       &report_command},
       {"quantize", "a dense Hugging Face model -> the same in NF4, as bitsandbytes keeps it", &quantize_command},
       {"export", "base + adapter -> one dense Hugging Face model", &export_command},
       {"inspect", "what is in a dataset, model, adapter or checkpoint directory", &inspect_command},
