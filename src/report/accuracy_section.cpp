@@ -12,8 +12,10 @@ namespace {
 
 /// A scorer and what was found of it.
 struct Scorer {
+  bool is_model() const { return color != kReferenceColor; }
+
   std::string name, description;
-  bool is_model = false;
+  std::size_t color = kReferenceColor;         // a run's, of models
   const eval::Estimates* estimates = nullptr;  // null: not applicable, which the description then says
 };
 
@@ -27,8 +29,8 @@ template <class Reports>
 void add_baselines(PartScorers& part, const Reports& baselines) {
   for (const auto& [name, baseline] : baselines)
     part.scorers.push_back(
-        {name, baseline.not_applicable ? "not applicable: " + *baseline.not_applicable : baseline.description, false,
-         baseline.not_applicable ? nullptr : &baseline.estimates()});
+        {name, baseline.not_applicable ? "not applicable: " + *baseline.not_applicable : baseline.description,
+         kReferenceColor, baseline.not_applicable ? nullptr : &baseline.estimates()});
 }
 
 std::string model_name(const EvaluatedRun& one, const std::string& score, std::size_t num_scores) {
@@ -43,7 +45,8 @@ PartScorers candidate_scorers(const DataGroup& group) {
     const eval::CandidateReport& report = *one.document().candidates;
     if (!first) first = &report;
     for (const auto& [score, values] : report.scores)
-      part.scorers.push_back({model_name(one, score, report.scores.size()), values.formula, true, &values.metrics});
+      part.scorers.push_back(
+          {model_name(one, score, report.scores.size()), values.formula, one.color, &values.metrics});
   }
   if (!first) return part;
   add_baselines(part, first->baselines);
@@ -62,7 +65,7 @@ PartScorers catalogue_scorers(const DataGroup& group, const std::string& history
     if (!first) first = &report;
     for (const auto& [score, values] : report.scores)
       part.scorers.push_back(
-          {model_name(one, score, report.scores.size()), values.formula, true, &values.values.metrics});
+          {model_name(one, score, report.scores.size()), values.formula, one.color, &values.values.metrics});
   }
   if (!first) return part;
   add_baselines(part, first->baselines);
@@ -79,7 +82,7 @@ PartScorers generation_scorers(const DataGroup& group) {
     if (!one.document().generation) continue;
     const eval::GenerationReport& report = *one.document().generation;
     if (!first) first = &report;
-    part.scorers.push_back({one.name, report.decoding, true, &report.metrics});
+    part.scorers.push_back({one.name, report.decoding, one.color, &report.metrics});
     part.facts += fmt::format("{}{}: {} of {} answers unfinished, {} empty", part.facts.empty() ? "" : "; ", one.name,
                               report.num_unfinished, report.num_examples, report.num_empty);
   }
@@ -106,6 +109,20 @@ double highest_end(const PartScorers& part) {
   return highest > 0 ? highest : 1;
 }
 
+/// Models as they come, then baselines, the best first.
+std::vector<Scorer> ordered(const PartScorers& part) {
+  std::vector<Scorer> scorers = part.scorers;
+  const auto value = [&](const Scorer& scorer) {
+    const eval::Estimate* found = scorer.estimates ? core::find(*scorer.estimates, part.metric) : nullptr;
+    return found ? found->value : -1;
+  };
+  std::stable_sort(scorers.begin(), scorers.end(), [&](const Scorer& a, const Scorer& b) {
+    if (a.is_model() || b.is_model()) return a.is_model() && !b.is_model();
+    return value(a) > value(b);
+  });
+  return scorers;
+}
+
 /// One number with both intervals, drawn on one scale. On the page alone: the files have all metrics.
 Table headline_table(const PartScorers& part, const std::string& data) {
   Table table{.id = "",
@@ -120,19 +137,19 @@ Table headline_table(const PartScorers& part, const std::string& data) {
   std::optional<double> reference;  // the best baseline
   for (const Scorer& scorer : part.scorers) {
     const eval::Estimate* found =
-        scorer.estimates && !scorer.is_model ? core::find(*scorer.estimates, part.metric) : nullptr;
+        scorer.estimates && !scorer.is_model() ? core::find(*scorer.estimates, part.metric) : nullptr;
     if (found) reference = std::max(reference.value_or(0), found->value);
   }
-  for (const Scorer& scorer : part.scorers) {
+  for (const Scorer& scorer : ordered(part)) {
     const eval::Estimate* found = scorer.estimates ? core::find(*scorer.estimates, part.metric) : nullptr;
     if (!found) {
-      if (!scorer.is_model) table.add({scorer.name, Cell(), Cell(), Cell(), Cell(), scorer.description});
+      if (!scorer.is_model()) table.add({scorer.name, Cell(), Cell(), Cell(), Cell(), scorer.description});
       continue;
     }
     const auto& interval = found->wilson_95 ? *found->wilson_95 : found->bootstrap_95;
     table.add({scorer.name, found->value, cell(found->wilson_95), found->bootstrap_95,
-               interval_graphic(found->value, interval, 0, high, reference, scorer.is_model), scorer.description},
-              scorer.is_model);
+               interval_graphic(found->value, interval, 0, high, reference, scorer.color), scorer.description},
+              scorer.is_model());
   }
   return table;
 }
@@ -155,7 +172,7 @@ Table other_table(const PartScorers& part, const std::string& data) {
       row.emplace_back();
       if (found) row.back() = found->value;
     }
-    table.add(std::move(row), scorer.is_model);
+    table.add(std::move(row), scorer.is_model());
   }
   if (metrics.empty()) table.rows.clear();
   return table;
@@ -177,7 +194,7 @@ Table accuracy_table() {
 
 void add_rows(Table& table, const std::string& data, const PartScorers& part) {
   for (const Scorer& scorer : part.scorers) {
-    const std::string kind = scorer.is_model ? "model" : "baseline";
+    const std::string kind = scorer.is_model() ? "model" : "baseline";
     if (!scorer.estimates) {
       table.add({data, part.part, kind, scorer.name, Cell(), Cell(), Cell(), Cell(), scorer.description});
       continue;
@@ -214,12 +231,9 @@ Html hit_rate_chart(const DataGroup& group) {
 
 Section accuracy_section(const std::vector<DataGroup>& groups) {
   Section section{.id = "accuracy", .title = "Accuracy beside baselines"};
-  if (groups.empty()) {
-    section.body = missing("No evaluation was given. One is made by", kEvaluateCommand);
-    return section;
-  }
   Table all = accuracy_table();
   bool has_catalogue = false;
+  if (groups.empty()) section.body = missing("No evaluation was given. One is made by", kEvaluateCommand);
   for (const DataGroup& group : groups) {
     section.body += html("<h3>{}</h3>\n", group.title);
     const auto parts = parts_of(group);
@@ -238,7 +252,8 @@ Section accuracy_section(const std::vector<DataGroup>& groups) {
     }
     section.body += hit_rate_chart(group);
   }
-  if (!has_catalogue) section.body += missing("The whole catalogue was not ranked. It is with", kRankCommand);
+  if (!groups.empty() && !has_catalogue)
+    section.body += missing("The whole catalogue was not ranked. It is with", kRankCommand);
   section.tables.push_back(std::move(all));
   return section;
 }

@@ -180,7 +180,7 @@ Html stacked_bars(const std::string& title, const std::vector<std::string>& part
 }
 
 Html interval_graphic(double value, const std::optional<eval::Interval>& interval, double low, double high,
-                      std::optional<double> reference, bool is_model) {
+                      std::optional<double> reference, std::size_t color) {
   constexpr double kLong = 180, kHigh = 18, kEdge = 5;
   const auto at = [&](double v) {
     return kEdge + (kLong - 2 * kEdge) * std::clamp((v - low) / (high - low), 0.0, 1.0);
@@ -188,7 +188,7 @@ Html interval_graphic(double value, const std::optional<eval::Interval>& interva
   Html out = html("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"9\" y2=\"9\"/>", kEdge, kLong - kEdge);
   if (reference)
     out += html("<line class=\"reference\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"0\" y2=\"18\"/>", at(*reference));
-  const char* const kind = is_model ? "s0" : "plain";
+  const std::string kind = color_class(color);
   if (interval)
     out += html("<line class=\"whisker {}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"9\" y2=\"9\"/>", kind, at(interval->low),
                 at(interval->high));

@@ -57,7 +57,7 @@ core::Html stacked_bars(const std::string& title, const std::vector<std::string>
 
 /// A value with its interval on a line from `low` to `high`, small enough for a cell of a table. `reference`: a mark.
 core::Html interval_graphic(double value, const std::optional<eval::Interval>& interval, double low, double high,
-                            std::optional<double> reference, bool is_model);
+                            std::optional<double> reference, std::size_t color);
 /// The coloured mark of a run.
 core::Html swatch(std::size_t color);
 

@@ -76,20 +76,25 @@ void add_row(Table& table, const Run& run, double price, std::vector<Cell> about
   table.add(std::move(row));
 }
 
+void add_evaluation(Table& table, const DataGroup& group, const EvaluatedRun& one, double price) {
+  const Cell loss = one.document().loss ? Cell(one.document().loss->mean_nll) : Cell();
+  const auto headlines = headlines_of(one.document());
+  if (headlines.empty())
+    add_row(table, *one.run, price, {group.title, Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), loss});
+  for (const Headline& headline : headlines)
+    add_row(table, *one.run, price,
+            {group.title, headline.metric, headline.estimate.value, cell(headline.estimate.wilson_95),
+             headline.estimate.bootstrap_95, headline.best_baseline,
+             headline.best_baseline.empty() ? Cell() : Cell(headline.best_baseline_value), loss});
+}
+
 void add_rows(Table& table, const Runs& runs, const std::vector<DataGroup>& groups, double price) {
-  for (const Run& run : runs.runs)
-    if (run.evaluations.empty()) add_row(table, run, price, std::vector<Cell>(8));
-  for (const DataGroup& group : groups) {
-    for (const EvaluatedRun& one : group.evaluations) {
-      const Cell loss = one.document().loss ? Cell(one.document().loss->mean_nll) : Cell();
-      const auto headlines = headlines_of(one.document());
-      if (headlines.empty()) add_row(table, *one.run, price, {group.title, Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), loss});
-      for (const Headline& headline : headlines)
-        add_row(table, *one.run, price,
-                {group.title, headline.metric, headline.estimate.value, cell(headline.estimate.wilson_95),
-                 headline.estimate.bootstrap_95, headline.best_baseline,
-                 headline.best_baseline.empty() ? Cell() : Cell(headline.best_baseline_value), loss});
-    }
+  constexpr std::size_t kAboutEvaluation = 8;  // columns
+  for (const Run& run : runs.runs) {
+    if (run.evaluations.empty()) add_row(table, run, price, std::vector<Cell>(kAboutEvaluation));
+    for (const DataGroup& group : groups)
+      for (const EvaluatedRun& one : group.evaluations)
+        if (one.run == &run) add_evaluation(table, group, one, price);
   }
 }
 

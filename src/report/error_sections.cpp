@@ -34,7 +34,7 @@ void add_slice(Table& table, const DataGroup& group, const EvaluatedRun& one, co
   const auto& interval = slice.metric.wilson_95 ? *slice.metric.wilson_95 : slice.metric.bootstrap_95;
   table.add({group.title, one.name, slice.property, slice.value, slice.num_examples, errors.metric, slice.metric.value,
              cell(slice.metric.wilson_95), slice.metric.bootstrap_95,
-             interval_graphic(slice.metric.value, interval, 0, 1, std::nullopt, true), slice.cost});
+             interval_graphic(slice.metric.value, interval, 0, 1, std::nullopt, one.color), slice.cost});
 }
 
 Html generation_errors(const EvaluatedRun& one, Table& table) {

@@ -59,8 +59,8 @@ th { font-weight: 500; color: var(--soft); font-size: 12.5px; border-bottom: 1px
 th, td { padding: 5px 18px 5px 0; text-align: left; vertical-align: top; }
 td { border-bottom: 1px solid var(--grid); }
 td.n, th.n { text-align: right; white-space: nowrap; }
-td.t { min-width: 6em; max-width: 34em; overflow-wrap: anywhere; }
-td.t:first-child { min-width: 10em; }
+td.t { white-space: nowrap; }
+td.w { min-width: 17em; max-width: 36em; overflow-wrap: anywhere; }
 tr.mark td { font-weight: 600; }
 tr.mark td:last-child { font-weight: 400; }
 td svg.cell { display: block; }
@@ -102,13 +102,13 @@ details { margin: 8px 0; }
 summary { cursor: pointer; }
 details > summary { color: var(--link); font-size: 14px; }
 .mistakes { font-size: 13.5px; }
-.mistakes > .legend, .mistake > summary { display: grid; grid-template-columns: 4.6em 1fr 1fr; gap: 14px; color: var(--ink); font-size: 13.5px; }
+.mistakes > .legend, .mistake > summary { display: grid; grid-template-columns: 5.6em 1fr 1fr; gap: 14px; color: var(--ink); font-size: 13.5px; }
 .mistakes > .legend { color: var(--soft); font-size: 12.5px; margin: 0; max-width: none; padding-bottom: 5px; border-bottom: 1px solid var(--rule); }
 .mistake { margin: 0; border-bottom: 1px solid var(--grid); }
 .mistake > summary { list-style: none; padding: 6px 0; line-height: 1.4; }
 .mistake > summary::-webkit-details-marker { display: none; }
 .mistake > summary:hover { background: var(--raised); }
-.mistake .sure { font-variant-numeric: tabular-nums; }
+.mistake .sure { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .mistake .sure::before { content: "\25B8\00A0"; color: var(--soft); }
 .mistake[open] .sure::before { content: "\25BE\00A0"; }
 .mistake span { overflow-wrap: anywhere; }
@@ -118,7 +118,9 @@ footer hr { border: 0; border-top: 1px solid var(--rule); margin: 0 0 18px; }
   main, header, footer { padding-left: 16px; padding-right: 16px; }
   header { padding-top: 24px; }
   h1 { font-size: 23px; }
-  .mistakes > .legend, .mistake > summary { grid-template-columns: 4.2em 1fr; }
+  .tick, .label { font-size: 14px; }
+  td.w { min-width: 14em; }
+  .mistakes > .legend, .mistake > summary { grid-template-columns: 5.4em 1fr; gap: 2px 10px; }
   .mistakes > .legend .right, .mistake > summary .right { grid-column: 2; }
   .mistake > summary .right { color: var(--soft); }
   .bar { grid-template-columns: 1fr; gap: 3px; }
@@ -135,6 +137,7 @@ footer hr { border: 0; border-top: 1px solid var(--rule); margin: 0 0 18px; }
   td.n, th.n, caption { white-space: normal; }
   figure, tr, .bar, h2, h3 { break-inside: avoid; } h2, h3, caption { break-after: avoid; }
   pre { max-height: none; overflow: visible; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   .bar div, .p0, .p1, .p2, .p3, .box, svg { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 )css";

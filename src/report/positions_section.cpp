@@ -54,7 +54,7 @@ Table positions_of(const DataGroup& group, const EvaluatedRun& one, Table& all) 
                           expected[p],
                           chosen[p],
                           share,
-                          interval_graphic(share, std::nullopt, 0, 1, share_right, true),
+                          interval_graphic(share, std::nullopt, 0, 1, share_right, one.color),
                           accuracy_at(one.document(), p)};
     table.add(row);
     all.add(std::move(row));

@@ -67,7 +67,8 @@ void add_training(Facts& facts, const Training& training) {
     facts.add_json(part, "dataset_fingerprint", training.identity.at("dataset_fingerprint"), true);
   if (training.results) {
     facts.add(part, "ranks", fmt::format("{}", training.results->world_size));
-    if (training.results->machine)
+    facts.add(part, "program_version", training.results->program_version.value_or(""));
+    if (training.results->machine && training.results->machine->is_object())
       for (const auto& [key, value] : training.results->machine->items()) facts.add_json("machine", key, value, true);
   }
   for (const auto& [key, value] : training.options) {

@@ -84,7 +84,8 @@ struct Builder {
 
 std::string last_parts(const fs::path& path, std::size_t count) {
   std::vector<std::string> parts;
-  for (const fs::path& part : fs::weakly_canonical(path)) parts.push_back(part.string());
+  for (const fs::path& part : fs::weakly_canonical(path))
+    if (!part.empty()) parts.push_back(part.string());
   std::string name;
   for (std::size_t i = parts.size() - std::min(count, parts.size()); i < parts.size(); ++i)
     name += (name.empty() || name == "/" ? "" : "/") + parts[i];

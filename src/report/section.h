@@ -15,7 +15,7 @@ namespace allreco::report {
 struct Section {
   std::string id, title;
   core::Html body = {};
-  std::vector<Table> tables = {};  // for csv and JSON
+  std::vector<Table> tables = {};  // for csv and JSON: the same ones in every report, if without rows
 
   /// On the page and in the files.
   void add(Table table) {

@@ -19,7 +19,8 @@ std::string training_sentence(const Training& training) {
   if (totals.num_steps == 0) return "No step of its training is logged yet.";
   std::string text = fmt::format("Trained {}", counted(totals.num_steps, "step", "steps"));
   if (training.results)
-    text += fmt::format(" ({:.3g} epochs, {}) on {}", training.results->epoch,
+    text += fmt::format(" ({:.3g} {}, {}) on {}", training.results->epoch,
+                        training.results->epoch == 1 ? "epoch" : "epochs",
                         counted(training.results->samples_consumed, "example", "examples"),
                         counted(training.world_size(), "rank", "ranks"));
   if (totals.seconds > 0) text += " in " + shown_duration(totals.seconds);

@@ -41,8 +41,16 @@ std::string shown_double(double value, Format format) {
   }
 }
 
+/// t: a text on one line; w: one that wraps; n: a number.
+const char* class_of(const Cell& cell, Format format) {
+  constexpr std::size_t kLongestLine = 44;
+  const auto* text = std::get_if<std::string>(&cell);
+  if (text && text->size() > kLongestLine) return "w";
+  return is_text(format) ? "t" : "n";
+}
+
 Html cell_html(const Cell& cell, Format format) {
-  const char* const kind = is_text(format) ? "t" : "n";
+  const char* const kind = class_of(cell, format);
   if (const Html* graphic = std::get_if<Html>(&cell)) return html("<td class=\"{}\">{}</td>", kind, *graphic);
   if (const auto* text = std::get_if<std::string>(&cell); text && format == Format::hash)
     return html("<td class=\"h\"><code title=\"{}\">{}</code></td>", *text, shown(cell, format));
@@ -73,26 +81,29 @@ bool is_formula(std::string_view text) {
 }
 
 std::string csv_text(std::string_view text) {
-  std::string field = core::printable(text);
-  if (is_formula(field)) field.insert(0, "'");
-  if (field.find_first_of(",\"") == std::string::npos) return field;
-  std::string doubled;
-  for (const char c : field) doubled += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return '"' + doubled + '"';
+  const std::string shown_text = core::printable(text);
+  const bool is_quoted = shown_text.find_first_of(",\"") != std::string::npos;
+  std::string field;
+  if (is_quoted) field += '"';
+  if (is_formula(shown_text)) field += '\'';
+  for (const char c : shown_text) {
+    if (c == '"') field += c;
+    field += c;
+  }
+  if (is_quoted) field += '"';
+  return field;
 }
 
 std::string number_field(double value) { return core::Json(value).dump(); }
 
 std::string csv_field(const Cell& cell) {
-  return std::visit(Overloaded{[](std::monostate) { return std::string(); },
-                               [](std::int64_t value) { return std::to_string(value); },
-                               [](double value) { return number_field(value); },
-                               [](const std::string& text) { return csv_text(text); },
-                               [](const eval::Interval& interval) {
-                                 return number_field(interval.low) + "," + number_field(interval.high);
-                               },
-                               [](const Html&) { return std::string(); }},
-                    cell);
+  return std::visit(
+      Overloaded{
+          [](std::monostate) { return std::string(); }, [](std::int64_t value) { return std::to_string(value); },
+          [](double value) { return number_field(value); }, [](const std::string& text) { return csv_text(text); },
+          [](const eval::Interval& interval) { return number_field(interval.low) + "," + number_field(interval.high); },
+          [](const Html&) { return std::string(); }},
+      cell);
 }
 
 core::Json json_field(const Cell& cell) {
@@ -120,10 +131,14 @@ void Table::add(std::vector<Cell> row, bool marked) {
 }
 
 std::string shown_count(std::int64_t value) {
-  std::string digits = std::to_string(value);
+  const std::string digits = std::to_string(value);
   const std::size_t first = value < 0 ? 1 : 0;
-  for (std::size_t place = digits.size(); place > first + 3;) digits.insert(place -= 3, ",");
-  return digits;
+  std::string grouped;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > first && (digits.size() - i) % 3 == 0) grouped += ',';
+    grouped += digits[i];
+  }
+  return grouped;
 }
 
 std::string shown_number(double value) {
@@ -135,6 +150,7 @@ std::string shown_number(double value) {
 std::string shown_percent(double share) { return fmt::format("{:.1f} %", 100 * share); }
 
 std::string shown_duration(double seconds) {
+  if (seconds == 0) return "0 s";
   if (seconds < 1) return fmt::format("{:.0f} ms", 1000 * seconds);
   if (seconds < 120) return fmt::format("{:.3g} s", seconds);
   if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);

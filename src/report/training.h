@@ -52,7 +52,9 @@ struct TrainResults {
   std::int64_t global_step = 0;
   double epoch = 0;
   std::int64_t samples_consumed = 0, skipped_steps = 0, failed_saves = 0, world_size = 0;
-  std::optional<core::Json> machine = {};  // where it ran; not of older versions
+  // Of rank 0; older versions did not write them.
+  std::optional<core::Json> machine = {};
+  std::optional<std::string> program_version = {};
 
   template <class Archive>
   void fields(Archive& a) {
@@ -63,6 +65,7 @@ struct TrainResults {
     a("failed_saves", failed_saves);
     a("world_size", world_size);
     a("machine", machine);
+    a("program_version", program_version);
   }
 };
 
@@ -81,13 +84,13 @@ struct Training {
   std::filesystem::path directory = {};
   std::vector<LoggedStep> steps = {};
   std::vector<LoggedEvaluation> evaluations = {};
-  std::optional<TrainResults> results = {};         // none: the run did not end, or was stopped
-  std::string config_text = {};                     // config.cfg as it is; empty: none
-  core::Named<std::string> options = {};            // of it
-  core::Json identity = core::Json::object();  // of the newest checkpoint's trainer_state.json
-  std::string base = {};                            // model_name_or_path
+  std::optional<TrainResults> results = {};              // none: the run did not end, or was stopped
+  std::string config_text = {};                          // config.cfg as it is; empty: none
+  core::Named<std::string> options = {};                 // of it
+  core::Json identity = core::Json::object();            // of the newest checkpoint's trainer_state.json
+  std::string base = {};                                 // model_name_or_path
   std::string base_fingerprint = {}, base_storage = {};  // empty: no checkpoint says it
-  std::string adapter_fingerprint = {};             // empty: no adapter yet
+  std::string adapter_fingerprint = {};                  // empty: no adapter yet
   std::optional<std::int64_t> base_parameters = {}, adapter_parameters = {};
   std::vector<std::string> notes = {};  // what could not be read, and why
 

@@ -194,6 +194,7 @@ Html charts(const Html& all) { return html("<div class=\"charts\">\n{}</div>\n",
 
 Section loss_section(const Runs& runs) {
   Section section{.id = "loss", .title = "Loss and learning rate"};
+  section.tables = {loss_table(runs), steps_table(runs), training_evaluations_table(runs)};
   if (!has_training(runs)) {
     section.body = no_training();
     return section;
@@ -223,22 +224,21 @@ Section loss_section(const Runs& runs) {
   if (on_validation.empty())
     section.body += missing("No loss on validation was measured during training. It is with",
                             "allreco train --eval_strategy epoch ...");
-  section.add(loss_table(runs));
-  section.tables.push_back(steps_table(runs));
-  section.tables.push_back(training_evaluations_table(runs));
+  section.body += html_of(section.tables.front());
   return section;
 }
 
 Section throughput_section(const Runs& runs) {
   Section section{.id = "throughput", .title = "Speed, and where a step's time goes"};
   const Table table = throughput_table(runs);
+  section.tables = {table};
   if (table.rows.empty()) {
     section.body = no_training();
     return section;
   }
   Html all = chart_of("Tokens a second", "tokens/s",
                       step_series(runs, [](const LoggedStep& s) { return s.tokens_per_second; }), Unit::number, true,
-                      "of all ranks together, padding does not exist");
+                      "of all ranks together");
   std::vector<StackedBar> bars;
   for (const Run& run : runs.runs) {
     if (!run.training) continue;
@@ -248,7 +248,7 @@ Section throughput_section(const Runs& runs) {
   }
   all += stacked_bars("Where a step's time goes", parts_of_a_step(), bars);
   section.body = charts(all);
-  section.add(table);
+  section.body += html_of(table);
   section.body += html(
       "<p class=\"note\">Times are those of rank 0. Loading the model, evaluations and saves are not in "
       "the steps.</p>\n");
@@ -258,6 +258,7 @@ Section throughput_section(const Runs& runs) {
 Section memory_section(const Runs& runs) {
   Section section{.id = "memory", .title = "Memory"};
   const Table table = memory_table(runs);
+  section.tables = {table};
   if (table.rows.empty()) {
     section.body = no_training();
     return section;
@@ -270,7 +271,7 @@ Section memory_section(const Runs& runs) {
   };
   all += chart_of("Highest memory on the GPU so far", "bytes", step_series(runs, on_gpu), Unit::bytes, true, "rank 0");
   section.body = charts(all);
-  section.add(table);
+  section.body += html_of(table);
   return section;
 }
 
