@@ -20,8 +20,6 @@ std::string tick_text(double value, double step, Unit unit) {
     }
     case Unit::bytes:
       return shown_bytes(value);
-    case Unit::seconds:
-      return value == 0 ? "0" : shown_duration(value);
     case Unit::number:
       break;
   }
@@ -33,7 +31,6 @@ std::string tick_text(double value, double step, Unit unit) {
 }
 
 std::string magnitude_text(double value, Unit unit) {
-  if (unit == Unit::seconds) return shown_duration(value);
   if (unit == Unit::bytes) return shown_bytes(value);
   if (value >= 1e9) return fmt::format("{:g}B", value / 1e9);
   return tick_text(value, value, unit);

@@ -5,7 +5,7 @@
 
 namespace allreco::report {
 
-enum class Unit { number, share, bytes, seconds };
+enum class Unit { number, share, bytes };
 
 struct Tick {
   double value = 0;

@@ -133,12 +133,13 @@ std::vector<Series> points_of(const DataGroup& group, const std::string& metric,
   return all;
 }
 
+/// Nothing where all points stand at one place of the x axis.
 Html trade_off(const DataGroup& group, const std::string& metric, const std::string& label, bool is_logarithmic,
-               Unit unit, const Where& where) {
+               const Where& where) {
   std::vector<Series> series = points_of(group, metric, where);
-  if (series.empty()) return Html();
-  Axis x =
-      is_logarithmic ? Axis::logarithmic(label, xs_of(series), unit) : Axis::linear(label, xs_of(series), unit, true);
+  const std::vector<double> xs = xs_of(series);
+  if (std::set<double>(xs.begin(), xs.end()).size() < 2) return Html();
+  Axis x = is_logarithmic ? Axis::logarithmic(label, xs) : Axis::linear(label, xs, Unit::number, true);
   Axis y = Axis::linear(metric, ys_of(series), Unit::share, true);
   return html_of(Chart{.title = fmt::format("{} against {}", metric, label),
                        .note = group.title + "; whiskers: 95 %",
@@ -147,26 +148,56 @@ Html trade_off(const DataGroup& group, const std::string& metric, const std::str
                        .series = std::move(series)});
 }
 
+/// The unit in which the longest training is a number of one or two digits.
+struct TimeUnit {
+  const char* name;
+  double seconds;
+};
+TimeUnit time_unit(const DataGroup& group) {
+  double longest = 0;
+  for (const EvaluatedRun& one : group.evaluations)
+    if (const auto cost = cost_of(*one.run, 0)) longest = std::max(longest, cost->training_s);
+  if (longest < 200) return {"seconds", 1};
+  return longest < 7200 ? TimeUnit{"minutes", 60} : TimeUnit{"hours", 3600};
+}
+
+/// Rank hours say no more than time where all trainings had as many ranks.
+bool ranks_differ(const DataGroup& group) {
+  std::set<std::int64_t> ranks;
+  for (const EvaluatedRun& one : group.evaluations)
+    if (one.run->training) ranks.insert(one.run->training->world_size());
+  return ranks.size() > 1;
+}
+
+Html trade_offs_of(const DataGroup& group, const std::string& metric, double price) {
+  Html all = trade_off(group, metric, "parameters of the base model", true, [](const Run& run) {
+    return run.base_parameters ? std::optional(static_cast<double>(*run.base_parameters)) : std::nullopt;
+  });
+  const TimeUnit unit = time_unit(group);
+  all += trade_off(group, metric, fmt::format("{} of training", unit.name), false, [unit](const Run& run) {
+    const auto cost = cost_of(run, 0);
+    return cost ? std::optional(cost->training_s / unit.seconds) : std::nullopt;
+  });
+  if (price > 0) {
+    all += trade_off(group, metric, "price of training", false, [price](const Run& run) {
+      const auto cost = cost_of(run, price);
+      return cost ? cost->price : std::nullopt;
+    });
+  } else if (ranks_differ(group)) {
+    all += trade_off(group, metric, "rank hours of training", false, [](const Run& run) {
+      const auto cost = cost_of(run, 0);
+      return cost ? std::optional(cost->rank_hours) : std::nullopt;
+    });
+  }
+  return all;
+}
+
 Html trade_offs(const DataGroup& group, double price) {
   std::set<std::string> metrics;
   for (const EvaluatedRun& one : group.evaluations)
     for (const Headline& headline : headlines_of(one.document())) metrics.insert(headline.metric);
   Html all;
-  for (const std::string& metric : metrics) {
-    all += trade_off(group, metric, "parameters of the base model", true, Unit::number, [](const Run& run) {
-      return run.base_parameters ? std::optional(static_cast<double>(*run.base_parameters)) : std::nullopt;
-    });
-    all += trade_off(group, metric, "seconds of training", false, Unit::seconds, [](const Run& run) {
-      const auto cost = cost_of(run, 0);
-      return cost ? std::optional(cost->training_s) : std::nullopt;
-    });
-    all += trade_off(group, metric, price > 0 ? "price of training" : "rank hours of training", false, Unit::number,
-                     [price](const Run& run) {
-                       const auto cost = cost_of(run, price);
-                       if (!cost) return std::optional<double>();
-                       return std::optional(price > 0 ? cost->price.value_or(0) : cost->rank_hours);
-                     });
-  }
+  for (const std::string& metric : metrics) all += trade_offs_of(group, metric, price);
   return all;
 }
 

@@ -7,6 +7,7 @@
 #include "core/input_file.h"
 #include "data/prepare/line_reader.h"
 #include "eval/metrics.h"
+#include "model/checkpoint/model_directory.h"
 
 namespace allreco::report {
 namespace fs = std::filesystem;
@@ -91,6 +92,7 @@ bool is_evaluation(const fs::path& directory) { return fs::exists(directory / "e
 
 Evaluated read_evaluated(const fs::path& directory) {
   const fs::path path = directory / "evaluation.json";
+  model::require_own_file(path, directory);  // its texts are shown
   if (const std::uint64_t size = core::InputFile(path).size(); size > kLargestEvaluation)
     core::user_error("{} has {} bytes, and at most {} are read of an evaluation", path.string(), size,
                      kLargestEvaluation);

@@ -60,7 +60,7 @@ th, td { padding: 5px 18px 5px 0; text-align: left; vertical-align: top; }
 td { border-bottom: 1px solid var(--grid); }
 td.n, th.n { text-align: right; white-space: nowrap; }
 td.t { white-space: nowrap; }
-td.w { min-width: 17em; max-width: 36em; overflow-wrap: anywhere; }
+td.w { min-width: 17em; max-width: 40em; overflow-wrap: anywhere; }
 tr.mark td { font-weight: 600; }
 tr.mark td:last-child { font-weight: 400; }
 td svg.cell { display: block; }

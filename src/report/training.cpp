@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "core/input_file.h"
 #include "data/prepare/line_reader.h"
+#include "model/checkpoint/model_directory.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/weight_source.h"
 #include "model/decoder/weights.h"
@@ -92,6 +93,7 @@ void read_config(Training& training, const ParseOptions& parse_options) {
     training.notes.emplace_back("config.cfg is missing, so its options are not known");
     return;
   }
+  model::require_own_file(path, training.directory);  // its text is shown
   training.config_text = core::read_file(path, kLargestConfig);
   training.options = parse_options(training.config_text, path.string());
   if (const std::string* base = core::find(training.options, "model_name_or_path")) training.base = *base;

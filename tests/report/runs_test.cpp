@@ -215,6 +215,19 @@ TEST_F(Directories, WhatIsNoRunIsRefused) {
   EXPECT_NE(message_of([&] { read_runs({}, no_options); }).find("1 to 64 directories"), std::string::npos);
 }
 
+// A report is for showing: a link in a directory from elsewhere must not put another file of this machine into it.
+TEST_F(Directories, FilesOutsideADirectoryAreNotShown) {
+  const fs::path out = training("OUT", kMetrics), of_base = evaluation("EV", std::nullopt);
+  write("secret", "password = hunter2\n");
+  fs::create_symlink("../secret", out / "config.cfg");
+  const std::string config = message_of([&] { read_training(out, no_options); });
+  EXPECT_NE(config.find("config.cfg is a link that leads out"), std::string::npos) << config;
+  fs::rename(of_base / "evaluation.json", scratch_ / "elsewhere.json");
+  fs::create_symlink("../elsewhere.json", of_base / "evaluation.json");
+  EXPECT_NE(message_of([&] { read_evaluated(of_base); }).find("evaluation.json is a link that leads out"),
+            std::string::npos);
+}
+
 TEST(Labels, TakeAsManyPartsAsTellThemApart) {
   EXPECT_EQ(labels_of({"/a/b/OUT", "/a/c/EV"}), (std::vector<std::string>{"OUT", "EV"}));
   EXPECT_EQ(labels_of({"/a/b/OUT", "/a/c/OUT", "/a/c/EV"}), (std::vector<std::string>{"b/OUT", "c/OUT", "c/EV"}));

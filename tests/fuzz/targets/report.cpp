@@ -23,7 +23,7 @@ void report(Input input) {
                                     "evaluation.json", "predictions.jsonl",  "last/trainer_state.json"};
   const std::vector<Input> pieces = split(input, std::size(kFiles));
   for (std::size_t i = 0; i < pieces.size(); ++i)
-    if (!pieces[i].empty()) directory.write(std::string("RUN/") + kFiles[i], pieces[i]);
+    if (!pieces[i].empty()) directory.write(std::string("RUN/") + kFiles[i], std::string(pieces[i]) + "\n");
   report::ReportConfig config{.runs = {directory / "RUN"}, .output = directory / "report.html"};
   report::write_report(config, {&options_of, "0"});
 }
