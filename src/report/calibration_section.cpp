@@ -37,7 +37,8 @@ Table summary_table(const std::string& data) {
 }
 
 Series reliability_series(const EvaluatedRun& one, const std::string& data, Table& table) {
-  Series series{.name = one.name, .color = one.color, .mark = Mark::line_and_points};
+  Series series{.name = one.name, .color = one.color, .mark = Mark::points};
+  const auto all = static_cast<double>(one.evaluated->claims.size());
   for (const ReliabilityBin& bin : reliability_bins(one.evaluated->claims)) {
     const eval::Interval interval =
         eval::wilson_interval(bin.accuracy * static_cast<double>(bin.num_examples), bin.num_examples);
@@ -45,7 +46,8 @@ Series reliability_series(const EvaluatedRun& one, const std::string& data, Tabl
                              .y = bin.accuracy,
                              .y_interval = interval,
                              .text = fmt::format("{} examples: {} sure, {} right", bin.num_examples,
-                                                 shown_percent(bin.mean_confidence), shown_percent(bin.accuracy))});
+                                                 shown_percent(bin.mean_confidence), shown_percent(bin.accuracy)),
+                             .radius = 2 + 6 * std::sqrt(static_cast<double>(bin.num_examples) / all)});
     table.add({data, one.name, bin.low, bin.high, bin.num_examples, bin.mean_confidence, bin.accuracy, interval});
   }
   return series;

@@ -95,7 +95,6 @@ std::string shape(std::size_t kind, double x, double y, double r) {
 }
 
 Html marks_html(const Chart& chart, const Series& series) {
-  constexpr double kRadius = 3.6;
   Html out;
   for (std::size_t i = 0; i < std::min(kMostMarks, series.points.size()); ++i) {
     const Point& point = series.points[i];
@@ -105,7 +104,7 @@ Html marks_html(const Chart& chart, const Series& series) {
                   color_class(series.color), x, x, y_of(chart, point.y_interval->low),
                   y_of(chart, point.y_interval->high));
     out += html("<path class=\"mark {}\" d=\"{}\"><title>{}</title></path>", color_class(series.color),
-                shape(series.color, x, y, kRadius), point.text);
+                shape(series.color, x, y, point.radius), point.text);
   }
   return out;
 }

@@ -19,6 +19,7 @@ struct Point {
   double x = 0, y = 0;
   std::optional<eval::Interval> y_interval = {};
   std::string text = {};  // shown when the pointer rests on it
+  double radius = 3.6;
 };
 
 enum class Mark { line, line_and_points, points };
