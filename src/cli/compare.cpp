@@ -1,6 +1,7 @@
 #include "eval/compare.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/bindings.h"
 #include "cli/commands.h"
@@ -48,10 +49,12 @@ int compare_command(dist::Session& session, const Arguments& arguments) {
                   "McNemar's test.",
                   {options.options(), runtime.options()});
   if (!parse_or_help(list, with_names(arguments), session)) return kExitDone;
-  apply(runtime, session);
   require_option("first", options.first);
   require_option("second", options.second);
   core::check_options(options);
+  apply(runtime, session);
+  if (session.is_leader() && !options.output.empty() && std::filesystem::exists(options.output))
+    core::user_error("output = {} exists: name another file, or remove it", options.output);
   session.together("compare", [&] {
     if (!session.is_leader()) return;
     const eval::Comparison comparison =

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "eval/gain_table.h"
@@ -43,8 +44,12 @@ class Reporter {
       other.push_back(excludes ? rank.among_all : rank.without_history);
     }
     CatalogueMetrics report{.mean_rank = mean(of_each_rank(shown, [](const Ranks& r) { return r.mid(); }))};
-    report.metrics = estimates_of(columns(shown), clusters_, task_.bootstrap);
-    if (ranking_.knows_histories) report.other_rule = estimates_of(columns(other), clusters_, task_.bootstrap);
+    std::vector<Column> both = columns(shown);  // one bootstrap: the draws cost more than the sums
+    const std::ptrdiff_t num_shown = std::ssize(both);
+    if (ranking_.knows_histories) std::ranges::move(columns(other), std::back_inserter(both));
+    report.metrics = estimates_of(std::move(both), clusters_, task_.bootstrap);
+    report.other_rule.assign(report.metrics.begin() + num_shown, report.metrics.end());
+    report.metrics.erase(report.metrics.begin() + num_shown, report.metrics.end());
     report.recommended = recommended(ranks);
     return report;
   }

@@ -61,8 +61,7 @@ class Renderer {
     return data::Tokenizer(dataset.info().directory);
   }
   static data::PromptTemplate template_of(const data::DatasetInfo& info) {
-    return data::template_of(info.json.value("template", core::Json()),
-                                    (info.directory / "dataset.json").string());
+    return data::template_of(info.json.value("template", core::Json()), (info.directory / "dataset.json").string());
   }
   std::vector<std::string_view> titles(const std::vector<std::uint32_t>& items) const {
     std::vector<std::string_view> titles;

@@ -1,5 +1,7 @@
 #include "eval/intervals.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
@@ -82,18 +84,20 @@ std::vector<Interval> bootstrap_intervals(const std::vector<std::vector<double>>
     core::require(column.size() == clusters.of_example.size(), "the bootstrap needs one value an example");
   const std::vector<double> sums = cluster_sums(columns, clusters);
   const std::size_t width = columns.size() + 1;
-  std::vector<std::vector<double>> means(columns.size());
-  std::vector<double> total(width);
-  for (std::int64_t b = 0; b < resamples; ++b) {
-    const std::vector<std::uint32_t> times = times_drawn(clusters.count, seed, b);
-    std::fill(total.begin(), total.end(), 0.0);
-    for (std::size_t c = 0; c < times.size(); ++c) {
-      if (times[c] == 0) continue;
-      const double* row = &sums[c * width];
-      for (std::size_t m = 0; m < width; ++m) total[m] += times[c] * row[m];
+  std::vector<std::vector<double>> means(columns.size(), std::vector<double>(static_cast<std::size_t>(resamples)));
+  at::parallel_for(0, resamples, /*grain_size=*/64, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<double> total(width);
+    for (std::int64_t b = begin; b < end; ++b) {
+      const std::vector<std::uint32_t> times = times_drawn(clusters.count, seed, b);
+      std::fill(total.begin(), total.end(), 0.0);
+      for (std::size_t c = 0; c < times.size(); ++c) {
+        if (times[c] == 0) continue;
+        const double* row = &sums[c * width];
+        for (std::size_t m = 0; m < width; ++m) total[m] += times[c] * row[m];
+      }
+      for (std::size_t m = 0; m < columns.size(); ++m) means[m][static_cast<std::size_t>(b)] = total[m + 1] / total[0];
     }
-    for (std::size_t m = 0; m < columns.size(); ++m) means[m].push_back(total[m + 1] / total[0]);
-  }
+  });
   std::vector<Interval> intervals;
   for (auto& column : means) {
     std::sort(column.begin(), column.end());

@@ -1,7 +1,6 @@
 #include "eval/option_labels.h"
 
 #include <algorithm>
-#include <set>
 
 #include "data/prepare/example_encoder.h"
 
@@ -15,9 +14,18 @@ std::string label_of(const data::PromptTemplate& t, std::size_t index) {
   return t.option_labels == "numbers" ? std::to_string(index + 1) : std::string(1, static_cast<char>('A' + index));
 }
 
+/// Whether each is no beginning of another, so that they exclude each other.
+bool are_apart(std::vector<std::vector<data::TokenId>> sequences) {
+  std::sort(sequences.begin(), sequences.end());  // what begins with a sequence follows it
+  const auto begins = [](const auto& first, const auto& second) {
+    return std::mismatch(first.begin(), first.end(), second.begin(), second.end()).first == first.end();
+  };
+  return std::adjacent_find(sequences.begin(), sequences.end(), begins) == sequences.end();
+}
+
 }  // namespace
 
-std::vector<data::TokenId> label_tokens(const data::DatasetInfo& info, std::size_t count) {
+std::vector<std::vector<data::TokenId>> label_tokens(const data::DatasetInfo& info, std::size_t count) {
   if (info.tokenizer_sha256.empty() || !info.json.contains("template")) return {};
   const data::PromptTemplate prompt_template =
       data::template_of(info.json["template"], (info.directory / "dataset.json").string());
@@ -25,14 +33,9 @@ std::vector<data::TokenId> label_tokens(const data::DatasetInfo& info, std::size
   if (prompt_template.option_labels == "letters" && count > kNumLetters) return {};
   const data::Tokenizer tokenizer(info.directory);
   const data::ExampleEncoder encoder(tokenizer, prompt_template, {.add_bos = false, .add_eos = false});
-  std::vector<data::TokenId> tokens;
-  for (std::size_t j = 0; j < count; ++j) {
-    const std::vector<data::TokenId> label = encoder.encode_answer(label_of(prompt_template, j));
-    if (label.empty()) return {};
-    tokens.push_back(label.front());
-  }
-  const std::set<data::TokenId> different(tokens.begin(), tokens.end());
-  return different.size() == tokens.size() ? tokens : std::vector<data::TokenId>();
+  std::vector<std::vector<data::TokenId>> labels;
+  for (std::size_t j = 0; j < count; ++j) labels.push_back(encoder.encode_answer(label_of(prompt_template, j)));
+  return are_apart(labels) ? labels : std::vector<std::vector<data::TokenId>>();
 }
 
 std::vector<CandidateScores> score_option_labels(dist::Session& session, model::Decoder& decoder,
@@ -40,12 +43,11 @@ std::vector<CandidateScores> score_option_labels(dist::Session& session, model::
                                                  std::int64_t max_tokens_per_batch) {
   std::size_t most = 0;
   for (const EvalExample& example : examples) most = std::max(most, example.candidates.size());
-  std::vector<data::TokenId> tokens;
+  std::vector<std::vector<data::TokenId>> tokens;
   session.together("reading the option labels", [&] { tokens = label_tokens(dataset.info(), most); });
   if (tokens.empty() || most == 0) return {};
-  std::vector<data::Item> labels;  // a catalogue whose titles are one token, and examples that choose among them
-  for (const data::TokenId token : tokens)
-    labels.push_back({static_cast<std::uint32_t>(labels.size()), "", "", 0, {token}});
+  std::vector<data::Item> labels;  // a catalogue whose titles are labels, and examples that choose among them
+  for (const auto& label : tokens) labels.push_back({static_cast<std::uint32_t>(labels.size()), "", "", 0, label});
   std::vector<EvalExample> choices(examples.begin(), examples.end());
   for (EvalExample& choice : choices) {
     choice.eos.reset();

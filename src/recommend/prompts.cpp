@@ -53,10 +53,11 @@ data::Tokenizer tokenizer_of(const data::DatasetInfo& info) {
 
 data::PromptTemplate template_of(const data::DatasetInfo& info) {
   const auto found = info.json.find("template");
-  if (info.json.value("source", Json()) != "reviews" || found == info.json.end())
+  const Json source = info.json.value("source", Json());
+  if ((source != "reviews" && source != "sequences") || found == info.json.end())
     core::user_error(
-        "{} was not made from reviews: how its prompts show a history is not known. Recommend needs a dataset of "
-        "`allreco prepare --reviews`",
+        "{} was not made from reviews or sequences: how its prompts show a history is not known. Recommend needs a "
+        "dataset of `allreco prepare --reviews` or `--sequences`",
         info.directory.string());
   if (found->dump().size() > kLargestTemplate) core::user_error("{}: the template is too long", file_of(info));
   data::PromptTemplate result = data::template_of(*found, file_of(info));

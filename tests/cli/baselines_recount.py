@@ -161,8 +161,8 @@ def main():
         work = pathlib.Path(name)
         sequences, texts = arguments.files or write_random_shop(work)
         run = lambda *command: subprocess.run([arguments.allreco, *map(str, command)], check=True)
-        run("prepare", "--sequences", sequences, "--item_texts", texts, "--tokenizer", arguments.tokenizer, "--output_dir",
-            work / "DS", "--validation_share", 0, "--min_history", 1, "--max_history", MAX_HISTORY, "--num_candidates", 0,
+        run("prepare", "--sequences", sequences, "--items", texts, "--tokenizer", arguments.tokenizer, "--output_dir",
+            work / "DS", "--max_history", MAX_HISTORY, "--num_candidates", 0,
             "--template", "amazon-next-item-open", "--max_length", 4096)
         begin = time.monotonic()
         run("evaluate", "--baselines_only", "true", "--dataset", work / "DS", "--split", "test", "--ranking",

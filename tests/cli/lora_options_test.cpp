@@ -93,8 +93,9 @@ TEST_F(LoraOptions, StartsFromTheWeightsAlikeOnAnyNumberOfRanksAndWritePlainLora
                                            " --output_dir " + (scratch_ / "MERGED"));
   EXPECT_EQ(exported.exit_code, 0) << exported.output;  // it compares the logits before it writes
   const auto loss_of = [&](const std::string& model) {
-    const auto outcome = run_program(0, "evaluate --model_name_or_path " + model + " --dataset " + (scratch_ / "DS") +
-                                            " --split train --generate false --output_dir " + (scratch_ / "EVAL"));
+    const auto outcome = run_program(
+        0, "evaluate --model_name_or_path " + model + " --dataset " + (scratch_ / "DS") +
+               " --split train --generate false --overwrite_output_dir true --output_dir " + (scratch_ / "EVAL"));
     EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
     return core::read_json_file(scratch_ / "EVAL/evaluation.json").at("loss").at("mean_nll").get<double>();
   };

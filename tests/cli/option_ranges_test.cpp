@@ -115,7 +115,8 @@ TEST_F(OptionRanges, BothEndsAreWhereTheHelpSays) {
     for (const Numeric& option : numeric_options(help)) {
       const bool is_whole =
           said(command, {"--" + option.name, option.before + "many"}).find("a whole number") != std::string::npos;
-      const std::string other = help.find("--output_dir\n") == std::string::npos ? "dataset" : "output_dir";
+      const auto has = [&](const char* name) { return help.find(fmt::format("--{}\n", name)) != std::string::npos; };
+      const std::string other = has("output_dir") ? "output_dir" : has("dataset") ? "dataset" : "output";
       for (const auto& [end, outward] : {std::pair{option.low, -1}, std::pair{option.high, 1}}) {
         const std::string beyond = next_to(end.text, outward, is_whole);
         if (end.is_open) {

@@ -45,8 +45,8 @@ class Qlora : public ::testing::Test {
     return core::read_file(scratch_ / (out + "/adapter_model.safetensors"));
   }
   double loss(const std::string& model, const std::string& options) const {
-    succeed(0, fmt::format("evaluate --model_name_or_path {} --dataset {} --split train --generate false --output_dir "
-                           "{} {}",
+    succeed(0, fmt::format("evaluate --model_name_or_path {} --dataset {} --split train --generate false "
+                           "--overwrite_output_dir true --output_dir {} {}",
                            model, scratch_ / "DS", scratch_ / "EVAL", options));
     return core::read_json_file(scratch_ / "EVAL/evaluation.json").at("loss").at("mean_nll").get<double>();
   }

@@ -101,7 +101,7 @@ TEST(Trainer, KeepsTheBestAndDeletesTheOldest) {
 }
 
 TEST(Trainer, StopsEarlyWithTheBestCheckpoint) {
-  const Scratch scratch;
+  const support::TemporaryDirectory scratch;
   write_random_dataset(scratch / "DS", 12);
   TrainJob job = tiny_job(scratch / "DS", scratch / "OUT");
   job.config.eval_strategy = job.config.save_strategy = "steps";

@@ -17,13 +17,12 @@ void validate_sources(const PrepareConfig& c) {
   const auto num_sources = !c.reviews.empty() + !c.sequences.empty() + !c.prompts.empty() + !c.tokens.empty();
   if (num_sources != 1) {
     core::user_error(
-        "prepare needs exactly one of reviews (with metadata), sequences (with item_texts), prompts, tokens; {} are "
+        "prepare needs exactly one of reviews (with metadata), sequences (with items), prompts, tokens; {} are "
         "given",
         num_sources);
   }
-  if (c.sequences.empty() != c.item_texts.empty()) {
-    core::user_error("sequences and item_texts go together: {} is missing",
-                     c.sequences.empty() ? "sequences" : "item_texts");
+  if (c.sequences.empty() != c.items.empty()) {
+    core::user_error("sequences and items go together: {} is missing", c.sequences.empty() ? "sequences" : "items");
   }
   if (c.reviews.empty() != c.metadata.empty()) {
     core::user_error("reviews and metadata go together: {} is missing", c.reviews.empty() ? "reviews" : "metadata");
@@ -43,8 +42,8 @@ void validate_split(const PrepareConfig& c) {
   const bool has_users = !c.reviews.empty() || !c.sequences.empty();
   if (c.split == "rows" && has_users)
     core::user_error("split = rows: reviews and sequences carry no split; use time, leave_last_out or random");
-  if (c.split == "leave_last_out" && !has_users)
-    core::user_error("split = leave_last_out: prompts and tokens do not say whose they are; use random or rows");
+  if (c.split.starts_with("leave_last") && !has_users)
+    core::user_error("split = {}: prompts and tokens do not say whose they are; use random or rows", c.split);
   if (c.validation_share + c.test_share >= 1) {
     core::user_error("validation_share + test_share = {}: must be below 1, so that something is left to train on",
                      c.validation_share + c.test_share);
@@ -112,6 +111,11 @@ std::string prepare(const PrepareConfig& config, const std::string& command_line
   return prepared.summary;
 }
 
+std::int64_t min_history_of(const PrepareConfig& config) {
+  if (config.min_history > 0) return config.min_history;
+  return config.sequences.empty() ? 4 : 1;
+}
+
 std::int64_t text_max_length(const PrepareConfig& config) { return config.max_length == 0 ? 512 : config.max_length; }
 
 std::string list_counts(const Json& counts) {
@@ -129,22 +133,25 @@ std::string list_counts(const Json& counts) {
   return text.empty() ? "nothing" : text;
 }
 
-void require_examples(const SplitStatistics& statistics, const PrepareConfig& config, bool needs_all,
-                      const Json& dropped) {
+std::vector<Split> splits_by_share(const PrepareConfig& config) {
+  std::vector<Split> splits = {Split::train};
+  if (config.validation_share > 0) splits.push_back(Split::validation);
+  if (config.test_share > 0) splits.push_back(Split::test);
+  return splits;
+}
+
+void require_examples(const SplitStatistics& statistics, const std::vector<Split>& needed, const Json& dropped) {
   const std::string reasons = list_counts(dropped);
   if (statistics.num_examples() == 0) {
     core::user_error(
         "no example is left. Dropped: {}. Loosen the filter that removed most, or check that the files belong together",
         reasons);
   }
-  const auto need = [&](Split split, bool is_needed) {
-    if (!is_needed || statistics.num_examples(split) > 0) return;
+  for (const Split split : needed) {
+    if (statistics.num_examples(split) > 0) continue;
     core::user_error("the {} split has no example left ({}). Dropped: {}. Change the shares or loosen the filters",
                      name_of(split), statistics.summary(), reasons);
-  };
-  need(Split::train, needs_all);
-  need(Split::validation, needs_all && config.validation_share > 0);
-  need(Split::test, needs_all && config.test_share > 0);
+  }
 }
 
 }  // namespace allreco::data

@@ -13,7 +13,7 @@ struct PrepareConfig {
   std::string reviews;
   std::string metadata;
   std::string sequences;
-  std::string item_texts;
+  std::string items;
   /// Without gold the right option is the one that equals output.
   std::string prompts;
   /// labels are -100 in front and equal to input_ids from there on; labels[0] is no target; a row without -100 is
@@ -26,7 +26,7 @@ struct PrepareConfig {
   std::int64_t vocab_size = 0;
   double max_bad_line_share = 0.01;
 
-  std::int64_t min_history = 4;
+  std::int64_t min_history = 0;
   std::int64_t max_history = 10;
   double min_rating = 0;
   bool verified_only = false;
@@ -52,8 +52,8 @@ struct PrepareConfig {
          {{"reviews", reviews, "Amazon 2018 reviews, .json or .json.gz; with --metadata."},
           {"metadata", metadata, "Amazon 2018 metadata, .json or .json.gz."},
           {"sequences", sequences,
-           "Instead: a line `user item item ...` for each user, in the order of purchase; with --item_texts."},
-          {"item_texts", item_texts, "A line `item text` for each item of --sequences."},
+           "Instead: a line `user item item ...` for each user, in the order of purchase; with --items."},
+          {"items", items, "A line `item text` for each item of --sequences."},
           {"prompts", prompts,
            "Instead: ready prompts, JSON lines {instruction, input, output} or {prompt, output}, optionally options, "
            "gold, split."},
@@ -67,7 +67,9 @@ struct PrepareConfig {
           {"max_bad_line_share", max_bad_line_share, between(0, 1),
            "Malformed lines are counted and skipped; a larger share of them ends the run."}}},
         {"Shoppers and items",
-         {{"min_history", min_history, between(1, 1e6), "Items that a shopper must have before the target."},
+         {{"min_history", min_history, special_or(0, between(1, 1e6)),
+           "Items that a shopper must have before the target; 0: 4 in reviews, 1 in sequences, which are chosen "
+           "already."},
           {"max_history", max_history, between(1, 1e6), "Newest items of the history that a prompt shows."},
           {"min_rating", min_rating, between(0, 5), "Keep only reviews with at least this rating."},
           {"verified_only", verified_only, "Keep only verified purchases."},
@@ -75,14 +77,14 @@ struct PrepareConfig {
         {"Splits and candidates",
          {{"split",
            split,
-           {"auto", "time", "random", "rows", "leave_last_out"},
+           {"auto", "time", "random", "rows", "leave_last_out", "leave_last_two_out"},
            "time: by the target's time, globally; random: by example, labelled as such; rows: by the rows' split "
-           "fields (rows without one train); leave_last_out: each user's last item is for test and, with a "
-           "validation_share above 0, the one before for validation; auto: time for reviews, leave_last_out for "
-           "sequences, rows where a row has the field, else random for "
-           "prompts and all in train for tokens."},
-          {"validation_share", validation_share, from_below(0, 1), "Share of examples for validation."},
-          {"test_share", test_share, from_below(0, 1), "Share of examples for test."},
+           "fields (rows without one train); leave_last_out: each user's last item is for test, the others train; "
+           "leave_last_two_out: the one before is for validation; auto: time for reviews, leave_last_out for "
+           "sequences, rows where a row has the field, else random for prompts and all in train for tokens."},
+          {"validation_share", validation_share, from_below(0, 1),
+           "Share of examples for validation, by time or at random."},
+          {"test_share", test_share, from_below(0, 1), "Share of examples for test, by time or at random."},
           {"num_candidates", num_candidates, special_or(0, between(2, 254)),
            "The target and sampled negatives; 0: no candidates."},
           {"negatives",

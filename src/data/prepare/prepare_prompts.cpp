@@ -110,7 +110,8 @@ Prepared PromptsJob::run() {
   Json row;
   while (lines.next(row)) take(row, lines);
   splitter_.finish();
-  require_examples(statistics_, config_, splitter_.is_random(), dropped(lines));
+  require_examples(statistics_, splitter_.is_random() ? splits_by_share(config_) : std::vector<Split>{},
+                   dropped(lines));
 
   Prepared prepared;
   prepared.items = catalogue_.take_items();

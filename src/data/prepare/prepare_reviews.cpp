@@ -66,6 +66,7 @@ class ReviewsJob {
  public:
   ReviewsJob(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer)
       : config_(config),
+        min_history_(min_history_of(config)),
         template_(template_for(config, tokenizer)),
         encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos}),
         writer_(writer) {}
@@ -74,7 +75,7 @@ class ReviewsJob {
     read();
     plan_splits();
     write_examples();
-    require_examples(statistics_, config_, true, dropped());
+    require_examples(statistics_, needed_splits(), dropped());
     return {description(), catalogue(), summary()};
   }
 
@@ -83,6 +84,7 @@ class ReviewsJob {
   void plan_splits();
   bool has_no_times() const { return !config_.sequences.empty(); }
   std::vector<Split> leave_last_out() const;
+  std::vector<Split> needed_splits() const;
   NegativePool negative_pool() const;
   void write_examples();
   void write_example(const HistoryExample& history, Split split);
@@ -95,6 +97,7 @@ class ReviewsJob {
   std::string summary() const;
 
   const PrepareConfig& config_;
+  std::int64_t min_history_;
   PromptTemplate template_;
   ExampleEncoder encoder_;
   DatasetWriter& writer_;
@@ -115,9 +118,9 @@ class ReviewsJob {
 
 void ReviewsJob::read() {
   if (!config_.sequences.empty()) {
-    data_ = read_sequences(config_.sequences, config_.item_texts, config_.max_title_length);
+    data_ = read_sequences(config_.sequences, config_.items, config_.max_title_length);
     review_lines_ = {{"file", config_.sequences}, {"malformed", 0}};
-    metadata_lines_ = {{"file", config_.item_texts}, {"malformed", 0}};
+    metadata_lines_ = {{"file", config_.items}, {"malformed", 0}};
     target_counts_.resize(data_.catalogue.size());
     return;
   }
@@ -135,21 +138,21 @@ void ReviewsJob::plan_splits() {
   std::vector<std::int64_t> target_times;
   for (const Shopper& shopper : data_.shoppers) {
     const auto& purchases = shopper.purchases;
-    if (std::ssize(purchases) <= config_.min_history) {
+    if (std::ssize(purchases) <= min_history_) {
       ++num_short_shoppers_;
       num_short_reviews_ += std::ssize(purchases);
     }
-    for (size_t i = static_cast<size_t>(config_.min_history); i < purchases.size(); ++i) {
+    for (size_t i = static_cast<size_t>(min_history_); i < purchases.size(); ++i) {
       target_times.push_back(purchases[i].timestamp);
     }
   }
   num_examples_ = std::ssize(target_times);
-  if (target_times.empty()) require_examples(statistics_, config_, true, dropped());
-  const bool leaves_last_out = config_.split == "leave_last_out" || (has_no_times() && config_.split == "auto");
-  if (leaves_last_out) {
-    plan_.method = "leave_last_out";
+  if (target_times.empty()) require_examples(statistics_, needed_splits(), dropped());
+  const std::string method = config_.split != "auto" ? config_.split : has_no_times() ? "leave_last_out" : "time";
+  if (method.starts_with("leave_last")) {
+    plan_.method = method;
     plan_.by_example = leave_last_out();
-  } else if (config_.split == "random") {
+  } else if (method == "random") {
     plan_.method = "random";
     plan_.by_example = random_split(num_examples_, config_.validation_share, config_.test_share, config_.seed);
     core::log_warning(
@@ -163,13 +166,19 @@ void ReviewsJob::plan_splits() {
 std::vector<Split> ReviewsJob::leave_last_out() const {
   std::vector<Split> splits;
   for (const Shopper& shopper : data_.shoppers) {
-    const std::int64_t count = std::ssize(shopper.purchases) - config_.min_history;
+    const std::int64_t count = std::ssize(shopper.purchases) - min_history_;
     for (std::int64_t left = count; left > 0; --left) {
-      const bool is_validation = left == 2 && config_.validation_share > 0;
+      const bool is_validation = left == 2 && plan_.method == "leave_last_two_out";
       splits.push_back(left == 1 ? Split::test : is_validation ? Split::validation : Split::train);
     }
   }
   return splits;
+}
+
+std::vector<Split> ReviewsJob::needed_splits() const {
+  if (plan_.method == "leave_last_out") return {Split::train, Split::test};
+  if (plan_.method == "leave_last_two_out") return {Split::train, Split::validation, Split::test};
+  return splits_by_share(config_);
 }
 
 NegativePool ReviewsJob::negative_pool() const {
@@ -190,8 +199,7 @@ void ReviewsJob::write_examples() {
   const NegativeSampler sampler(data_.catalogue, negative_pool(), config_.seed);
   size_t index = 0;
   for (const Shopper& shopper : data_.shoppers) {
-    for (HistoryExample& history :
-         examples_of_shopper(shopper, data_.catalogue, config_.min_history, config_.max_history)) {
+    for (HistoryExample& history : examples_of_shopper(shopper, data_.catalogue, min_history_, config_.max_history)) {
       const Split split = plan_.of(index++, history.timestamp);
       if (config_.num_candidates > 0 && !sampler.draw(history, shopper, config_.num_candidates)) {
         ++drops_.too_few_negatives;
@@ -264,6 +272,13 @@ Json ReviewsJob::counts() const {
 }
 
 Json ReviewsJob::split_method() const {
+  if (plan_.method.starts_with("leave_last")) {
+    return {{"method", plan_.method},
+            {"note", plan_.method == "leave_last_out"
+                         ? "each user's last item is for test; what others bought later is in train"
+                         : "each user's last item is for test, the one before for validation; what others bought later "
+                           "is in train"}};
+  }
   Json json = {
       {"method", plan_.method}, {"validation_share", config_.validation_share}, {"test_share", config_.test_share}};
   if (plan_.method == "random") {
@@ -271,10 +286,6 @@ Json ReviewsJob::split_method() const {
     json["note"] =
         "random by example: examples of one shopper are in several splits and the future is known; not comparable with "
         "a split by time";
-  } else if (plan_.method == "leave_last_out") {
-    json["note"] =
-        "each user's last item is for test and, with a validation_share above 0, the one before for validation; what "
-        "others bought later is in train";
   } else {
     if (config_.validation_share > 0) json["validation_start"] = plan_.boundaries.validation_start;
     if (config_.test_share > 0) json["test_start"] = plan_.boundaries.test_start;

@@ -26,10 +26,14 @@ Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, Da
 /// config.max_length, or 512 where it is 0.
 std::int64_t text_max_length(const PrepareConfig& config);
 
-/// UserError that says what was dropped unless there are examples to train on and, where `needs_all` is set, in every
-/// split with a share. `dropped`: objects of counts; those that are not 0 are named.
-void require_examples(const SplitStatistics& statistics, const PrepareConfig& config, bool needs_all,
-                      const core::Json& dropped);
+/// How many items must come before a target: min_history, or what its 0 stands for.
+std::int64_t min_history_of(const PrepareConfig& config);
+
+/// The splits that get examples where they are dealt by validation_share and test_share.
+std::vector<Split> splits_by_share(const PrepareConfig& config);
+
+/// UserError that says what was dropped unless there are examples, and some in each of the `needed` splits.
+void require_examples(const SplitStatistics& statistics, const std::vector<Split>& needed, const core::Json& dropped);
 
 /// "title_missing 3, not_verified 12": the counts that are not 0, objects within objects included; "nothing" if all
 /// are.

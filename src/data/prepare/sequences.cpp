@@ -72,20 +72,20 @@ Shopper shopper_of(const std::string& user, const std::vector<std::string>& item
 
 }  // namespace
 
-Shoppers read_sequences(const std::filesystem::path& sequences, const std::filesystem::path& item_texts,
+Shoppers read_sequences(const std::filesystem::path& sequences, const std::filesystem::path& items,
                         std::int64_t max_title_length) {
   Titles titles;
-  for_each_line(item_texts, "item text", false, [&](const std::string& item, const std::string& text) {
+  for_each_line(items, "item text", false, [&](const std::string& item, const std::string& text) {
     titles.emplace(item, clean_title(text, max_title_length));
   });
   std::map<std::string, std::vector<std::string>> users;
-  for_each_line(sequences, "user item item ...", true, [&](const std::string& user, const std::string& items) {
-    std::istringstream words(items);
+  for_each_line(sequences, "user item item ...", true, [&](const std::string& user, const std::string& bought) {
+    std::istringstream words(bought);
     for (std::string item; words >> item;) users[user].push_back(item);
   });
   Shoppers result;
   const auto ids = build_catalogue(users, titles, result);
-  for (const auto& [user, items] : users) result.shoppers.push_back(shopper_of(user, items, ids, result));
+  for (const auto& [user, bought] : users) result.shoppers.push_back(shopper_of(user, bought, ids, result));
   return result;
 }
 

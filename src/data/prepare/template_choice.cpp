@@ -30,7 +30,7 @@ PromptTemplate chat_template_of(const Tokenizer& tokenizer) {
 PromptTemplate choose_template(const PrepareConfig& config, const Tokenizer& tokenizer) {
   if (config.prompt_template == "auto") return chat_template_of(tokenizer);
   if (!config.prompt_template.empty()) return load_template(config.prompt_template);
-  return load_template(config.reviews.empty() ? "alpaca" : "amazon-next-item");
+  return load_template(config.reviews.empty() && config.sequences.empty() ? "alpaca" : "amazon-next-item");
 }
 
 }  // namespace allreco::data

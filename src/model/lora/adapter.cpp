@@ -100,8 +100,8 @@ std::unique_ptr<LoraStore> load_adapter(const fs::path& directory, const BaseMod
   if (directory.empty()) return nullptr;
   const auto config = read_adapter_config(directory);
   check_adapter(directory, base.config, config.lora);
-  auto store = std::make_unique<LoraStore>(base.config, config.lora, base.weights.dtype(), /*seed=*/0,
-                                           base.weights.device());
+  auto store =
+      std::make_unique<LoraStore>(base.config, config.lora, base.weights.dtype(), /*seed=*/0, base.weights.device());
   load_adapter(directory, *store);
   return store;
 }
