@@ -1,6 +1,7 @@
 // Every accuracy with its intervals, and all baselines beside it.
 #include <algorithm>
 
+#include "report/recommended.h"
 #include "report/section.h"
 
 namespace allreco::report {
@@ -254,7 +255,12 @@ Section accuracy_section(const std::vector<DataGroup>& groups) {
   }
   if (!groups.empty() && !has_catalogue)
     section.body += missing("The whole catalogue was not ranked. It is with", kRankCommand);
-  section.tables.push_back(std::move(all));
+  section.tables = {std::move(all), recommended_table(groups), auc_table(groups)};
+  for (const std::size_t further : {1, 2}) {
+    const Table& table = section.tables[further];
+    if (!table.rows.empty())
+      section.body += html("<details><summary>{}</summary>\n{}</details>\n", table.caption, html_of(table));
+  }
   return section;
 }
 

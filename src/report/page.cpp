@@ -104,6 +104,7 @@ details > summary { color: var(--link); font-size: 14px; }
 .mistakes { font-size: 13.5px; }
 .mistakes > .legend, .mistake > summary { display: grid; grid-template-columns: 5.6em 1fr 1fr; gap: 14px; color: var(--ink); font-size: 13.5px; }
 .mistakes > .legend { color: var(--soft); font-size: 12.5px; margin: 0; max-width: none; padding-bottom: 5px; border-bottom: 1px solid var(--rule); }
+.mistakes > .more { margin: 8px 0; }
 .mistake { margin: 0; border-bottom: 1px solid var(--grid); }
 .mistake > summary { list-style: none; padding: 6px 0; line-height: 1.4; }
 .mistake > summary::-webkit-details-marker { display: none; }

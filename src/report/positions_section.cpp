@@ -15,7 +15,7 @@ Table positions_table(const std::string& caption) {
   return {.id = "positions",
           .caption = caption,
           .columns = {{"data", ""},
-                      {"run", ""},
+                      {"run", "who"},
                       {"position", "place", Format::count},
                       {"right", "right one there", Format::count},
                       {"right_if_shuffled", "if shuffled", Format::number},
@@ -34,10 +34,11 @@ Cell accuracy_at(const eval::EvaluationDocument& document, std::size_t position)
   return {};
 }
 
-Table positions_of(const DataGroup& group, const EvaluatedRun& one, Table& all) {
+/// A row for each place.
+Table positions_of(const DataGroup& group, const EvaluatedRun& one) {
   const eval::CandidateReport& report = *one.document().candidates;
   const auto* scores = core::find(report.scores, report.headline);
-  Table table = positions_table(fmt::format("Places that {} chooses: {}", one.name, group.title));
+  Table table = positions_table("");
   if (!scores) return table;
   const auto& chosen = scores->chosen_position_histogram;
   const auto& right = report.lists.gold_position_histogram;
@@ -47,17 +48,8 @@ Table positions_of(const DataGroup& group, const EvaluatedRun& one, Table& all) 
   for (std::size_t p = 0; p < std::min({chosen.size(), right.size(), expected.size()}); ++p) {
     const double share = num_chosen > 0 ? static_cast<double>(chosen[p]) / num_chosen : 0;
     const double share_right = num_chosen > 0 ? static_cast<double>(right[p]) / num_chosen : 0;
-    std::vector<Cell> row{group.title,
-                          one.name,
-                          static_cast<std::int64_t>(p + 1),
-                          right[p],
-                          expected[p],
-                          chosen[p],
-                          share,
-                          interval_graphic(share, std::nullopt, 0, 1, share_right, one.color),
-                          accuracy_at(one.document(), p)};
-    table.add(row);
-    all.add(std::move(row));
+    table.add({group.title, one.name, static_cast<std::int64_t>(p + 1), right[p], expected[p], chosen[p], share,
+               interval_graphic(share, std::nullopt, 0, 1, share_right, one.color), accuracy_at(one.document(), p)});
   }
   return table;
 }
@@ -83,24 +75,32 @@ Section positions_section(const std::vector<DataGroup>& groups) {
   bool is_rotated = false;
   for (const DataGroup& group : groups) {
     is_rotated = is_rotated || group.dataset().control == "rotated_options";
+    Table of_group = positions_table("Places of the right and of the chosen candidate: " + group.title);
+    std::string moves;
     for (const EvaluatedRun& one : group.evaluations) {
       if (!one.document().candidates) continue;
-      const Table table = positions_of(group, one, all);
+      const Table table = positions_of(group, one);
       if (table.rows.empty()) continue;
-      section.body += html_of(table);
-      section.body += html(
-          "<p class=\"note\">The line stands where the right candidate is; {} of the choices would have to "
-          "move to another place for the two to agree.</p>\n",
-          shown_percent(distance(table)));
+      for (const auto& row : table.rows) {
+        of_group.add(row);
+        all.add(row);
+      }
+      moves += fmt::format("{}{} of {}'s choices", moves.empty() ? "" : ", ", shown_percent(distance(table)), one.name);
     }
+    if (of_group.rows.empty()) continue;
+    section.body += html_of(of_group);
+    section.body += html(
+        "<p class=\"note\">The line stands where the right candidate is. To be spread as the right ones "
+        "are, {} would have to move to another place.</p>\n",
+        moves);
   }
   if (all.rows.empty()) {
     section.body =
         missing("No evaluation of a model with lists of candidates was given. One is made by", kEvaluateCommand);
   } else if (!is_rotated) {
     section.body += missing(
-        "Whether places decide is shown by an evaluation of the same examples with each candidate one place later, "
-        "which was not given",
+        "Whether places decide is shown by an evaluation of the same examples with each candidate one place "
+        "later, which was not given",
         std::string(kEvaluateCommand) + " --control rotated_options");
   }
   section.tables.push_back(std::move(all));

@@ -1,4 +1,4 @@
-// Where a model errs: slices by cost, kinds of errors, the most confident mistakes.
+// Where a model errs: slices by cost, kinds of errors, confused titles.
 #include <algorithm>
 
 #include "report/section.h"
@@ -11,7 +11,6 @@ using core::Html;
 namespace {
 
 constexpr std::size_t kMostSlices = 15;
-constexpr std::size_t kLongestPrompt = 6000;  // bytes on the page
 
 Table slices_table(const std::string& caption) {
   return {.id = "slices",
@@ -37,14 +36,14 @@ void add_slice(Table& table, const DataGroup& group, const EvaluatedRun& one, co
              interval_graphic(slice.metric.value, interval, 0, 1, std::nullopt, one.color), slice.cost});
 }
 
-Html generation_errors(const EvaluatedRun& one, Table& table) {
+Html generation_errors(const DataGroup& group, const EvaluatedRun& one, Table& table) {
   const auto& generation = one.document().generation;
   if (!generation || !generation->errors) return Html();
   const core::Json kinds = core::json_of(*generation->errors);
   Table shown_table{
       .id = "", .caption = fmt::format("Wrong generated answers of {}, by kind", one.name), .columns = table.columns};
   for (const auto& [kind, count] : kinds.items()) {
-    std::vector<Cell> row{one.name, kind, count.get<std::int64_t>(),
+    std::vector<Cell> row{group.title, one.name, kind, count.get<std::int64_t>(),
                           static_cast<double>(count.get<std::int64_t>()) /
                               static_cast<double>(std::max<std::int64_t>(1, generation->num_examples))};
     shown_table.add(row);
@@ -53,12 +52,12 @@ Html generation_errors(const EvaluatedRun& one, Table& table) {
   return html_of(shown_table);
 }
 
-Html confusions(const EvaluatedRun& one, const eval::ErrorAnalysis& errors, Table& table) {
+Html confusions(const DataGroup& group, const EvaluatedRun& one, const eval::ErrorAnalysis& errors, Table& table) {
   if (errors.confusions.empty()) return Html();
   Table shown_table{
       .id = "", .caption = fmt::format("Titles that {} confuses most often", one.name), .columns = table.columns};
   for (const eval::Confusion& confusion : errors.confusions) {
-    std::vector<Cell> row{one.name, confusion.count, confusion.right, confusion.chosen};
+    std::vector<Cell> row{group.title, one.name, confusion.count, confusion.right, confusion.chosen};
     if (shown_table.rows.size() < kMostSlices) shown_table.add(row);
     table.add(std::move(row));
   }
@@ -79,24 +78,6 @@ Html slices_of(const DataGroup& group, const EvaluatedRun& one, const eval::Erro
   return out;
 }
 
-/// Cut between characters.
-std::string beginning_of(const std::string& text, std::size_t most) {
-  if (text.size() <= most) return text;
-  std::size_t end = most;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + fmt::format("\n… {} bytes more", text.size() - end);
-}
-
-Html mistake_html(const eval::Mistake& mistake) {
-  const Html prompt = mistake.prompt.empty()
-                          ? html("<p class=\"note\">The dataset has no tokenizer, so its prompt is not known.</p>")
-                          : html("<pre>{}</pre>", Html::lines(beginning_of(mistake.prompt, kLongestPrompt)));
-  return html(
-      "<details class=\"mistake\"><summary><span class=\"sure\">{}</span> <span class=\"chosen\">{}</span> "
-      "<span class=\"right\">{}</span></summary>\n{}</details>\n",
-      shown_percent(mistake.confidence), mistake.chosen, mistake.right, prompt);
-}
-
 bool has_errors(const std::vector<DataGroup>& groups) {
   for (const DataGroup& group : groups)
     for (const EvaluatedRun& one : group.evaluations)
@@ -111,15 +92,18 @@ Section slices_section(const std::vector<DataGroup>& groups) {
   Table slices = slices_table("Slices");
   Table kinds{.id = "generation_errors",
               .caption = "",
-              .columns = {{"run", ""},
+              .columns = {{"data", ""},
+                          {"run", ""},
                           {"kind", "kind"},
                           {"count", "answers", Format::count},
                           {"share", "of all answers", Format::percent}}};
-  Table pairs{
-      .id = "confusions",
-      .caption = "",
-      .columns = {
-          {"run", ""}, {"count", "times", Format::count}, {"right", "right title"}, {"chosen", "chosen title"}}};
+  Table pairs{.id = "confusions",
+              .caption = "",
+              .columns = {{"data", ""},
+                          {"run", ""},
+                          {"count", "times", Format::count},
+                          {"right", "right title"},
+                          {"chosen", "chosen title"}}};
   if (!has_errors(groups)) {
     section.body = missing("No evaluation with an analysis of errors was given. One is made by", kEvaluateCommand);
   } else {
@@ -130,45 +114,11 @@ Section slices_section(const std::vector<DataGroup>& groups) {
   for (const DataGroup& group : groups) {
     for (const EvaluatedRun& one : group.evaluations) {
       if (one.document().errors) section.body += slices_of(group, one, *one.document().errors, slices);
-      section.body += generation_errors(one, kinds);
-      if (one.document().errors) section.body += confusions(one, *one.document().errors, pairs);
+      section.body += generation_errors(group, one, kinds);
+      if (one.document().errors) section.body += confusions(group, one, *one.document().errors, pairs);
     }
   }
   section.tables = {slices, kinds, pairs};
-  return section;
-}
-
-Section mistakes_section(const std::vector<DataGroup>& groups) {
-  Section section{.id = "mistakes", .title = "Most confident mistakes"};
-  Table table{.id = "mistakes",
-              .caption = "",
-              .columns = {{"data", ""},
-                          {"run", ""},
-                          {"example", ""},
-                          {"confidence", ""},
-                          {"chosen", ""},
-                          {"right", ""},
-                          {"prompt", ""}}};
-  for (const DataGroup& group : groups) {
-    for (const EvaluatedRun& one : group.evaluations) {
-      if (!one.document().errors || one.document().errors->mistakes.empty()) continue;
-      Html items;
-      for (const eval::Mistake& mistake : one.document().errors->mistakes) {
-        if (table.rows.size() < kMostRows) items += mistake_html(mistake);
-        table.add(
-            {group.title, one.name, mistake.index, mistake.confidence, mistake.chosen, mistake.right, mistake.prompt});
-      }
-      section.body += html(
-          "<h3>{}: {}</h3>\n<div class=\"mistakes\">\n<p class=\"legend\"><span class=\"sure\">how sure</span> "
-          "<span class=\"chosen\">chosen</span> <span class=\"right\">right</span></p>\n{}</div>\n",
-          one.name, group.title, items);
-    }
-  }
-  if (table.rows.empty())
-    section.body =
-        missing("No evaluation with lists of candidates was given, of which mistakes are known. One is made by",
-                kEvaluateCommand);
-  section.tables.push_back(std::move(table));
   return section;
 }
 
