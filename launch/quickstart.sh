@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job from nothing, on data of this repository: sets up, builds, prepares the reviews, evaluates the model as it is,
-# fine-tunes it with LoRA on 2 ranks, and evaluates it again.
+# fine-tunes it with LoRA on 2 ranks, evaluates it again, and shows it all on one page.
 #
 #   launch/quickstart.sh [--model NAME] [--output_dir DIR] [--ranks N]
 #
@@ -80,6 +80,11 @@ evaluate() {
   allreco evaluate --model_name_or_path "$MODEL" --dataset "$output/dataset" --split test --output_dir "$output/$name" "$@"
 }
 
+report() {
+  "$ROOT/build/release/allreco" report "$output/before" "$output/adapter" "$output/after" --output "$output/report.html" \
+    --title "allreco: $model on gift cards"
+}
+
 empty_output
 phase "set up" "$ROOT/launch/setup.sh"
 phase "build" "$ROOT/launch/build.sh" release --target allreco
@@ -88,7 +93,9 @@ phase "prepare: reviews to a dataset" prepare
 phase "evaluate before training" evaluate before
 phase "train: LoRA on $ranks ranks" train
 phase "evaluate after training" evaluate after --adapter_name_or_path "$output/adapter"
+phase "report" report
 
 printf '\n== What it took\n'
 printf '%s\n' "${phases[@]}"
 say "took $SECONDS s; all of it is in $output"
+say "the page: $output/report.html"

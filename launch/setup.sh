@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what allreco needs to build and run: packages through apt, and .venv with the libtorch wheel.
 #
-#   launch/setup.sh [--cuda] [--no-apt]
+#   launch/setup.sh [--cuda] [--browser] [--no-apt]
 #
 #   --cuda     also the CUDA libraries that torch uses and a CUDA compiler, for the preset `cuda` (4 GB)
+#   --browser  also Chromium, for the tests that open pages (120 MB); where apt has none, they are skipped
 #   --no-apt   leave the system's packages alone: where an administrator or a module system provides them
 #
 # What is there already is not installed again, so running it twice costs a second. As another user than root it asks
@@ -34,12 +35,14 @@ VENV="$ROOT/.venv"
 WHEEL_MB=1500
 CUDA_WHEEL_MB=5000
 with_cuda=false
+with_browser=false
 with_apt=true
 
 parse_arguments() {
   while (($# > 0)); do
     case "$1" in
       --cuda) with_cuda=true ;;
+      --browser) with_browser=true ;;
       --no-apt) with_apt=false ;;
       -h | --help) show_help; exit 0 ;;
       *) die 2 "unknown argument '$1'; see --help" ;;
@@ -77,6 +80,23 @@ install_packages() {
   run_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" ||
     die 1 "apt-get could not install: ${missing[*]}. On another release than Debian 12, Ubuntu 22.04 or 24.04 some" \
       "may have other names: install them by hand and call setup.sh --no-apt"
+}
+
+# Ubuntu's is a snap, which starts in no container: a browser is never required.
+install_browser() {
+  if command -v chromium > /dev/null; then return; fi
+  if ((EUID != 0)) && ! command -v sudo > /dev/null; then
+    say "no Chromium here, and no right to install it: the tests that open pages are skipped"
+    return
+  fi
+  run_as_root apt-get update -q > /dev/null || true
+  if ! apt-cache policy chromium | grep -q 'Candidate: [0-9]'; then
+    say "apt has no Chromium: the tests that open pages are skipped"
+    return
+  fi
+  say "installing chromium"
+  run_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium ||
+    say "apt-get could not install chromium: the tests that open pages are skipped"
 }
 
 # PYTHON, or the system's: a Python of pyenv or conda would come with its own libraries.
@@ -167,6 +187,7 @@ verify() {
 
 parse_arguments "$@"
 if "$with_apt"; then install_packages; fi
+if "$with_apt" && "$with_browser"; then install_browser; fi
 make_venv
 install_wheels
 if "$with_cuda"; then link_cuda_libraries; fi

@@ -48,7 +48,7 @@ install_slurm() {
     die 1 "apt-get could not install ${SLURM_PACKAGES[*]}"
 }
 
-setup_flags=()
+setup_flags=(--browser)
 [[ "$preset" == cuda ]] && setup_flags+=(--cuda)
 "$ROOT/launch/setup.sh" "${setup_flags[@]}"
 if "$with_slurm"; then

@@ -19,6 +19,7 @@ int train_command(dist::Session& session, const Arguments& arguments);
 int evaluate_command(dist::Session& session, const Arguments& arguments);
 int compare_command(dist::Session& session, const Arguments& arguments);
 int recommend_command(dist::Session& session, const Arguments& arguments);
+int report_command(dist::Session& session, const Arguments& arguments);
 int quantize_command(dist::Session& session, const Arguments& arguments);
 int export_command(dist::Session& session, const Arguments& arguments);
 int inspect_command(dist::Session& session, const Arguments& arguments);

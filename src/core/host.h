@@ -13,4 +13,7 @@ std::string host_name();
 /// not say. What containers may keep apart (shared memory, one another's processes, a network) does not follow from it.
 std::string machine_identity();
 
+/// As the kernel names the first processor, such as "AMD EPYC 9R14"; empty: it does not.
+std::string cpu_model();
+
 }  // namespace allreco::core

@@ -12,13 +12,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array kNames{"config.cfg", "metrics.jsonl", "adapter_model.safetensors", "adapter_config.json",
-                            "last",       "best",          "train_results.json",        "evaluation.json",
-                            "report.html"};
+constexpr std::array kNames{"config.cfg",  "metrics.jsonl", "adapter_model.safetensors", "adapter_config.json",
+                            "last",        "best",          "train_results.json",        "evaluation.json",
+                            "report.html", "report.json"};
 constexpr std::array kPrefixes{"checkpoint-", "events.out.tfevents."};
 
+/// A table beside report.html.
+bool is_report_table(const std::string& name) { return name.starts_with("report-") && name.ends_with(".csv"); }
+
 bool belongs_to_a_run(const std::string& name) {
-  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() ||
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() || is_report_table(name) ||
          std::any_of(kPrefixes.begin(), kPrefixes.end(), [&](const char* prefix) { return name.starts_with(prefix); });
 }
 

@@ -1,13 +1,16 @@
 #include "train/training_run.h"
 
+#include <ATen/Parallel.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <thread>
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "eval/training_metrics.h"
 #include "model/device.h"
@@ -24,6 +27,14 @@ std::int64_t peak_rss_bytes() {
   struct rusage usage {};
   ::getrusage(RUSAGE_SELF, &usage);  // cannot fail with these arguments
   return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+/// What speeds are to be compared with.
+core::Json machine_of_rank_0(at::Device device) {
+  return {{"cpu", core::cpu_model()},
+          {"cores", std::thread::hardware_concurrency()},
+          {"threads_per_rank", at::get_num_threads()},
+          {"device", device.str()}};
 }
 
 BatchSource::Options batch_options(const TrainConfig& config, at::Device device, std::int64_t first_step,
@@ -291,6 +302,8 @@ void TrainingRun::write_results(const TrainResult& result) {
   json["best_model_checkpoint"] =
       result.best_model_checkpoint.empty() ? core::Json() : core::Json(result.best_model_checkpoint);
   json["world_size"] = context_.session.world_size();
+  json["program_version"] = ALLRECO_VERSION;
+  json["machine"] = machine_of_rank_0(context_.inputs.base.weights.device());
   core::write_json_file(output_dir_ / "train_results.json", json);
 }
 

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
+#include <string>
 
 namespace allreco::core {
 namespace {
@@ -75,6 +77,16 @@ TEST(Host, ContainersOfOneMachineHaveNamesOfTheirOwn) {
   if (inside.host.empty()) GTEST_SKIP() << "this system lets nobody change a host name: not tested";
   EXPECT_EQ(inside.host, "rank-7");
   EXPECT_EQ(inside.machine, machine_identity());
+}
+
+// The kernel's own text, cut by sed.
+TEST(Host, TheProcessorIsTheOneThatTheKernelNames) {
+  FILE* pipe = ::popen("sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1", "r");
+  ASSERT_NE(pipe, nullptr);
+  std::array<char, 512> line{};
+  const bool is_named = std::fgets(line.data(), line.size(), pipe) != nullptr;
+  ::pclose(pipe);
+  EXPECT_EQ(cpu_model() + (is_named ? "\n" : ""), std::string(line.data()));
 }
 
 }  // namespace allreco::core

@@ -15,8 +15,9 @@ ALLOWED = {
     "train": {"core", "dist", "data", "model", "eval"},
     "eval": {"core", "dist", "data", "model"},
     "recommend": {"core", "data", "model", "eval"},
+    "report": {"core", "data", "model", "eval"},
     "doctor": {"core", "dist", "data", "model"},
-    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "doctor"},
+    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "report", "doctor"},
 }
 
 CUDA_FILES = r"\.cuh?$|/cuda/|/nccl_api_cuda\.cpp$"
