@@ -131,9 +131,10 @@ void add_model(CandidateReport& report, const Ranked& ranked) {
       {"log_likelihood_per_token",
        scores_report(ranked, ranked.per_token, "the same divided by the number of these tokens")}};
   if (!ranked.labels.empty())
-    report.scores.emplace_back("option_labels", scores_report(ranked, ranked.labels,
-                                                              "log p of the option's label as the answer's first "
-                                                              "token: for models that answer with it"));
+    report.scores.emplace_back(
+        "option_labels",
+        scores_report(ranked, ranked.labels,
+                      "log p of the option's label as the beginning of the answer: for models that answer with it"));
 }
 
 }  // namespace
