@@ -50,7 +50,8 @@ double nice_step(double range, int most) {
 Axis Axis::linear(std::string label, std::vector<double> values, Unit unit, bool from_zero) {
   if (from_zero || values.empty()) values.push_back(0);
   const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  double low = *least, high = *most;
+  constexpr double kLargest = 1e300;  // twice as much is still a number
+  double low = std::clamp(*least, -kLargest, kLargest), high = std::clamp(*most, -kLargest, kLargest);
   const double magnitude = std::max(std::abs(low), std::abs(high));
   if (high - low <= 1e-9 * magnitude || high == low) {  // one value
     const double room = magnitude == 0 ? 1 : 0.5 * magnitude;

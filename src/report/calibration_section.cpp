@@ -79,14 +79,16 @@ void add_summary(const DataGroup& group, const EvaluatedRun& one, Table& shown_t
 
 Html chart_of(const DataGroup& group, std::vector<Series> series) {
   if (series.empty()) return Html();
-  return html("<div class=\"charts\">\n{}</div>\n",
-              html_of(Chart{.title = "Reliability",
-                            .note = group.title +
-                                    "; whiskers: Wilson 95 %; on the dashed line a model is as often right as it says",
-                            .x = Axis::shares("probability of the chosen candidate"),
-                            .y = Axis::shares("share that is right"),
-                            .series = std::move(series),
-                            .has_diagonal = true}));
+  return html(
+      "<div class=\"charts\">\n{}</div>\n",
+      html_of(Chart{.title = "Reliability",
+                    .note = group.title +
+                            "; area: share of the examples; whiskers: Wilson 95 %; on the dashed line a model is "
+                            "right as often as it says",
+                    .x = Axis::shares("probability of the chosen candidate"),
+                    .y = Axis::shares("share that is right"),
+                    .series = std::move(series),
+                    .has_diagonal = true}));
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ details { margin: 8px 0; }
 summary { cursor: pointer; }
 details > summary { color: var(--link); font-size: 14px; }
 .mistakes { font-size: 13.5px; }
-.mistakes > .legend, .mistake > summary { display: grid; grid-template-columns: 5.6em 1fr 1fr; gap: 14px; color: var(--ink); font-size: 13.5px; }
+.mistakes > .legend, .mistake > summary { display: grid; grid-template-columns: 74px 1fr 1fr; gap: 14px; color: var(--ink); font-size: 13.5px; }
 .mistakes > .legend { color: var(--soft); font-size: 12.5px; margin: 0; max-width: none; padding-bottom: 5px; border-bottom: 1px solid var(--rule); }
 .mistakes > .more { margin: 8px 0; }
 .mistake { margin: 0; border-bottom: 1px solid var(--grid); }
@@ -120,8 +120,8 @@ footer hr { border: 0; border-top: 1px solid var(--rule); margin: 0 0 18px; }
   header { padding-top: 24px; }
   h1 { font-size: 23px; }
   .tick, .label { font-size: 14px; }
-  td.w { min-width: 14em; }
-  .mistakes > .legend, .mistake > summary { grid-template-columns: 5.4em 1fr; gap: 2px 10px; }
+  td.w { min-width: 26em; }
+  .mistakes > .legend, .mistake > summary { grid-template-columns: 74px 1fr; gap: 2px 10px; }
   .mistakes > .legend .right, .mistake > summary .right { grid-column: 2; }
   .mistake > summary .right { color: var(--soft); }
   .bar { grid-template-columns: 1fr; gap: 3px; }

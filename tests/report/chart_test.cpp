@@ -24,8 +24,16 @@ TEST(Axis, StepsAreNiceAndTheSmallestThatFit) {
 }
 
 TEST(Axis, TicksCoverTheValuesAndDiffer) {
-  for (const auto& values : std::vector<std::vector<double>>{
-           {0.3, 4.15}, {1.089, 1.0891}, {-2, 3}, {5}, {0}, {}, {1e-9, 9e-6}, {12000, 16800}, {3e8, 4e9}}) {
+  for (const auto& values : std::vector<std::vector<double>>{{0.3, 4.15},
+                                                             {1.089, 1.0891},
+                                                             {-2, 3},
+                                                             {5},
+                                                             {0},
+                                                             {},
+                                                             {1e-9, 9e-6},
+                                                             {12000, 16800},
+                                                             {3e8, 4e9},
+                                                             {-1e300, 1e300}}) {
     for (const bool from_zero : {false, true}) {
       const Axis axis = Axis::linear("x", values, Unit::number, from_zero);
       for (const double value : values) {
