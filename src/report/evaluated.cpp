@@ -17,17 +17,18 @@ namespace {
 constexpr std::uint64_t kLargestEvaluation = std::uint64_t{64} << 20;
 constexpr std::int64_t kMostPredictions = 20'000'000;
 
+struct Rank {
+  double mid = 0;
+  template <class Archive>
+  void fields(Archive& a) {
+    a("mid", mid);
+  }
+};
+
 /// What predictions.jsonl says of one example.
 struct Prediction {
   std::optional<std::vector<double>> log_likelihoods = {};
   std::optional<std::int64_t> gold = {};
-  struct Rank {
-    double mid = 0;
-    template <class Archive>
-    void fields(Archive& a) {
-      a("mid", mid);
-    }
-  };
   std::optional<Rank> catalogue_rank = {};
 
   template <class Archive>
