@@ -129,7 +129,7 @@ core::Json comparison(const Run& run, const Run& reference) {
     const std::vector<bool> nothing(a.size(), false);
     const auto of_a = eval::best_items(a, 10, nothing), of_b = eval::best_items(b, 10, nothing);
     same_first += of_a.front() == of_b.front();
-    for (const std::uint32_t item : of_a) shared_ten += std::ranges::count(of_b, item);
+    for (const std::uint32_t item : of_a) shared_ten += static_cast<double>(std::ranges::count(of_b, item));
   }
   const auto n = static_cast<double>(run.scores.size());
   const auto cost = [](const Run& r) {
