@@ -34,4 +34,20 @@ class RandomStream {
   std::uint64_t index_ = 0;
 };
 
+/// Calls use(draw) for `count` draws of `key`, uniform in [0, bound) and unbiased (Lemire, TOMACS 2019): four of each
+/// Philox block, so a few nanoseconds each. REQUIRES bound > 0.
+template <class Use>
+void for_each_below(std::uint64_t key, std::uint32_t bound, std::int64_t count, const Use& use) {
+  const std::uint32_t num_uneven = -bound % bound;  // 2^32 mod bound: so many words more fall on some draws than others
+  for (std::uint64_t block = 0; count > 0; ++block) {
+    for (const std::uint32_t word :
+         philox4x32(key, {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), 0, 0})) {
+      const std::uint64_t product = std::uint64_t{word} * bound;
+      if (static_cast<std::uint32_t>(product) < num_uneven) continue;
+      use(static_cast<std::uint32_t>(product >> 32));
+      if (--count == 0) break;
+    }
+  }
+}
+
 }  // namespace allreco::core

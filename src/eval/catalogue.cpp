@@ -186,15 +186,16 @@ std::vector<std::uint32_t> best_items(std::span<const double> scores, std::int64
     return scores[a] != scores[b] ? scores[a] > scores[b] : a < b;
   };
   std::vector<std::uint32_t> items;  // a heap with the worst of the best so far on top
+  double to_beat = kNotFound;
   for (std::uint32_t item = 0; item < scores.size(); ++item) {
-    const bool is_full = std::ssize(items) == count;
-    if (scores[item] == kNotFound || (is_full && scores[item] <= scores[items.front()]) || left_out[item]) continue;
-    if (is_full) {
+    if (scores[item] <= to_beat || left_out[item]) continue;
+    if (std::ssize(items) == count) {
       std::pop_heap(items.begin(), items.end(), is_better);
       items.pop_back();
     }
     items.push_back(item);
     std::push_heap(items.begin(), items.end(), is_better);
+    if (std::ssize(items) == count) to_beat = scores[items.front()];
   }
   std::sort_heap(items.begin(), items.end(), is_better);
   return items;

@@ -1,11 +1,13 @@
 #include "eval/catalogue_report.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <iterator>
 #include <map>
 
+#include "core/parallel.h"
 #include "eval/gain_table.h"
 #include "eval/rank_columns.h"
 
@@ -136,21 +138,23 @@ CatalogueRank rank_of(std::span<const double> scores, const EvalExample& example
 
 std::vector<CatalogueRank> ranks_of_baseline(const CatalogueTask& task, const CatalogueRanking& ranking,
                                              const ItemBaseline& baseline) {
-  std::vector<double> scores(task.catalogue.size());
-  std::vector<bool> left_out(scores.size(), false);
-  std::vector<CatalogueRank> ranks;
-  for (const std::size_t i : ranking.examples) {
-    const EvalExample& example = task.examples[i];
-    baseline.score(example, scores);
-    ranks.push_back(rank_of(scores, example));
-    const auto mark_history = [&](bool mark) {
-      if (task.options.excludes_history())
-        for (const std::uint32_t item : known_history(example)) left_out[item] = mark;
-    };
-    mark_history(true);
-    ranks.back().recommended = best_items(scores, kNumRecommended, left_out);
-    mark_history(false);
-  }
+  std::vector<CatalogueRank> ranks(ranking.examples.size());
+  core::parallel_for(std::ssize(ranks), at::get_num_threads(), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<double> scores(task.catalogue.size());
+    std::vector<bool> left_out(scores.size(), false);
+    for (auto place = static_cast<std::size_t>(begin); place < static_cast<std::size_t>(end); ++place) {
+      const EvalExample& example = task.examples[ranking.examples[place]];
+      baseline.score(example, scores);
+      ranks[place] = rank_of(scores, example);
+      const auto mark_history = [&](bool mark) {
+        if (task.options.excludes_history())
+          for (const std::uint32_t item : known_history(example)) left_out[item] = mark;
+      };
+      mark_history(true);
+      ranks[place].recommended = best_items(scores, kNumRecommended, left_out);
+      mark_history(false);
+    }
+  });
   return ranks;
 }
 

@@ -32,7 +32,8 @@ Clusters clusters_of(std::span<const std::optional<std::uint64_t>> users);
 
 /// 95 % percentile bootstrap of the mean of each column (one value an example, all columns with the same resamples). A
 /// resample draws clusters.count clusters with replacement, with the draws of (seed, resample): a pure function of its
-/// arguments. REQUIRES resamples >= 1000 (fewer say nothing about a 2.5 % tail).
+/// arguments. REQUIRES finite values and resamples >= 1000
+/// (fewer say nothing about a 2.5 % tail).
 std::vector<Interval> bootstrap_intervals(const std::vector<std::vector<double>>& columns, const Clusters& clusters,
                                           std::int64_t resamples, std::uint64_t seed);
 

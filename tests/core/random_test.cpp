@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <vector>
 
 namespace allreco::core {
 
@@ -46,6 +47,28 @@ TEST(RandomStream, BelowCoversItsRangeEvenly) {
   std::array<int, 7> counts{};
   for (int i = 0; i < 70'000; ++i) ++counts[stream.next_below(7)];
   for (int count : counts) EXPECT_NEAR(count, 10'000, 5 * std::sqrt(10'000 * 6.0 / 7));
+}
+
+TEST(ForEachBelow, CoversItsRangeEvenlyWithEveryWordOfEachBlock) {
+  std::array<int, 7> counts{};
+  std::vector<std::uint32_t> draws;
+  for_each_below(3, 7, 70'000, [&](std::uint32_t draw) {
+    ++counts[draw];
+    draws.push_back(draw);
+  });
+  for (int count : counts) EXPECT_NEAR(count, 10'000, 5 * std::sqrt(10'000 * 6.0 / 7));
+  ASSERT_EQ(draws.size(), 70'000u);
+  for (std::uint32_t i = 0; i < 12; ++i)  // no word of these is one of the 4 in 2^32 that are left out
+    EXPECT_EQ(draws[i], std::uint64_t{philox4x32(3, {i / 4, 0, 0, 0})[i % 4]} * 7 >> 32);
+}
+
+/// Of 2^32 words 2^30 fall on each of three thirds and the rest is left out: were it kept, draws below 3 * 2^30 would
+/// be uneven.
+TEST(ForEachBelow, IsUnbiasedForLargeBounds) {
+  constexpr std::uint32_t kBound = 3u << 30;
+  std::array<int, 3> thirds{};
+  for_each_below(5, kBound, 30'000, [&](std::uint32_t draw) { ++thirds[draw >> 30]; });
+  for (int count : thirds) EXPECT_NEAR(count, 10'000, 5 * std::sqrt(10'000 * 2.0 / 3));
 }
 
 TEST(MixKey, CoordinatesAndTheirOrderMatter) {

@@ -43,13 +43,12 @@ Interval naive_bootstrap(const std::vector<double>& values, const Clusters& clus
                          std::uint64_t seed) {
   std::vector<double> means;
   for (std::int64_t b = 0; b < resamples; ++b) {
-    core::RandomStream draws(core::mix_key(seed, {core::key_of("bootstrap"), static_cast<std::uint64_t>(b)}));
+    const std::uint64_t key = core::mix_key(seed, {core::key_of("bootstrap"), static_cast<std::uint64_t>(b)});
     std::vector<double> resample;
-    for (std::int64_t d = 0; d < clusters.count; ++d) {
-      const auto user = static_cast<std::int64_t>(draws.next_below(static_cast<std::uint64_t>(clusters.count)));
+    core::for_each_below(key, static_cast<std::uint32_t>(clusters.count), clusters.count, [&](std::uint32_t user) {
       for (std::size_t i = 0; i < values.size(); ++i)
         if (clusters.of_example[i] == user) resample.push_back(values[i]);
-    }
+    });
     double sum = 0;
     for (double v : resample) sum += v;
     means.push_back(sum / static_cast<double>(resample.size()));

@@ -46,7 +46,8 @@ def many_starters_give_one_run(shop: harness.Workshop) -> None:
             for number, ranks in enumerate([0] * (STARTERS - 2) + [2, 2])]
     codes = [run.wait() for run in runs]
     # One that starts when the winner has ended finds a finished run, which is refused as well.
-    harness.expect(sorted(codes) == [0] + [2] * (STARTERS - 1), f"{STARTERS} starters ended with {codes}")
+    said = "\n".join(f"--- code {code}: {run.output()[-3000:]}" for run, code in zip(runs, codes))
+    harness.expect(sorted(codes) == [0] + [2] * (STARTERS - 1), f"{STARTERS} starters ended with {codes}:\n{said}")
     expected.require_same(harness.Bits.of(output_dir), "one of many")
     harness.require_only_whole_checkpoints(output_dir)
     harness.expect(not hidden_files(output_dir), f"left behind: {hidden_files(output_dir)}")

@@ -31,6 +31,7 @@ struct PrepareConfig {
   double min_rating = 0;
   bool verified_only = false;
   std::int64_t max_title_length = 200;
+  std::string untitled_items = "drop";
   std::string split = "auto";
   double validation_share = 0.1;
   double test_share = 0.1;
@@ -73,7 +74,12 @@ struct PrepareConfig {
           {"max_history", max_history, between(1, 1e6), "Newest items of the history that a prompt shows."},
           {"min_rating", min_rating, between(0, 5), "Keep only reviews with at least this rating."},
           {"verified_only", verified_only, "Keep only verified purchases."},
-          {"max_title_length", max_title_length, between(8, 1e6), "Characters; longer titles are cut at a word."}}},
+          {"max_title_length", max_title_length, between(8, 1e6), "Characters; longer titles are cut at a word."},
+          {"untitled_items",
+           untitled_items,
+           {"drop", "describe"},
+           "Items of --reviews whose published title is missing, a script or markup only. drop: with their reviews; "
+           "describe: called `brand, category (asin)`."}}},
         {"Splits and candidates",
          {{"split",
            split,

@@ -126,8 +126,8 @@ void ReviewsJob::read() {
   }
   const ReviewFile reviews = read_reviews(config_.reviews, config_.max_bad_line_share);
   const std::unordered_set<std::string> wanted(reviews.asins.begin(), reviews.asins.end());
-  const Metadata metadata =
-      read_metadata(config_.metadata, wanted, config_.max_title_length, config_.max_bad_line_share);
+  const TitleRules rules{config_.max_title_length, config_.untitled_items == "describe"};
+  const Metadata metadata = read_metadata(config_.metadata, wanted, rules, config_.max_bad_line_share);
   data_ = build_shoppers(reviews, metadata, {config_.min_rating, config_.verified_only});
   review_lines_ = reviews.lines;
   metadata_lines_ = metadata.lines;

@@ -113,6 +113,7 @@ Json count_catalogue(const Titles& joined, const Metadata& metadata, size_t cata
   return {{"items_reviewed", joined.asins.size()},
           {"items_without_metadata", no_metadata},
           {"items_without_usable_title", unusable},
+          {"items_described", metadata.num_described},
           {"titles_cut", cut},
           {"items_sharing_a_title", usable - static_cast<std::int64_t>(joined.num_title_ids)},
           {"metadata_rows_repeated", metadata.num_repeated},

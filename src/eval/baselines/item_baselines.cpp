@@ -26,17 +26,16 @@ std::vector<double> as_doubles(const std::vector<std::int64_t>& counts) { return
 
 /// a / max a + b / max b: each of two evidences counts as much as the other.
 ItemBaseline::Score combined(ItemBaseline::Score a, ItemBaseline::Score b) {
-  const auto other = std::make_shared<std::vector<double>>();
-  return [a = std::move(a), b = std::move(b), other](const EvalExample& example, std::span<double> scores) {
-    other->resize(scores.size());
+  return [a = std::move(a), b = std::move(b)](const EvalExample& example, std::span<double> scores) {
+    std::vector<double> other(scores.size());
     a(example, scores);
-    b(example, *other);
+    b(example, other);
     const auto scale = [](std::span<const double> values) {
       const double most = *std::max_element(values.begin(), values.end());
       return most > 0 ? 1 / most : 0.0;
     };
-    const double of_a = scale(scores), of_b = scale(*other);
-    for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = of_a * scores[i] + of_b * (*other)[i];
+    const double of_a = scale(scores), of_b = scale(other);
+    for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = of_a * scores[i] + of_b * other[i];
   };
 }
 

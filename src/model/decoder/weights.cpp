@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "core/check.h"
+#include "core/parallel.h"
 #include "core/random.h"
 #include "model/checkpoint/checkpoint_checks.h"
 #include "model/checkpoint/fingerprint.h"
@@ -65,7 +66,7 @@ Weights random_weights(const ModelConfig& config, at::ScalarType dtype, std::uin
     for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
       tensors[i] = random_weight(specs[i], dtype, seed);
   };
-  at::parallel_for(0, static_cast<std::int64_t>(specs.size()), 1, draw);
+  core::parallel_for(std::ssize(specs), at::get_num_threads(), draw);
   std::vector<StoredWeight> stored;
   std::vector<WeightParts> parts;
   for (size_t i = 0; i < specs.size(); ++i) {

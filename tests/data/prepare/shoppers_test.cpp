@@ -191,12 +191,47 @@ TEST(MetadataTest, KeepsTheFirstRowOfAnAsin) {
                   "\n"
                   R"({"title": "no asin"})"
                   "\n");
-  const Metadata metadata = read_metadata(path, {"A1", "A2", "A9"}, 200, 0.5);
+  const Metadata metadata = read_metadata(path, {"A1", "A2", "A9"}, {.max_length = 200}, 0.5);
   ASSERT_EQ(metadata.titles.size(), 2u);
   EXPECT_EQ(metadata.titles.at("A1").text, "First & best");
   EXPECT_EQ(metadata.titles.at("A2").problem, TitleProblem::missing);
   EXPECT_EQ(metadata.num_repeated, 1);
   EXPECT_EQ(metadata.lines["malformed"], 1);
+}
+
+TEST(MetadataTest, DescribesItemsWithoutUsableTitleWhereAsked) {
+  support::TemporaryDirectory scratch;
+  const auto path = scratch.path() / "meta.json";
+  const std::string row_start = R"({"title": "<span class=\"a-size-medium", "asin": )";
+  overwrite(path, row_start +
+                      R"("A1", "brand": "Hearst &amp; Co", "category": ["Magazines", "Home", "Art <b>now</b>"]})"
+                      "\n" +
+                      row_start +
+                      R"("A2", "brand": "Hearst"})"
+                      "\n" +
+                      row_start +
+                      R"("A3", "brand": null, "category": ["Home"]})"
+                      "\n" +
+                      row_start +
+                      R"("A4", "category": [], "brand": 7})"
+                      "\n" +
+                      row_start +
+                      R"("A5", "category": "Home", "brand": "A publisher with a long name indeed"})"
+                      "\n" +
+                      R"({"asin": "A6", "title": "Good", "brand": "B", "category": ["C"]})"
+                      "\n");
+  const std::unordered_set<std::string> wanted{"A1", "A2", "A3", "A4", "A5", "A6"};
+  const Metadata metadata = read_metadata(path, wanted, {.max_length = 29, .describe_untitled = true}, 0);
+  EXPECT_EQ(metadata.titles.at("A1").text, "Hearst & Co, Art now (A1)");
+  EXPECT_EQ(metadata.titles.at("A2").text, "Hearst (A2)");
+  EXPECT_EQ(metadata.titles.at("A3").text, "Home (A3)");
+  EXPECT_EQ(metadata.titles.at("A4").text, "A4");
+  EXPECT_EQ(metadata.titles.at("A5").text, "A publisher with a long (A5)");
+  EXPECT_EQ(metadata.titles.at("A6").text, "Good");
+  EXPECT_EQ(metadata.num_described, 5);
+  const Metadata dropped = read_metadata(path, wanted, {.max_length = 29}, 0);
+  EXPECT_EQ(dropped.titles.at("A1").problem, TitleProblem::markup_only);
+  EXPECT_EQ(dropped.num_described, 0);
 }
 
 }  // namespace allreco::data
