@@ -63,8 +63,11 @@ class Workshop:
             expect(run.returncode == 0, f"prepare ended with {run.returncode}: {run.stderr}")
 
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
-        mpi = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TMPDIR": str(self.temporary),
-               "OMPI_MCA_btl_vader_backing_directory": str(self.temporary)}
+        # Each run has its own: of two mpirun that begin at once in one directory, Open MPI 4 ends one with code 1 ("mkdir: File
+        # exists", orte_session_dir failed).
+        own = tempfile.mkdtemp(prefix="r", dir=self.temporary)
+        mpi = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TMPDIR": own,
+               "OMPI_MCA_btl_vader_backing_directory": own}
         return {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", **mpi, **(extra or {})}
 
     def shim(self, name: str) -> str:

@@ -144,8 +144,9 @@ void require_examples(const SplitStatistics& statistics, const std::vector<Split
   const std::string reasons = list_counts(dropped);
   if (statistics.num_examples() == 0) {
     core::user_error(
-        "no example is left. Dropped: {}. Loosen the filter that removed most, or check that the files belong together",
-        reasons);
+        "no example is left. Dropped: {}. Loosen the filter that removed most{}, or check that the files belong "
+        "together",
+        reasons, reasons.find("title_") == std::string::npos ? "" : " (of titles: --untitled_items describe)");
   }
   for (const Split split : needed) {
     if (statistics.num_examples(split) > 0) continue;
