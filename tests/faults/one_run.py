@@ -16,7 +16,7 @@ import time
 import harness
 
 SHORT = {"max_steps": 6, "save_steps": 2}
-SOME_SECONDS = {"max_steps": 300, "save_steps": 100}  # longer than one starter may come after another
+SOME_SECONDS = {"max_steps": 120, "save_steps": 40}  # longer than one starter may come after another
 LONG = {"max_steps": 100000, "save_strategy": "no", "logging_steps": 1}
 STARTERS = 8
 
