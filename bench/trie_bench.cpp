@@ -1,7 +1,8 @@
 // Scores the whole catalogue after the prompts of a split over the trie of its titles, and by a reference: each title
 // alone (packed, so that passes are as full), or the trie in another dtype. Prints how far they are apart and what each
 // costs, one JSON line.
-//   bench_trie MODEL DATASET SPLIT EXAMPLES MAX_TOKENS DTYPE {alone|trie|candidates} [REFERENCE_DTYPE]
+//   bench_trie MODEL DATASET SPLIT EXAMPLES MAX_TOKENS DTYPE {alone|alone/N|trie|candidates} [REFERENCE_DTYPE]
+// alone/N: the reference scores each N-th title only (the trie all of them), where all would take hours.
 // candidates: only the examples' own candidates, over a trie each; what bench/score_peer.py runs.
 #include <algorithm>
 #include <chrono>
@@ -33,6 +34,13 @@ std::vector<Tokens> titles_of(const std::vector<data::Item>& catalogue, data::To
     titles.back().push_back(eos);
   }
   return titles;
+}
+
+template <class T>
+std::vector<T> every(std::size_t step, const std::vector<T>& all) {
+  std::vector<T> some;
+  for (std::size_t i = 0; i < all.size(); i += step) some.push_back(all[i]);
+  return some;
 }
 
 template <class Work>
@@ -152,7 +160,8 @@ core::Json comparison(const Run& run, const Run& reference) {
 
 int main(int argc, char** argv) {
   if (argc < 8) {
-    std::cerr << "bench_trie MODEL DATASET SPLIT EXAMPLES MAX_TOKENS DTYPE {alone|trie|candidates} [REFERENCE_DTYPE]\n";
+    std::cerr << "bench_trie MODEL DATASET SPLIT EXAMPLES MAX_TOKENS DTYPE {alone|alone/N|trie|candidates} "
+                 "[REFERENCE_DTYPE]\n";
     return 2;
   }
   const data::Dataset dataset(argv[2], argv[3]);
@@ -169,9 +178,15 @@ int main(int argc, char** argv) {
   }
   const model::BaseModel other = model::load_base_model(argv[1], argc > 8 ? argv[8] : argv[6]);
   model::Decoder decoder(base.config, base.weights, nullptr), second(other.config, other.weights, nullptr);
-  const Run run = over_the_trie(decoder, prompts, titles, max_tokens);
-  const Run reference = std::string(argv[7]) == "alone" ? each_alone(second, prompts, titles, max_tokens)
-                                                        : over_the_trie(second, prompts, titles, max_tokens);
+  Run run = over_the_trie(decoder, prompts, titles, max_tokens);
+  const std::string how = argv[7];
+  if (how == "trie") {
+    std::cout << comparison(run, over_the_trie(second, prompts, titles, max_tokens)).dump() << "\n";
+    return 0;
+  }
+  const std::size_t step = how == "alone" ? 1 : std::stoul(how.substr(std::string("alone/").size()));
+  const Run reference = each_alone(second, prompts, every(step, titles), max_tokens);
+  for (std::vector<double>& scores : run.scores) scores = every(step, scores);
   std::cout << comparison(run, reference).dump() << "\n";
   return 0;
 }
