@@ -18,7 +18,8 @@ target_include_directories(torch_wheel SYSTEM INTERFACE
   ${CMAKE_BINARY_DIR}/fmt_first ${TORCH_ROOT}/include ${TORCH_ROOT}/include/torch/csrc/api/include)
 # libtorch.so itself is left out: it needs libtorch_cuda and 2 GB of CUDA libraries.
 target_link_libraries(torch_wheel INTERFACE ${TORCH_ROOT}/lib/libtorch_cpu.so ${TORCH_ROOT}/lib/libc10.so)
-target_link_options(torch_wheel INTERFACE -Wl,-rpath,${TORCH_ROOT}/lib -Wl,--allow-shlib-undefined)
+target_link_options(torch_wheel INTERFACE -Wl,--allow-shlib-undefined)
+list(APPEND CMAKE_BUILD_RPATH ${TORCH_ROOT}/lib) # by CMake, so that an installed program has its own (Install.cmake)
 
 if(WITH_CUDA)
   set(TORCH_NCCL ${TORCH_SITE}/nvidia/nccl/lib/libnccl.so.2)
@@ -29,6 +30,5 @@ if(WITH_CUDA)
   target_link_libraries(torch_wheel INTERFACE
     -Wl,--push-state,--no-as-needed ${TORCH_ROOT}/lib/libtorch_cuda.so ${TORCH_ROOT}/lib/libc10_cuda.so -Wl,--pop-state
     ${TORCH_NCCL} ${TORCH_CUDA_ROOT}/lib/libcudart.so.13)
-  target_link_options(torch_wheel INTERFACE
-    -Wl,-rpath,${TORCH_SITE}/nvidia/nccl/lib -Wl,-rpath,${TORCH_CUDA_ROOT}/lib)
+  list(APPEND CMAKE_BUILD_RPATH ${TORCH_SITE}/nvidia/nccl/lib ${TORCH_CUDA_ROOT}/lib)
 endif()
