@@ -13,7 +13,7 @@ struct AuditConfig {
   std::string dataset;
   std::string output_dir;
   std::string option_pattern;
-  std::int64_t max_examples = 200'000;
+  std::int64_t max_examples = 100'000;
   std::int64_t bootstrap_samples = 1000;
   std::uint64_t seed = 42;
   bool strict = false;

@@ -14,7 +14,8 @@ void reviews(Input input) {
   const Directory directory;
   const data::ReviewFile file = data::read_reviews(directory.write("reviews.json", pieces[0]), 1.0);
   const std::unordered_set<std::string> asins(file.asins.begin(), file.asins.end());
-  const data::Metadata metadata = data::read_metadata(directory.write("metadata.json", pieces[1]), asins, {.max_length = 50, .describe_untitled = true}, 1.0);
+  const data::Metadata metadata = data::read_metadata(directory.write("metadata.json", pieces[1]), asins,
+                                                      {.max_length = 50, .describe_untitled = true}, 1.0);
   data::build_shoppers(file, metadata, {.min_rating = 2, .verified_only = false});
 }
 
