@@ -43,18 +43,20 @@ std::string option_rows(const OptionsReport& report, const Examined& examined) {
       examined.learned_on, examined.tested_on, report.num_examples, "", "right", "Wilson 95 %", "bootstrap 95 %",
       "tested");
   rows += core::message("  {:<30} {:5.1f} %{:>41.1f} %\n", "chance", 100 * report.chance, 100 * report.chance);
-  std::size_t shown = 0;
-  for (const auto& [name, rule] : report.rules) {
-    const bool is_reference = name == "most_popular_in_train";
-    if (shown++ < kMostRules || is_reference)
-      rows += percent_row(name, {rule.accuracy, rule.accuracy_tested, rule.wilson_95, rule.bootstrap_95},
-                          core::message("{}: {}", rule.looks_at, rule.description));
-  }
+  const auto add = [&](const auto& named) {
+    const auto& [name, rule] = named;
+    rows += percent_row(name, {rule.accuracy, rule.accuracy_tested, rule.wilson_95, rule.bootstrap_95},
+                        core::message("{}: {}", rule.looks_at, rule.description));
+  };
+  std::size_t place = 0;
+  for (const auto& named : report.rules)
+    if (place++ < kMostRules || named.first == "most_popular_in_train") add(named);
   rows += combination_row("combination", report.combination);
+  for (const auto& named : report.history_rules) add(named);
   rows += combination_row("combination with history", report.with_history);
   rows += "  the right option's place:";
-  for (std::size_t place = 0; place < report.positions.tested_on.size(); ++place)
-    rows += core::message("  {}: {}", place + 1, report.positions.tested_on[place]);
+  for (std::size_t i = 0; i < report.positions.tested_on.size(); ++i)
+    rows += core::message("  {}: {}", i + 1, report.positions.tested_on[i]);
   return rows + "\n";
 }
 

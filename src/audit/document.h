@@ -148,9 +148,10 @@ struct OptionsReport {
   double chance = 0;
   double popularity = 0;  // accuracy of rules.most_popular_in_train
   Positions positions = {};
-  core::Named<RuleReport> rules = {};   // the best first
-  CombinationReport combination = {};   // of surface and popularity
-  CombinationReport with_history = {};  // of everything
+  core::Named<RuleReport> rules = {};          // that look at the options and at train, the best first
+  core::Named<RuleReport> history_rules = {};  // that look at the shopper, too: what they find may be honest
+  CombinationReport combination = {};          // of surface and popularity
+  CombinationReport with_history = {};         // of everything
 
   template <class Archive>
   void fields(Archive& a) {
@@ -159,6 +160,7 @@ struct OptionsReport {
     a("popularity", popularity);
     a("positions", positions);
     a("rules", rules);
+    a("history_rules", history_rules);
     a("combination", combination);
     a("combination_with_history", with_history);
   }

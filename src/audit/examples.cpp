@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "audit/option_finder.h"
 #include "core/check.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "data/prepare/option_finder.h"
 #include "data/prepare/shown_options.h"
 #include "data/tokenizer/tokenizer.h"
 
@@ -62,7 +62,7 @@ class Reader {
   const ReadOptions& options_;
   std::vector<data::Item> catalogue_;
   std::optional<data::Tokenizer> tokenizer_;
-  std::optional<OptionFinder> finder_;
+  std::optional<data::OptionFinder> finder_;
   Vocabulary vocabulary_;
   std::unordered_map<std::string, std::uint32_t> text_ids_, answer_ids_;
   AuditData data_;
@@ -79,12 +79,12 @@ void Reader::choose_finder() {
     if (!tokenizer_)
       core::user_error("option_pattern looks for options in texts, and {} has token ids without a tokenizer",
                        info_.directory.string());
-    finder_ = OptionFinder::by_pattern(options_.option_pattern);
+    finder_ = data::OptionFinder::by_pattern(options_.option_pattern);
     data_.options_from = "option_pattern";
   } else if (has_candidates()) {
     data_.options_from = "candidates";
   } else if (tokenizer_ && info_.json.contains("template")) {
-    finder_ = OptionFinder::by_labels(data::template_of(info_.json["template"], "dataset.json"));
+    finder_ = data::OptionFinder::by_labels(data::template_of(info_.json["template"], "dataset.json"));
     data_.options_from = "labels of the template";
   }
 }
@@ -181,7 +181,7 @@ void Reader::read_split(const std::string& name) {
     std::vector<std::vector<std::string>*> lists;
     for (TextExample& text : chunk)
       if (finder_ && !text.options.empty()) lists.push_back(&text.options);
-    remove_final_stops(lists);
+    data::remove_final_stops(lists);
     for (const TextExample& text : chunk) add(text, split);
   }
 }

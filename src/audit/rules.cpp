@@ -228,17 +228,12 @@ void Measurement::estimate_combinations(OptionsReport& report) {
 void Measurement::compare(RuleResults& results) {
   const Successes& popular = rule("most_popular_in_train").successes;
   const Successes& reference = results.report.popularity > results.report.chance ? popular : chance_;
-  const auto best_of = [&](bool surface_only) {
-    return *std::max_element(rules_.begin(), rules_.end(), [&](const MeasuredRule& a, const MeasuredRule& b) {
-      const auto value = [&](const MeasuredRule& r) {
-        return surface_only && r.report.looks_at != "surface" ? -1 : r.report.accuracy_tested;
-      };
-      return value(a) < value(b);
-    });
+  const auto value = [](const MeasuredRule& rule) {
+    return rule.report.looks_at == name_of(LooksAt::surface) ? rule.report.accuracy_tested : -1;
   };
-  const MeasuredRule best_surface = best_of(true);
+  const MeasuredRule& best_surface = *std::max_element(
+      rules_.begin(), rules_.end(), [&](const MeasuredRule& a, const MeasuredRule& b) { return value(a) < value(b); });
   results.best_surface_rule = best_surface.name;
-  results.best_rule = best_of(false).name;
   results.surface_above_reference = paired_difference(best_surface.successes, reference, clusters_);
   results.combination_above_reference = paired_difference(successes_of(terms_), reference, clusters_);
   results.popularity_above_chance = paired_difference(popular, chance_, clusters_);
@@ -260,7 +255,10 @@ RuleResults Measurement::run() {
   compare(results);
   std::stable_sort(rules_.begin(), rules_.end(),
                    [](const MeasuredRule& a, const MeasuredRule& b) { return a.report.accuracy > b.report.accuracy; });
-  for (MeasuredRule& rule : rules_) report.rules.emplace_back(rule.name, std::move(rule.report));
+  for (MeasuredRule& rule : rules_) {
+    auto& rules = rule.report.looks_at == name_of(LooksAt::history) ? report.history_rules : report.rules;
+    rules.emplace_back(rule.name, std::move(rule.report));
+  }
   return results;
 }
 

@@ -16,7 +16,7 @@ Difference paired_difference(const std::vector<double>& a, const std::vector<dou
 struct RuleResults {
   OptionsReport report;
   // What verdicts weigh; each beside the better of chance and popularity.
-  std::string best_surface_rule, best_rule;
+  std::string best_surface_rule;
   Difference surface_above_reference, combination_above_reference, popularity_above_chance;
 };
 

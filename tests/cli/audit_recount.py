@@ -2,7 +2,9 @@
 """Counts what `allreco audit` says once more, in plain Python and from the rows that were prepared: every rule, positions,
 base rates, duplicates and visible answers; with options listed in the rows and with options that prompts show alone.
 
-Usage: audit_recount.py ALLRECO TOKENIZER_DIRECTORY
+The shipped repair of such prompts leaves nothing to warn of.
+
+Usage: audit_recount.py ALLRECO TOKENIZER_DIRECTORY CONFIGS
 """
 import json
 import pathlib
@@ -122,7 +124,7 @@ class Recount:
             for name, best in (least, min), (most, max):
                 if name is None:
                     continue
-                found = audit["rules"][name]
+                found = audit["history_rules" if "history" in name else "rules"][name]
                 rows = self.test if any(part in name for part in learned) else self.rows
                 equal(f"rules.{name}", found["accuracy"], self.accuracy(rows, value, best))
                 equal(f"rules.{name}, tested", found["accuracy_tested"], self.accuracy(self.test, value, best))
@@ -185,7 +187,7 @@ def run(command, exit_code=0):
 
 
 def main():
-    program, tokenizer = sys.argv[1:]
+    program, tokenizer, configs = sys.argv[1:]
     rows = make_rows(random.Random(7))
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
@@ -214,6 +216,16 @@ def main():
         equal("by pattern", by_pattern["rules"], audits["shown"]["rules"])
         equal("options from", by_pattern["examined"]["options_from"], "option_pattern")
         assert "warning" in run([program, "audit", scratch / "listed", "--strict", "true"], exit_code=3)
+        for name in "as-published", "repaired":
+            run([program, "prepare", "--config", f"{configs}/study-{name}.cfg", "--prompts", scratch / "rows.jsonl",
+                 "--tokenizer", tokenizer, "--max_length", "2048", "--output_dir", scratch / name])
+            run([program, "audit", scratch / name, "--output_dir", scratch / f"{name}-audit"])
+            audit = json.loads((scratch / f"{name}-audit/audit.json").read_text())
+            statuses = {verdict["name"]: verdict["status"] for verdict in audit["verdicts"]}
+            wanted = "warning" if name == "as-published" else "ok"
+            for verdict in "surface_rules", "combination", "popularity":
+                equal(f"{name}: {verdict}", statuses[verdict], wanted)
+            equal(f"{name}: lists", audit["examined"]["num_with_options"], len(rows))
     print(f"{len(rows)} rows: every rule and count agrees")
 
 

@@ -4,27 +4,23 @@
 
 namespace allreco::data {
 
-namespace {
-
-/// Each option as late as the next one allows: that is the latest place for the first.
-std::optional<TextRange> in_order(std::string_view text, std::span<const std::string> options) {
-  TextRange range{text.size(), 0};
+std::vector<TextRange> find_options_in_order(std::string_view text, std::span<const std::string> options) {
+  std::vector<TextRange> ranges(options.size());
+  size_t limit = text.size();  // each option as late as the next one allows: that is the latest place for the first
   for (size_t left = options.size(); left > 0; --left) {
     const std::string& option = options[left - 1];
-    if (option.size() > range.begin) return std::nullopt;
-    const size_t place = text.rfind(option, range.begin - option.size());
-    if (place == std::string_view::npos) return std::nullopt;
-    if (left == options.size()) range.end = place + option.size();
-    range.begin = place;
+    if (option.size() > limit) return {};
+    const size_t place = text.rfind(option, limit - option.size());
+    if (place == std::string_view::npos) return {};
+    ranges[left - 1] = {place, place + option.size()};
+    limit = place;
   }
-  return range;
+  return ranges;
 }
 
-}  // namespace
-
 std::optional<TextRange> find_shown_options(std::string_view text, std::span<const std::string> options) {
-  if (options.empty()) return std::nullopt;
-  if (const auto range = in_order(text, options)) return range;
+  const std::vector<TextRange> in_order = find_options_in_order(text, options);
+  if (!in_order.empty()) return TextRange{in_order.front().begin, in_order.back().end};
   TextRange range{text.size(), 0};
   for (const std::string& option : options) {
     const size_t place = text.rfind(option);

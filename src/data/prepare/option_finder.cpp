@@ -1,10 +1,10 @@
-#include "audit/option_finder.h"
+#include "data/prepare/option_finder.h"
 
 #include <algorithm>
 
 #include "core/text.h"
 
-namespace allreco::audit {
+namespace allreco::data {
 
 namespace {
 
@@ -42,7 +42,7 @@ OptionFinder OptionFinder::by_pattern(const std::string& pattern) {
   return finder;
 }
 
-OptionFinder OptionFinder::by_labels(const data::PromptTemplate& prompt_template) {
+OptionFinder OptionFinder::by_labels(const PromptTemplate& prompt_template) {
   constexpr std::size_t kMostLabels = 26;
   const std::string& item = prompt_template.option_item;
   const std::string before = item.substr(0, item.find("{title}"));
@@ -54,6 +54,10 @@ OptionFinder OptionFinder::by_labels(const data::PromptTemplate& prompt_template
                                  ? std::to_string(i + 1)
                                  : std::string(1, static_cast<char>('A' + static_cast<char>(i)));
     finder.markers_.push_back(std::string(before).replace(label, std::string_view("{label}").size(), name));
+  }
+  for (const std::string* part : {&prompt_template.instruction, &prompt_template.input}) {
+    const std::size_t place = part->find("{options}");
+    if (place != std::string::npos) finder.behind_ = part->substr(place + std::string_view("{options}").size());
   }
   return finder;
 }
@@ -93,6 +97,7 @@ std::optional<FoundOptions> OptionFinder::labelled_from(std::string_view text, s
     begin = place + markers_[next].size();
   }
   found.end = std::min(text.find('\n', begin), text.size());
+  if (!behind_.empty() && text.substr(begin, found.end - begin).ends_with(behind_)) found.end -= behind_.size();
   found.options.push_back(trimmed(text.substr(begin, found.end - begin)));
   return found;
 }
@@ -121,4 +126,4 @@ void remove_final_stops(std::vector<std::vector<std::string>*>& lists) {
     if (list->back().ends_with('.')) list->back().pop_back();
 }
 
-}  // namespace allreco::audit
+}  // namespace allreco::data

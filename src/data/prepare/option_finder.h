@@ -8,7 +8,7 @@
 #include "core/regex.h"
 #include "data/prepare/template.h"
 
-namespace allreco::audit {
+namespace allreco::data {
 
 struct FoundOptions {
   std::vector<std::string> options;  // trimmed, in the order shown
@@ -21,8 +21,8 @@ class OptionFinder {
   /// each match is one.
   static OptionFinder by_pattern(const std::string& pattern);
   /// What stands behind the template's labels, such as A), B), ..., from the last A) on that a B) follows; the last
-  /// option ends with its line.
-  static OptionFinder by_labels(const data::PromptTemplate& prompt_template);
+  /// option ends with its line, less what the template puts behind its {options}.
+  static OptionFinder by_labels(const PromptTemplate& prompt_template);
 
   /// None where the text does not show at least two.
   std::optional<FoundOptions> find(std::string_view text) const;
@@ -35,10 +35,11 @@ class OptionFinder {
 
   std::optional<core::Regex> pattern_;
   std::vector<std::string> markers_;  // what stands before each option
+  std::string behind_;                // what the template puts behind the last one
 };
 
 /// A sentence may end behind the last option, as `... D) title.` does. Where nine in ten lists end with a full stop and
 /// fewer of the other options do, it is the sentence's: it is taken off all of them. `lists`: none is empty.
 void remove_final_stops(std::vector<std::vector<std::string>*>& lists);
 
-}  // namespace allreco::audit
+}  // namespace allreco::data

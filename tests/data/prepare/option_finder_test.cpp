@@ -1,28 +1,28 @@
-#include "audit/option_finder.h"
+#include "data/prepare/option_finder.h"
 
 #include <gtest/gtest.h>
 
 #include "support/message_of.h"
 
-namespace allreco::audit {
+namespace allreco::data {
 namespace {
 
 using Options = std::vector<std::string>;
 
-OptionFinder by_letters() { return OptionFinder::by_labels(data::load_template("study")); }
+OptionFinder by_letters() { return OptionFinder::by_labels(load_template("study")); }
 
 TEST(OptionFinder, CutsTheLastListAtItsLabels) {
   const auto found = by_letters().find(
       "He bought Vitamin A) one, B) two. Which next?  A) Tea, 12 Count, B) Ice-cream, C) Soap, D) Rice.\n\n### "
       "Response:\n");
   ASSERT_TRUE(found);
-  EXPECT_EQ(found->options, (Options{"Tea, 12 Count", "Ice-cream", "Soap", "Rice."}));
+  EXPECT_EQ(found->options, (Options{"Tea, 12 Count", "Ice-cream", "Soap", "Rice"}));
   const auto lines = by_letters().find("Choose:\nA) Tea\nB) Soap\n\nAnswer:");
   ASSERT_TRUE(lines);
   EXPECT_EQ(lines->options, (Options{"Tea", "Soap"}));
   EXPECT_FALSE(by_letters().find("Vitamin A) but nothing else"));
   EXPECT_FALSE(by_letters().find(""));
-  data::PromptTemplate without_labels = data::load_template("study");
+  PromptTemplate without_labels = load_template("study");
   without_labels.option_item = "{title}";
   EXPECT_FALSE(OptionFinder::by_labels(without_labels).find("A) x, B) y"));
 }
@@ -50,4 +50,4 @@ TEST(OptionFinder, FinalStopsBelongToTheSentenceOrToTitles) {
 }
 
 }  // namespace
-}  // namespace allreco::audit
+}  // namespace allreco::data
