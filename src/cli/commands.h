@@ -10,11 +10,13 @@ namespace allreco::cli {
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitFault = 1;
 inline constexpr int kExitUserError = 2;
+inline constexpr int kExitWarnings = 3;  // of audit --strict
 inline constexpr int kExitRequeue = 85;  // stopped by a signal after saving
 
 using Arguments = std::vector<std::string>;
 
 int prepare_command(dist::Session& session, const Arguments& arguments);
+int audit_command(dist::Session& session, const Arguments& arguments);
 int train_command(dist::Session& session, const Arguments& arguments);
 int evaluate_command(dist::Session& session, const Arguments& arguments);
 int compare_command(dist::Session& session, const Arguments& arguments);

@@ -18,7 +18,9 @@ int prepare_command(dist::Session& session, const Arguments& arguments) {
   constexpr double any_time_s = 7 * 86400;
   session.set_timeout(any_time_s);  // the others wait for rank 0, which alone prepares
   session.together("prepare", [&] {
-    if (session.is_leader()) core::write_output(data::prepare(config, list.as_config()) + "\n");
+    if (!session.is_leader()) return;
+    core::write_output(data::prepare(config, list.as_config()) + "\n");
+    core::write_output(core::message("What it gives away without a model: allreco audit {}\n", config.output_dir));
   });
   return kExitDone;
 }

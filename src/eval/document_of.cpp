@@ -16,8 +16,9 @@ std::string described(const data::DatasetInfo& info, const char* pointer) {
 }
 
 std::string negatives_of(const data::DatasetInfo& info) {
-  return described(info, "/source") == "prompts" ? "as the prompts give them"
-                                                 : described(info, "/candidates/negatives");
+  const std::string negatives = described(info, "/candidates/negatives");
+  const bool are_given = described(info, "/source") == "prompts" && (negatives == "given" || negatives == "unknown");
+  return are_given ? "as the prompts give them" : negatives;
 }
 
 DatasetDescription description_of(const data::Dataset& dataset, const data::DatasetInfo& fitted_on,

@@ -16,8 +16,9 @@ ALLOWED = {
     "eval": {"core", "dist", "data", "model"},
     "recommend": {"core", "data", "model", "eval"},
     "report": {"core", "data", "model", "eval"},
+    "audit": {"core", "data", "eval"},
     "doctor": {"core", "dist", "data", "model"},
-    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "report", "doctor"},
+    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "report", "audit", "doctor"},
 }
 
 CUDA_FILES = r"\.cuh?$|/cuda/|/nccl_api_cuda\.cpp$"

@@ -47,6 +47,28 @@ NegativeSampler::NegativeSampler(const std::vector<CatalogueEntry>& catalogue, c
   std::stable_sort(newer.begin(), newer.end(),
                    [&](std::uint32_t a, std::uint32_t b) { return pool.first_times[a] < pool.first_times[b]; });
   for (const std::uint32_t item : newer) add(item, 1, pool.first_times[item]);
+  if (pool.is_matched) match(pool);
+}
+
+void NegativeSampler::match(const NegativePool& pool) {
+  std::vector<MatchedItems::Traits> traits;
+  for (std::size_t item = 0; item < catalogue_.size(); ++item)
+    traits.push_back({pool.train_counts[item], std::ssize(catalogue_[item].title)});
+  matched_.emplace(traits);
+  available_by_item_.assign(catalogue_.size(), std::numeric_limits<std::int64_t>::max());
+  for (std::size_t place = 0; place < items_.size(); ++place)
+    available_by_item_[items_[place]] = available_from_[place];
+}
+
+bool NegativeSampler::draw_matched(const HistoryExample& example, const Shopper& shopper, std::size_t num_negatives,
+                                   core::RandomStream& stream, std::vector<std::uint32_t>& list) const {
+  return matched_->draw(example.target, num_negatives, stream, list, [&](std::uint32_t item) {
+    const std::uint32_t title = catalogue_[item].title_id;
+    return available_by_item_[item] <= example.timestamp &&
+           !std::binary_search(shopper.bought_titles.begin(), shopper.bought_titles.end(), title) &&
+           std::none_of(list.begin(), list.end(),
+                        [&](std::uint32_t other) { return catalogue_[other].title_id == title; });
+  });
 }
 
 void NegativeSampler::add(std::uint32_t item, std::int64_t weight, std::int64_t available_from) {
@@ -87,6 +109,7 @@ bool NegativeSampler::draw(HistoryExample& example, const Shopper& shopper, std:
     return std::any_of(list.begin(), list.end(),
                        [&](std::uint32_t item) { return catalogue_[item].title_id == title; });
   };
+  if (matched_ && !draw_matched(example, shopper, static_cast<size_t>(num_candidates - 1), stream, list)) return false;
   while (static_cast<std::int64_t>(list.size()) < num_candidates) {
     const std::uint32_t item = draw_item(stream.next_below(cumulative_weights_[num_items - 1]));
     const std::uint32_t title = catalogue_[item].title_id;

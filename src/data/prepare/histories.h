@@ -2,9 +2,11 @@
 // global facts (the catalogue, the train period), so any number of workers can run them on any part of the shoppers.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "data/prepare/matched_items.h"
 #include "data/prepare/shoppers.h"
 
 namespace allreco::data {
@@ -30,6 +32,7 @@ struct NegativePool {
   std::vector<std::int64_t> train_counts;      // kept reviews in the train period
   std::vector<std::int64_t> first_times = {};  // of the first kept review; empty: items of the train period only
   bool by_popularity = false;                  // in proportion to train_counts, at least 1; else uniformly
+  bool is_matched = false;                     // that among items like the target (data/prepare/matched_items.h)
 };
 
 /// Draws negatives from the items of the train period and those that were first bought by the time of the target: were
@@ -47,6 +50,9 @@ class NegativeSampler {
   void add(std::uint32_t item, std::int64_t weight, std::int64_t available_from);
   std::size_t num_items_at(std::int64_t timestamp) const;
   std::uint32_t draw_item(std::uint64_t random) const;
+  void match(const NegativePool& pool);
+  bool draw_matched(const HistoryExample& example, const Shopper& shopper, std::size_t num_negatives,
+                    core::RandomStream& stream, std::vector<std::uint32_t>& list) const;
 
   const std::vector<CatalogueEntry>& catalogue_;
   std::vector<std::uint32_t> items_;               // by the time from which they may be drawn
@@ -54,6 +60,8 @@ class NegativeSampler {
   std::vector<std::uint64_t> cumulative_weights_;  // of items_
   std::vector<std::int64_t> num_titles_;           // different ones up to each of items_
   std::vector<std::size_t> first_place_of_title_;  // by title id: the first of items_ that has it
+  std::optional<MatchedItems> matched_;
+  std::vector<std::int64_t> available_by_item_;  // with matched_: from when an item may be drawn
   std::uint64_t seed_;
 };
 

@@ -50,6 +50,14 @@ void validate_split(const PrepareConfig& c) {
   }
 }
 
+void validate_negatives(const PrepareConfig& c) {
+  const bool is_of_prompts = !c.prompts.empty();
+  if (is_of_prompts && (c.negatives == "uniform" || c.negatives == "popularity"))
+    core::user_error("negatives = {}: the options of prompts are given; they can be matched, too", c.negatives);
+  if (!is_of_prompts && c.negatives == "given")
+    core::user_error("negatives = given: only prompts have options; use uniform, popularity or matched");
+}
+
 /// All but where the dataset lies.
 Json options_json(const PrepareConfig& config) {
   Json json = core::options_json(config);
@@ -88,6 +96,7 @@ void validate(const PrepareConfig& c) {
   core::check_options(c);
   validate_sources(c);
   validate_split(c);
+  validate_negatives(c);
 }
 
 std::string prepare(const PrepareConfig& config, const std::string& command_line) {
@@ -114,6 +123,11 @@ std::string prepare(const PrepareConfig& config, const std::string& command_line
 std::int64_t min_history_of(const PrepareConfig& config) {
   if (config.min_history > 0) return config.min_history;
   return config.sequences.empty() ? 4 : 1;
+}
+
+std::string negatives_of(const PrepareConfig& config) {
+  if (config.negatives != "auto") return config.negatives;
+  return config.prompts.empty() ? "uniform" : "given";
 }
 
 std::int64_t text_max_length(const PrepareConfig& config) { return config.max_length == 0 ? 512 : config.max_length; }

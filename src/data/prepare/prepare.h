@@ -16,6 +16,7 @@ struct PrepareConfig {
   std::string items;
   /// Without gold the right option is the one that equals output.
   std::string prompts;
+  std::string option_pattern;
   /// labels are -100 in front and equal to input_ids from there on; labels[0] is no target; a row without -100 is
   /// supervised from its second token on. Rows are kept as they are, in the file's order; one longer than max_length is
   /// dropped.
@@ -36,7 +37,7 @@ struct PrepareConfig {
   double validation_share = 0.1;
   double test_share = 0.1;
   std::int64_t num_candidates = 4;
-  std::string negatives = "uniform";
+  std::string negatives = "auto";
   std::string negative_items = "existing";
 
   std::string prompt_template;
@@ -58,6 +59,12 @@ struct PrepareConfig {
           {"prompts", prompts,
            "Instead: ready prompts, JSON lines {instruction, input, output} or {prompt, output}, optionally options, "
            "gold, split."},
+          {"option_pattern", option_pattern,
+           "How rows of --prompts without options show them: a regular expression, each group of whose first match is "
+           "an "
+           "option (with one group: each match), or `labels`: what stands behind the template's labels, such as A), "
+           "B). "
+           "Empty: they have none."},
           {"tokens", tokens,
            "Instead: token ids, JSON lines {input_ids, labels}, -100 = not supervised; optionally split."},
           {"output_dir", output_dir, "The dataset directory to write; must be new or empty."},
@@ -95,8 +102,12 @@ struct PrepareConfig {
            "The target and sampled negatives; 0: no candidates."},
           {"negatives",
            negatives,
-           {"uniform", "popularity"},
-           "How negatives are drawn, among items the shopper never bought; popularity: of the train period."},
+           {"auto", "uniform", "popularity", "matched", "given"},
+           "How negatives are drawn, among items the shopper never bought. popularity: of the train period; matched: "
+           "in "
+           "proportion to it among items as popular and as long as the target; given: the options of --prompts as they "
+           "are (with matched they are drawn anew, among the outputs of all rows). auto: given for --prompts, else "
+           "uniform."},
           {"negative_items",
            negative_items,
            {"existing", "train"},

@@ -4,8 +4,10 @@
 #include "core/check.h"
 #include "data/prepare/example_encoder.h"
 #include "data/prepare/json_lines.h"
+#include "data/prepare/option_finder.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/prompt_rows.h"
+#include "data/prepare/redrawn_options.h"
 #include "data/prepare/row_splitter.h"
 #include "data/prepare/template_choice.h"
 
@@ -41,13 +43,22 @@ class PromptsJob {
         encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos}),
         catalogue_(encoder_),
         writer_(writer),
-        splitter_(config, RowSplitter::Default::random, [this](Split split, const Example& e) { write(split, e); }) {}
+        splitter_(config, RowSplitter::Default::random,
+                  [this](Split split, const Example& e) { redraws_ ? splits_.push_back(split) : write(split, e); }),
+        redraws_(negatives_of(config) == "matched") {
+    if (config.option_pattern == "labels" || (config.option_pattern.empty() && redraws_))
+      finder_ = OptionFinder::by_labels(template_);
+    else if (!config.option_pattern.empty())
+      finder_ = OptionFinder::by_pattern(config.option_pattern);
+  }
 
   Prepared run();
 
  private:
   void take(const Json& row, JsonLines& lines);
-  void encode(const ParsedRow& row, std::optional<Split> split);
+  void find_options(ParsedRow& row);
+  std::optional<Example> encoded(const ParsedRow& row);
+  void redraw();
   void write(Split split, const Example& example);
   Json dropped(const JsonLines& lines) const;
 
@@ -58,13 +69,20 @@ class PromptsJob {
   DatasetWriter& writer_;
   RowSplitter splitter_;
   SplitStatistics statistics_;
-  std::array<std::int64_t, 6> fates_{};  // by RowFate
+  std::optional<OptionFinder> finder_;
+  bool redraws_;
+  std::vector<ParsedRow> rows_;                    // that wait for their options to be redrawn, and
+  std::vector<Split> splits_;                      // what they are for
+  std::array<std::int64_t, 6> fates_{};            // by RowFate
+  std::array<std::int64_t, 5> redraws_by_fate_{};  // by RedrawnOptions::Fate
+  std::int64_t num_found_ = 0;                     // rows whose options their text shows
+  std::int64_t num_not_found_ = 0;                 // rows without options, where they were looked for
   std::int64_t num_too_long_ = 0;
   std::int64_t num_truncated_ = 0;
 };
 
 void PromptsJob::take(const Json& row, JsonLines& lines) {
-  const ParsedRow parsed = parse_prompt_row(row);
+  ParsedRow parsed = parse_prompt_row(row);
   std::optional<Split> split;
   const std::string problem = parsed.problem.empty() ? parse_split(row, split) : parsed.problem;
   if (!problem.empty()) {
@@ -72,21 +90,48 @@ void PromptsJob::take(const Json& row, JsonLines& lines) {
     return;
   }
   ++fates_[static_cast<size_t>(parsed.fate)];
-  if (parsed.fate == RowFate::usable) encode(parsed, split);
+  if (parsed.fate != RowFate::usable) return;
+  if (finder_ && parsed.options.empty()) find_options(parsed);
+  if (redraws_) {
+    rows_.push_back(std::move(parsed));
+    splitter_.add({}, split);  // only to be told its split
+  } else if (auto example = encoded(parsed)) {
+    splitter_.add(*std::move(example), split);
+  }
 }
 
-void PromptsJob::encode(const ParsedRow& row, std::optional<Split> split) {
+/// A row whose output is not word for word among the options that it shows keeps none.
+void PromptsJob::find_options(ParsedRow& row) {
+  auto found = finder_->find(row.text.input);
+  if (!found) found = finder_->find(row.text.instruction);
+  if (found && choose_options(row, std::move(found->options)))
+    ++num_found_;
+  else
+    ++num_not_found_;
+}
+
+std::optional<Example> PromptsJob::encoded(const ParsedRow& row) {
   Example example;
   const Fit fit = encoder_.encode_row(row.text, row.options, example);
   if (fit == Fit::too_long) {
     ++num_too_long_;
-    return;
+    return std::nullopt;
   }
   if (fit == Fit::truncated) ++num_truncated_;
   for (const std::string& option : row.options) example.candidates.push_back(catalogue_.id_of(option));
   if (row.gold) example.target = example.candidates[*row.gold];
   example.gold = row.gold;
-  splitter_.add(std::move(example), split);
+  return example;
+}
+
+void PromptsJob::redraw() {
+  const RedrawnOptions redrawn(rows_, splits_, {config_.max_title_length, config_.seed});
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    const auto fate = redrawn.redraw(i, rows_[i]);
+    ++redraws_by_fate_[static_cast<size_t>(fate)];
+    if (fate != RedrawnOptions::Fate::redrawn) continue;
+    if (const auto example = encoded(rows_[i])) write(splits_[i], *example);
+  }
 }
 
 void PromptsJob::write(Split split, const Example& example) {
@@ -97,11 +142,16 @@ void PromptsJob::write(Split split, const Example& example) {
 
 Json PromptsJob::dropped(const JsonLines& lines) const {
   const auto count = [&](RowFate fate) { return fates_[static_cast<size_t>(fate)]; };
+  const auto not_redrawn = [&](RedrawnOptions::Fate fate) { return redraws_by_fate_[static_cast<size_t>(fate)]; };
   return {{"malformed_lines", lines.num_bad()},
           {"empty_prompt", count(RowFate::empty_prompt)},
           {"empty_output", count(RowFate::empty_output)},
           {"empty_option", count(RowFate::empty_option)},
           {"duplicate_option", count(RowFate::duplicate_option)},
+          {"no_options", not_redrawn(RedrawnOptions::Fate::no_options)},
+          {"options_not_shown", not_redrawn(RedrawnOptions::Fate::options_not_shown)},
+          {"unusable_output", not_redrawn(RedrawnOptions::Fate::unusable_output)},
+          {"too_few_outputs", not_redrawn(RedrawnOptions::Fate::too_few_outputs)},
           {"too_long", num_too_long_}};
 }
 
@@ -110,6 +160,7 @@ Prepared PromptsJob::run() {
   Json row;
   while (lines.next(row)) take(row, lines);
   splitter_.finish();
+  if (redraws_) redraw();
   require_examples(statistics_, splitter_.is_random() ? splits_by_share(config_) : std::vector<Split>{},
                    dropped(lines));
 
@@ -122,14 +173,19 @@ Prepared PromptsJob::run() {
                            {{"rows", lines.num_lines()},
                             {"examples", statistics_.num_examples()},
                             {"examples_truncated", num_truncated_},
+                            {"options_found_in_prompt", num_found_},
+                            {"options_looked_for_in_vain", num_not_found_},
                             {"dropped", dropped(lines)}}},
                           {"lines", Json::array({lines.report()})},
+                          {"candidates", {{"negatives", negatives_of(config_)}, {"seed", config_.seed}}},
                           {"token_lengths", statistics_.token_lengths()},
                           {"gold_positions", statistics_.gold_positions()}};
   prepared.summary = fmt::format("{} prompts: {} examples ({}), split {}, {} cut in front to {} tokens. Dropped: {}",
                                  lines.num_lines(), statistics_.num_examples(), statistics_.summary(),
                                  splitter_.is_random() ? "at random" : "by the rows' fields", num_truncated_,
                                  text_max_length(config_), list_counts(dropped(lines)));
+  if (finder_)
+    prepared.summary += fmt::format(". Options found in the text of {} rows, not in {}", num_found_, num_not_found_);
   return prepared;
 }
 

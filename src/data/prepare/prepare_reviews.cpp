@@ -183,7 +183,8 @@ std::vector<Split> ReviewsJob::needed_splits() const {
 
 NegativePool ReviewsJob::negative_pool() const {
   NegativePool pool{.train_counts = std::vector<std::int64_t>(data_.catalogue.size()),
-                    .by_popularity = config_.negatives == "popularity"};
+                    .by_popularity = config_.negatives == "popularity",
+                    .is_matched = config_.negatives == "matched"};
   const bool with_newer = config_.negative_items == "existing";
   if (with_newer) pool.first_times.assign(data_.catalogue.size(), std::numeric_limits<std::int64_t>::max());
   for (const Shopper& shopper : data_.shoppers) {
@@ -313,7 +314,7 @@ Json ReviewsJob::description() const {
           {"token_lengths", statistics_.token_lengths()},
           {"candidates",
            {{"num_candidates", config_.num_candidates},
-            {"negatives", config_.negatives},
+            {"negatives", negatives_of(config_)},
             {"negative_items", config_.negative_items},
             {"seed", config_.seed}}},
           {"gold_positions", statistics_.gold_positions()},

@@ -29,6 +29,9 @@ std::int64_t text_max_length(const PrepareConfig& config);
 /// How many items must come before a target: min_history, or what its 0 stands for.
 std::int64_t min_history_of(const PrepareConfig& config);
 
+/// `negatives`, or what its auto stands for.
+std::string negatives_of(const PrepareConfig& config);
+
 /// The splits that get examples where they are dealt by validation_share and test_share.
 std::vector<Split> splits_by_share(const PrepareConfig& config);
 

@@ -78,14 +78,16 @@ std::string read_gold(const Json& row, ParsedRow& parsed) {
   return "";
 }
 
+bool repeats_one(std::vector<std::string> options) {
+  std::sort(options.begin(), options.end());
+  return std::adjacent_find(options.begin(), options.end()) != options.end();
+}
+
 RowFate fate_of(const ParsedRow& row) {
   if (is_blank(row.text.instruction) && is_blank(row.text.input)) return RowFate::empty_prompt;
   if (is_blank(row.text.output)) return RowFate::empty_output;
   if (std::any_of(row.options.begin(), row.options.end(), is_blank)) return RowFate::empty_option;
-  std::vector<std::string> sorted = row.options;
-  std::sort(sorted.begin(), sorted.end());
-  const bool repeats = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
-  return repeats ? RowFate::duplicate_option : RowFate::usable;
+  return repeats_one(row.options) ? RowFate::duplicate_option : RowFate::usable;
 }
 
 }  // namespace
@@ -99,6 +101,16 @@ ParsedRow parse_prompt_row(const Json& row) {
   if (parsed.fate != RowFate::usable) return parsed;
   problem = read_gold(row, parsed);
   return problem.empty() ? parsed : malformed(std::move(problem));
+}
+
+bool choose_options(ParsedRow& row, std::vector<std::string> options) {
+  const auto right = std::find(options.begin(), options.end(), row.text.output);
+  if (options.size() < 2 || options.size() > kMaxOptions || right == options.end() || repeats_one(options) ||
+      std::any_of(options.begin(), options.end(), is_blank))
+    return false;
+  row.gold = static_cast<std::uint8_t>(right - options.begin());
+  row.options = std::move(options);
+  return true;
 }
 
 }  // namespace allreco::data
