@@ -27,6 +27,8 @@ class ControlPlane {
   void all_sum(std::vector<double>& values);
   void barrier();
   /// `while_waiting` is called between two looks for the result.
+  /// What all_gather, broadcast and all_sum send at once, on all ranks alike: more goes in pieces.
+  void set_piece_bytes(std::int64_t bytes);
   std::int64_t all_max(std::int64_t value, const std::function<void()>& while_waiting = {});
 
  private:
