@@ -6,13 +6,16 @@
 #   -n         number of ranks; inside a SLURM allocation the default is its number of tasks
 #   --threads  CPU threads of each rank; the default is cores / ranks on this machine, at least 1
 #   --preset   runs build/P/allreco, by default build/release/allreco
+#   --gpus-per-task  shows each rank so many GPUs of its host, and binds it to the cores beside them (launch/rank_gpus.sh);
+#              without it all ranks of a host see all of its GPUs, and each takes that of its local rank
 #   --max-restarts   how often in all a training that ended by a fault is started again, from its newest checkpoint;
 #              default 0. Three faults in a row without a new step end it earlier, and exit codes 2 (wrong input or
 #              options) and 85 (stopped by a signal) never restart.
 #   --restart-pause  seconds before a restart (default 5), doubled with each fault in a row without a new step
 #
 # What else stands before -- goes to mpirun as it is (--hostfile hosts, for example). The exit code is mpirun's, which
-# is that of the first rank that failed. OMP_WAIT_POLICY and OMPI_MCA_* of the environment are respected.
+# is that of the first rank that failed. OMP_WAIT_POLICY and OMPI_MCA_* of the environment are respected. With hosts given, what
+# the environment says to OpenMP, NCCL and CUDA (OMP_*, NCCL_*, CUDA_*, CUBLAS_*) reaches the ranks on all of them.
 #
 # Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 to this script stop a training after its current step: it is saved and the exit code
 # is 85. So does the end of this script by SIGKILL. Shared memory that the ranks of a killed mpirun left on this host is cleared before
@@ -28,6 +31,7 @@ source "$ROOT/launch/training.sh"
 ranks="${SLURM_NTASKS:-}"
 threads=""
 preset=release
+gpus_per_task=""
 max_restarts=0
 restart_pause_s=5
 mpirun_arguments=()
@@ -41,6 +45,7 @@ parse_arguments() {
       -n | -np) ranks="$(require_value "$1" "$@")"; shift ;;
       --threads) threads="$(require_value "$1" "$@")"; shift ;;
       --preset) preset="$(require_value "$1" "$@")"; shift ;;
+      --gpus-per-task) gpus_per_task="$(require_value "$1" "$@")"; shift ;;
       --max-restarts) max_restarts="$(require_value "$1" "$@")"; shift ;;
       --restart-pause) restart_pause_s="$(require_value "$1" "$@")"; shift ;;
       -H | --host | -host | --hostfile | -hostfile | --machinefile) several_nodes=true; mpirun_arguments+=("$1") ;;
@@ -86,8 +91,8 @@ add_mpirun_flags() {
   fi
   # Ranks on other hosts do not inherit the environment.
   if "$several_nodes"; then
-    mpirun_arguments+=(-x OMP_NUM_THREADS)
-    if [[ -n "${OMP_WAIT_POLICY:-}" ]]; then mpirun_arguments+=(-x OMP_WAIT_POLICY); fi
+    local name
+    for name in $(compgen -e | grep -E '^(OMP|NCCL|CUDA|CUBLAS)_'); do mpirun_arguments+=(-x "$name"); done
   fi
 }
 
@@ -225,6 +230,7 @@ while [[ "$1" != -- ]]; do shift; done
 shift
 [[ -n "$ranks" ]] || die 2 "-n is missing: how many ranks? see --help"
 check_is_count -n "$ranks"
+if [[ -n "$gpus_per_task" ]]; then check_is_count --gpus-per-task "$gpus_per_task"; fi
 check_is_number --max-restarts "$max_restarts"
 check_is_number --restart-pause "$restart_pause_s"
 program="$ROOT/build/$preset/allreco"
@@ -234,7 +240,9 @@ python="$ROOT/.venv/bin/python"
 [[ -x "$python" ]] || python=python3
 choose_threads
 add_mpirun_flags
-command=(mpirun -n "$ranks" "${mpirun_arguments[@]}" "$program")
+starter=("$program")
+if [[ -n "$gpus_per_task" ]]; then starter=("$ROOT/launch/rank_gpus.sh" "$gpus_per_task" "$program"); fi
+command=(mpirun -n "$ranks" "${mpirun_arguments[@]}" "${starter[@]}")
 say "OMP_NUM_THREADS=$OMP_NUM_THREADS${OMP_WAIT_POLICY:+ OMP_WAIT_POLICY=$OMP_WAIT_POLICY}$(printf ' %q' "${command[@]}" "$@")" >&2
 clear_dead_segments
 if [[ "${1:-}" == train ]]; then supervise_training "$@"; fi

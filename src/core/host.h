@@ -13,6 +13,11 @@ std::string host_name();
 /// not say. What containers may keep apart (shared memory, one another's processes, a network) does not follow from it.
 std::string machine_identity();
 
+/// NVIDIA GPUs of this machine that this process may open and that `visible_devices` (CUDA_VISIBLE_DEVICES; null: not
+/// set) leaves it. No driver is asked, so that a program without CUDA can tell, too. `devices`: the device files'
+/// place.
+int num_nvidia_gpus(const std::string& devices, const char* visible_devices);
+
 /// As the kernel names the first processor, such as "AMD EPYC 9R14"; empty: it does not.
 std::string cpu_model();
 

@@ -1,5 +1,6 @@
 #include "dist/communicator.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/check.h"
@@ -24,7 +25,9 @@ class SelfCommunicator final : public Communicator {
     return std::make_unique<DoneWork>();
   }
   std::unique_ptr<Work> start_tree_sum(at::Tensor tensor) override { return start_all_reduce_sum(std::move(tensor)); }
-  void broadcast(at::Tensor tensor, int root) override { check_broadcastable(tensor, root, 1); }
+
+ protected:
+  void broadcast_piece(at::Tensor, int) override {}
 };
 
 void check_contiguous(const at::Tensor& tensor, const char* operation) {
@@ -52,12 +55,16 @@ void check_tree_world(int world_size) {
 void check_broadcastable(const at::Tensor& tensor, int root, int world_size) {
   check_contiguous(tensor, "broadcast");
   if (root < 0 || root >= world_size) core::fault("broadcast from rank {} of {} ranks", root, world_size);
-  const std::int64_t bytes = static_cast<std::int64_t>(tensor.nbytes());
-  if (bytes > kMaxCount)
-    core::fault("broadcast takes at most {} bytes at once, not {}: send it in slices", kMaxCount, bytes);
 }
 
 void Communicator::all_reduce_sum(at::Tensor tensor) { start_all_reduce_sum(std::move(tensor))->wait(); }
+
+void Communicator::broadcast(at::Tensor tensor, int root) {
+  check_broadcastable(tensor, root, world_size());
+  const at::Tensor bytes = tensor.view({-1}).view(at::kByte);
+  for (std::int64_t begin = 0; begin < bytes.numel(); begin += piece_bytes_)
+    broadcast_piece(bytes.narrow(0, begin, std::min(piece_bytes_, bytes.numel() - begin)), root);
+}
 
 std::unique_ptr<Communicator> make_self_communicator() { return std::make_unique<SelfCommunicator>(); }
 

@@ -5,6 +5,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -39,9 +40,18 @@ class Communicator {
   virtual std::unique_ptr<Work> start_tree_sum(at::Tensor tensor) = 0;
   /// start_all_reduce_sum, done on return.
   void all_reduce_sum(at::Tensor tensor);
-  /// In place: the root's contents on every rank, on return. Contiguous, any dtype, less than 2 GiB, on this plane's
-  /// device.
-  virtual void broadcast(at::Tensor tensor, int root) = 0;
+  /// In place: the root's contents on every rank, on return. Contiguous, any dtype and size, on this plane's device.
+  /// It goes in pieces, so that the session's timeout measures a standstill and not the size.
+  void broadcast(at::Tensor tensor, int root);
+  /// Of such a piece, on all ranks alike; for tests.
+  void set_piece_bytes(std::int64_t bytes) { piece_bytes_ = bytes; }
+
+ protected:
+  /// In place, done on return. `bytes`: uint8 [n], 0 < n < 2^31.
+  virtual void broadcast_piece(at::Tensor bytes, int root) = 0;
+
+ private:
+  std::int64_t piece_bytes_ = std::int64_t{1} << 28;
 };
 
 /// World size 1: sums and broadcasts are what they already are. Tensors may be on any device; they are checked as on

@@ -2,20 +2,16 @@
 
 #include <mpi.h>
 
-#include <limits>
+#include <algorithm>
 #include <utility>
 
-#include "core/check.h"
 #include "dist/mpi_check.h"
 
 namespace allreco::dist {
 namespace {
 
-int to_count(std::int64_t count, const char* operation) {
-  if (count > std::numeric_limits<int>::max())
-    core::fault("{} takes less than 2 GiB in all, not {} bytes: send it in parts or through a file", operation, count);
-  return static_cast<int>(count);
-}
+/// MPI counts in int; a piece's bytes, of all ranks together, stay below.
+constexpr std::int64_t kPieceBytes = std::int64_t{1} << 28;
 
 /// A collective under way, with all that MPI reads and writes until it is done.
 template <class T, class Start>
@@ -35,6 +31,7 @@ struct ControlPlane::State {
   MPI_Comm comm = MPI_COMM_NULL;  // freed by MPI_Finalize
   int rank = 0;
   int world_size = 1;
+  std::int64_t piece_bytes = kPieceBytes;
   std::vector<std::shared_ptr<void>> abandoned;  // left half way after an error; MPI may still write there
 
   template <class T, class Start>
@@ -67,6 +64,31 @@ struct ControlPlane::State {
       return MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, buffer.data(), 1, MPI_INT64_T, comm, request);
     });
   }
+
+  /// Of each rank's text the bytes from `begin` on, at most `share`.
+  std::vector<std::string> all_gather_part(const std::string& text, std::int64_t begin, std::int64_t share,
+                                           const std::vector<std::int64_t>& sizes) {
+    std::vector<int> counts, offsets;
+    int total = 0;
+    for (std::int64_t size : sizes) {
+      offsets.push_back(total);
+      counts.push_back(static_cast<int>(std::clamp<std::int64_t>(size - begin, 0, share)));
+      total += counts.back();
+    }
+    std::vector<char> bytes(static_cast<size_t>(total));
+    const auto mine = static_cast<size_t>(rank);
+    if (counts[mine] > 0)
+      text.copy(bytes.data() + offsets[mine], static_cast<size_t>(counts[mine]), static_cast<size_t>(begin));
+    const auto start = [this, counts, offsets](auto& buffer, MPI_Request* request) {
+      return MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, buffer.data(), counts.data(), offsets.data(), MPI_BYTE,
+                             comm, request);
+    };
+    bytes = run("all_gather", std::move(bytes), start);
+    std::vector<std::string> parts;
+    for (size_t i = 0; i < counts.size(); ++i)
+      parts.emplace_back(bytes.data() + offsets[i], static_cast<size_t>(counts[i]));
+    return parts;
+  }
 };
 
 ControlPlane::ControlPlane(Watchdog& watchdog, Use use) : state_(std::make_unique<State>(watchdog, use)) {
@@ -77,25 +99,17 @@ ControlPlane::ControlPlane(Watchdog& watchdog, Use use) : state_(std::make_uniqu
 
 ControlPlane::~ControlPlane() = default;
 
+void ControlPlane::set_piece_bytes(std::int64_t bytes) { state_->piece_bytes = bytes; }
+
 std::vector<std::string> ControlPlane::all_gather(const std::string& text) {
   const std::vector<std::int64_t> sizes = state_->all_gather_size(std::ssize(text));
-  std::vector<int> counts, offsets;
-  std::int64_t total = 0;
-  for (std::int64_t size : sizes) {
-    offsets.push_back(to_count(total, "all_gather"));
-    counts.push_back(to_count(size, "all_gather"));
-    total += size;
+  const std::int64_t longest = *std::max_element(sizes.begin(), sizes.end());
+  const std::int64_t share = std::max<std::int64_t>(1, state_->piece_bytes / state_->world_size);
+  std::vector<std::string> texts(sizes.size());
+  for (std::int64_t begin = 0; begin < longest; begin += share) {
+    const std::vector<std::string> parts = state_->all_gather_part(text, begin, share, sizes);
+    for (size_t rank = 0; rank < texts.size(); ++rank) texts[rank] += parts[rank];
   }
-  std::vector<char> bytes(static_cast<size_t>(to_count(total, "all_gather")));
-  text.copy(bytes.data() + offsets[static_cast<size_t>(state_->rank)], text.size());
-  const auto start = [comm = state_->comm, counts, offsets](auto& buffer, MPI_Request* request) {
-    return MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, buffer.data(), counts.data(), offsets.data(), MPI_BYTE,
-                           comm, request);
-  };
-  bytes = state_->run("all_gather", std::move(bytes), start);
-  std::vector<std::string> texts;
-  for (size_t i = 0; i < counts.size(); ++i)
-    texts.emplace_back(bytes.data() + offsets[i], static_cast<size_t>(counts[i]));
   return texts;
 }
 
@@ -105,10 +119,14 @@ std::string ControlPlane::broadcast(std::string text, int root) {
     return MPI_Ibcast(buffer.data(), static_cast<int>(bytes), MPI_BYTE, root, comm, request);
   };
   const auto size = state_->run("broadcast", std::vector<std::int64_t>{std::ssize(text)}, start)[0];
-  std::vector<char> bytes(static_cast<size_t>(to_count(size, "broadcast")));
-  if (state_->rank == root) bytes.assign(text.begin(), text.end());
-  bytes = state_->run("broadcast", std::move(bytes), start);
-  return {bytes.begin(), bytes.end()};
+  text.resize(static_cast<size_t>(size));
+  for (std::int64_t begin = 0; begin < size; begin += state_->piece_bytes) {
+    const auto first = text.begin() + begin;
+    std::vector<char> bytes(first, first + std::min(state_->piece_bytes, size - begin));
+    bytes = state_->run("broadcast", std::move(bytes), start);
+    std::copy(bytes.begin(), bytes.end(), first);
+  }
+  return text;
 }
 
 std::int64_t ControlPlane::all_max(std::int64_t value, const std::function<void()>& while_waiting) {
@@ -119,11 +137,17 @@ std::int64_t ControlPlane::all_max(std::int64_t value, const std::function<void(
 }
 
 void ControlPlane::all_sum(std::vector<double>& values) {
-  const int count = to_count(std::ssize(values), "all_sum");
-  const auto start = [comm = state_->comm, count](auto& buffer, MPI_Request* request) {
-    return MPI_Iallreduce(MPI_IN_PLACE, buffer.data(), count, MPI_DOUBLE, MPI_SUM, comm, request);
+  const auto start = [comm = state_->comm](auto& buffer, MPI_Request* request) {
+    return MPI_Iallreduce(MPI_IN_PLACE, buffer.data(), static_cast<int>(buffer.size()), MPI_DOUBLE, MPI_SUM, comm,
+                          request);
   };
-  values = state_->run("all_sum", values, start);
+  const std::int64_t longest = std::max<std::int64_t>(1, state_->piece_bytes / std::int64_t{sizeof(double)});
+  for (std::int64_t begin = 0; begin < std::ssize(values); begin += longest) {
+    const auto first = values.begin() + begin;
+    std::vector<double> part(first, first + std::min(longest, std::ssize(values) - begin));
+    part = state_->run("all_sum", std::move(part), start);
+    std::copy(part.begin(), part.end(), first);
+  }
 }
 
 void ControlPlane::barrier() {

@@ -26,6 +26,8 @@ class ControlPlane {
   std::string broadcast(std::string text, int root);
   void all_sum(std::vector<double>& values);
   void barrier();
+  /// What all_gather, broadcast and all_sum send at once, on all ranks alike: more goes in pieces.
+  void set_piece_bytes(std::int64_t bytes);
   /// `while_waiting` is called between two looks for the result.
   std::int64_t all_max(std::int64_t value, const std::function<void()>& while_waiting = {});
 

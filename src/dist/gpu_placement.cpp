@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 #include "core/check.h"
 #include "core/host.h"
@@ -36,13 +37,15 @@ void check_all_have_one(const std::vector<GpuPlace>& places) {
 }
 
 std::string to_text(const GpuPlace& place) {
-  return core::Json{place.host, place.machine, place.gpu.uuid, place.gpu.pci_bus_id}.dump();
+  return core::Json{place.host, place.machine, place.gpu.uuid, place.gpu.pci_bus_id, place.num_gpus}.dump();
 }
 
 GpuPlace from_text(const std::string& text) {
   const core::Json json = core::Json::parse(text);
-  return {
-      json[0].get<std::string>(), json[1].get<std::string>(), {json[2].get<std::string>(), json[3].get<std::string>()}};
+  return {json[0].get<std::string>(),
+          json[1].get<std::string>(),
+          {json[2].get<std::string>(), json[3].get<std::string>()},
+          json[4].get<int>()};
 }
 
 /// In place of NCCL's own, which is made of the host name and the boot id, too: ranks whose ids are equal talk through
@@ -65,7 +68,7 @@ std::vector<int> judge_gpu_placement(const std::vector<GpuPlace>& places, bool a
     sharing.push_back(rank);
   }
   for (const auto& [place, ranks] : ranks_on) {
-    const auto& [host, machine, gpu] = places[static_cast<size_t>(ranks[0])];
+    const auto& [host, machine, gpu, num_gpus] = places[static_cast<size_t>(ranks[0])];
     if (allow_gpu_sharing || gpu.pci_bus_id.empty() || ranks.size() == 1) continue;
     core::user_error(
         "{} share the GPU {} (PCI {}) of {}: start one rank per GPU (mpirun -n, srun --ntasks-per-node), give each its "
@@ -75,15 +78,57 @@ std::vector<int> judge_gpu_placement(const std::vector<GpuPlace>& places, bool a
   return places_on_gpus;
 }
 
-void check_gpu_placement(Session& session, c10::Device device, bool allow_gpu_sharing) {
-  GpuPlace mine{core::host_name(), core::machine_identity(), {}};
+std::string describe_unused_gpus(const std::vector<GpuPlace>& places) {
+  struct Machine {
+    std::string host;
+    int num_gpus = 0, num_ranks = 0;
+    std::set<std::string> used;
+  };
+  std::map<std::string, Machine> machines;
+  for (const GpuPlace& place : places) {
+    Machine& machine = machines[place.machine];
+    if (machine.num_ranks++ == 0) machine.host = place.host;
+    machine.num_gpus = std::max(machine.num_gpus, place.num_gpus);
+    if (!place.gpu.pci_bus_id.empty()) machine.used.insert(place.gpu.pci_bus_id);
+  }
+  std::string idle, cure;
+  for (const auto& [identity, machine] : machines) {
+    const int num_used = static_cast<int>(machine.used.size());
+    if (num_used >= machine.num_gpus) continue;
+    idle += fmt::format("{}{} of {} on {}", idle.empty() ? "" : ", ", machine.num_gpus - num_used, machine.num_gpus,
+                        machine.host);
+    cure = num_used > 0 ? "start one rank per GPU (mpirun -n, srun --ntasks-per-node)"
+                        : "run the program of the preset cuda (launch/build.sh cuda), or say device = cpu";
+  }
+  return idle.empty() ? "" : fmt::format("GPUs stay idle: {}; {}", idle, cure);
+}
+
+namespace {
+
+/// Collective.
+std::vector<GpuPlace> gather_places(Session& session, c10::Device device) {
+  GpuPlace mine{core::host_name(), core::machine_identity(), {}, 0};
+  mine.num_gpus = core::num_nvidia_gpus("/dev", std::getenv("CUDA_VISIBLE_DEVICES"));
   if (device.is_cuda()) mine.gpu = identify_gpu(device.index());
   std::vector<GpuPlace> places;
   for (const std::string& text : session.all_gather(to_text(mine))) places.push_back(from_text(text));
+  return places;
+}
+
+}  // namespace
+
+void warn_of_unused_gpus(Session& session, c10::Device device) {
+  const std::string idle = describe_unused_gpus(gather_places(session, device));
+  if (!idle.empty() && session.is_leader()) core::log_warning("{}", idle);
+}
+
+void check_gpu_placement(Session& session, c10::Device device, bool allow_gpu_sharing) {
+  const std::vector<GpuPlace> places = gather_places(session, device);
   const std::vector<int> places_on_gpus = judge_gpu_placement(places, allow_gpu_sharing);
   if (std::all_of(places_on_gpus.begin(), places_on_gpus.end(), [](int place_on_gpu) { return place_on_gpu == 0; }))
     return;
-  set_host_id(mine, places_on_gpus[static_cast<size_t>(session.rank())]);
+  const auto rank = static_cast<size_t>(session.rank());
+  set_host_id(places[rank], places_on_gpus[rank]);
   core::log_warning("ranks share GPUs: NCCL sends through the network interface, and each GPU's memory holds {} copies",
                     1 + *std::max_element(places_on_gpus.begin(), places_on_gpus.end()));
 }

@@ -22,6 +22,7 @@ struct GpuPlace {
   std::string host;     // core::host_name, for messages
   std::string machine;  // core::machine_identity: a bus id names one GPU of a machine, in all of its containers
   GpuIdentity gpu;
+  int num_gpus = 0;  // of the machine, which the rank may use
 };
 
 /// `places`: one for each rank. UserError naming the ranks and what to do when some ranks have a GPU and others none,
@@ -33,6 +34,12 @@ std::vector<int> judge_gpu_placement(const std::vector<GpuPlace>& places, bool a
 /// Where ranks share a GPU, gives them different NCCL_HOSTIDs, so that NCCL takes them for ranks on different hosts:
 /// they then talk through the network interface, slowly. `device`: of this rank, CPU or CUDA.
 void check_gpu_placement(Session& session, c10::Device device, bool allow_gpu_sharing);
+
+/// What to say of GPUs that ranks may use and do not; empty: there are none.
+std::string describe_unused_gpus(const std::vector<GpuPlace>& places);
+
+/// Collective. Rank 0 warns of such GPUs, see describe_unused_gpus: a run on CPUs beside them is seldom meant.
+void warn_of_unused_gpus(Session& session, c10::Device device);
 
 /// Of a CUDA device that this process sees. UserError in builds without CUDA.
 GpuIdentity identify_gpu(int device);

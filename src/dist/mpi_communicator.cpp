@@ -154,8 +154,7 @@ class MpiCommunicator final : public Communicator {
                                          abandoned_);
   }
 
-  void broadcast(at::Tensor tensor, int root) override {
-    check_broadcastable(tensor, root, world_size_);
+  void broadcast_piece(at::Tensor tensor, int root) override {
     check_on_cpu(tensor);
     watchdog_.begin("broadcast");
     const auto pending = std::make_shared<Pending>(Pending{std::move(tensor)});

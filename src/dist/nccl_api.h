@@ -60,7 +60,13 @@ class NcclApi {
   virtual void destroy() = 0;
 };
 
+struct NcclOptions {
+  /// Thread blocks that NCCL's kernels take from the GPU at most: fewer leave more of it to backward, which they run
+  /// beside. 0: NCCL's own choice.
+  int max_ctas = 0;
+};
+
 /// For this rank's CUDA device. UserError in builds without CUDA, and for a device that is not there.
-std::unique_ptr<NcclApi> make_nccl_api(int device);
+std::unique_ptr<NcclApi> make_nccl_api(int device, const NcclOptions& options);
 
 }  // namespace allreco::dist

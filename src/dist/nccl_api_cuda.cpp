@@ -53,8 +53,9 @@ class CudaEvent final : public NcclEvent {
 
 class CudaNcclApi final : public NcclApi {
  public:
-  explicit CudaNcclApi(int device)
-      : device_(static_cast<c10::DeviceIndex>(device)),
+  CudaNcclApi(int device, const NcclOptions& options)
+      : options_(options),
+        device_(static_cast<c10::DeviceIndex>(device)),
         stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true, device_)) {}
 
   c10::Device device() const override { return {c10::DeviceType::CUDA, device_}; }
@@ -73,6 +74,7 @@ class CudaNcclApi final : public NcclApi {
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
     config.commName = "allreco";
+    if (options_.max_ctas > 0) config.maxCTAs = options_.max_ctas;
     check_nccl(ncclCommInitRankConfig(&comm_, world_size, id, rank, &config), "ncclCommInitRankConfig", comm_);
   }
 
@@ -134,16 +136,25 @@ class CudaNcclApi final : public NcclApi {
     c10::cuda::CUDACachingAllocator::recordStream(tensor.storage().data_ptr(), stream_);
   }
 
-  // init may have failed before there was a communicator.
+  // init may have failed before there was a communicator. It runs on a thread of its own, whose current device is the
+  // first one, until told otherwise; an abort must not fail for that, so no guard that throws.
   void abort() noexcept override {
+    cudaSetDevice(device_);
     if (comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));
   }
 
-  void finalize() override { check_nccl(ncclCommFinalize(comm_), "ncclCommFinalize", comm_); }
+  void finalize() override {
+    const c10::cuda::CUDAGuard on_device(device_);
+    check_nccl(ncclCommFinalize(comm_), "ncclCommFinalize", comm_);
+  }
 
-  void destroy() override { check_nccl(ncclCommDestroy(std::exchange(comm_, nullptr)), "ncclCommDestroy", nullptr); }
+  void destroy() override {
+    const c10::cuda::CUDAGuard on_device(device_);
+    check_nccl(ncclCommDestroy(std::exchange(comm_, nullptr)), "ncclCommDestroy", nullptr);
+  }
 
  private:
+  NcclOptions options_;
   c10::DeviceIndex device_;
   c10::cuda::CUDAStream stream_;
   ncclComm_t comm_ = nullptr;
@@ -160,9 +171,9 @@ std::string hexadecimal(const cudaUUID_t& uuid) {
 
 }  // namespace
 
-std::unique_ptr<NcclApi> make_nccl_api(int device) {
+std::unique_ptr<NcclApi> make_nccl_api(int device, const NcclOptions& options) {
   check_device(device);
-  return std::make_unique<CudaNcclApi>(device);
+  return std::make_unique<CudaNcclApi>(device, options);
 }
 
 GpuIdentity identify_gpu(int device) {

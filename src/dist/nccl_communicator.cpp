@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/check.h"
 #include "dist/nccl_lifetime.h"
@@ -14,15 +15,19 @@ namespace {
 
 class NcclWork final : public Work {
  public:
-  /// `ready` and `done` enclose the operation: before it on torch's stream, behind it on NCCL's. The tensor stays alive
-  /// until then.
-  NcclWork(const char* operation, at::Tensor tensor, std::unique_ptr<NcclEvent> ready, std::unique_ptr<NcclEvent> done,
-           NcclLifetime& nccl)
-      : operation_(operation),
-        tensor_(std::move(tensor)),
-        ready_(std::move(ready)),
-        done_(std::move(done)),
-        nccl_(nccl) {}
+  NcclWork(const char* operation, std::vector<at::Tensor> buffers, NcclLifetime& nccl)
+      : operation_(operation), buffers_(std::move(buffers)), nccl_(nccl) {}
+
+  // What an error leaves under way NCCL may still read and write.
+  ~NcclWork() override {
+    if (!is_done_) nccl_.abandon(std::move(buffers_));
+  }
+  NcclWork(const NcclWork&) = delete;
+  NcclWork& operator=(const NcclWork&) = delete;
+
+  /// `ready` and `done` enclose the operation: before it on torch's stream, behind it on NCCL's.
+  void set_ready(std::unique_ptr<NcclEvent> ready) { ready_ = std::move(ready); }
+  void set_done(std::unique_ptr<NcclEvent> done) { done_ = std::move(done); }
 
   bool poll() override {
     return is_done_ || (is_done_ = nccl_.guarded([this](NcclApi&) { return nccl_.is_settled() && done_->query(); }));
@@ -39,7 +44,7 @@ class NcclWork final : public Work {
 
  private:
   const char* operation_;
-  at::Tensor tensor_;
+  std::vector<at::Tensor> buffers_;  // all that the operation reads and writes
   std::unique_ptr<NcclEvent> ready_, done_;
   NcclLifetime& nccl_;
   bool is_done_ = false;
@@ -59,47 +64,43 @@ class NcclCommunicator final : public Communicator {
 
   std::unique_ptr<Work> start_all_reduce_sum(at::Tensor tensor) override {
     check_reducible(tensor);
-    return start("NCCL all_reduce_sum", std::move(tensor),
-                 [](NcclApi& nccl, const at::Tensor& t) { nccl.all_reduce_sum(t); });
+    return start("NCCL all_reduce_sum", {tensor}, [&](NcclApi& nccl) { nccl.all_reduce_sum(tensor); });
   }
 
-  std::unique_ptr<Work> start_tree_sum(at::Tensor tensor) override {
-    check_reducible(tensor);
+  std::unique_ptr<Work> start_tree_sum(at::Tensor mine) override {
+    check_reducible(mine);
     check_tree_world(world_size_);
-    const at::Tensor theirs = at::empty_like(tensor);
-    return start("NCCL tree_sum", std::move(tensor), [this, theirs](NcclApi& nccl, const at::Tensor& mine) {
+    const at::Tensor theirs = at::empty_like(mine);
+    return start("NCCL tree_sum", {mine, theirs}, [&](NcclApi& nccl) {
       for (int distance = 1; distance < world_size_; distance *= 2) {
         nccl.exchange(rank_ ^ distance, mine, theirs);
         nccl_.settle("NCCL tree_sum");
         nccl.add(mine, theirs);
       }
-      nccl.keep_alive(theirs);
     });
   }
 
-  void broadcast(at::Tensor tensor, int root) override {
-    check_broadcastable(tensor, root, world_size_);
-    start("NCCL broadcast", std::move(tensor), [root](NcclApi& nccl, const at::Tensor& t) {
-      nccl.broadcast(t, root);
-    })->wait();
+  void broadcast_piece(at::Tensor tensor, int root) override {
+    start("NCCL broadcast", {tensor}, [&](NcclApi& nccl) { nccl.broadcast(tensor, root); })->wait();
   }
 
  private:
-  /// Behind what torch's current stream holds now, on NCCL's own stream.
+  /// Behind what torch's current stream holds now, on NCCL's own stream. `buffers`: all that it reads and writes.
   template <class Issue>
-  std::unique_ptr<Work> start(const char* operation, at::Tensor tensor, Issue issue) {
-    if (tensor.device() != device_)
-      core::fault("NCCL reduces tensors on {}, not one on {}", device_.str(), tensor.device().str());
+  std::unique_ptr<Work> start(const char* operation, const std::vector<at::Tensor>& buffers, Issue issue) {
+    if (buffers[0].device() != device_)
+      core::fault("NCCL reduces tensors on {}, not one on {}", device_.str(), buffers[0].device().str());
     watchdog_.begin(operation);
-    return nccl_.guarded([&](NcclApi& nccl) {
-      std::unique_ptr<NcclEvent> ready = nccl.follow_current_stream();
-      issue(nccl, tensor);
+    auto work = std::make_unique<NcclWork>(operation, buffers, nccl_);  // from now on the buffers outlive an error
+    nccl_.guarded([&](NcclApi& nccl) {
+      work->set_ready(nccl.follow_current_stream());
+      // The allocator must not give the memory away while NCCL still uses it.
+      for (const at::Tensor& buffer : buffers) nccl.keep_alive(buffer);
+      issue(nccl);
       nccl_.settle(operation);
-      std::unique_ptr<NcclEvent> done = nccl.record();
-      // Should an error drop the Work early, the allocator must not give the memory away while NCCL still uses it.
-      nccl.keep_alive(tensor);
-      return std::make_unique<NcclWork>(operation, std::move(tensor), std::move(ready), std::move(done), nccl_);
+      work->set_done(nccl.record());
     });
+    return work;
   }
 
   int rank_;
@@ -126,8 +127,8 @@ std::unique_ptr<Communicator> make_nccl_communicator(Session& session,
   return plane;
 }
 
-std::unique_ptr<Communicator> make_nccl_communicator(Session& session, int device) {
-  return make_nccl_communicator(session, [device] { return make_nccl_api(device); });
+std::unique_ptr<Communicator> make_nccl_communicator(Session& session, int device, const NcclOptions& options) {
+  return make_nccl_communicator(session, [&] { return make_nccl_api(device, options); });
 }
 
 }  // namespace allreco::dist

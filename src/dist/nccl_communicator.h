@@ -21,7 +21,7 @@ namespace allreco::dist {
 /// together with the other ranks; if that fails, the session is out of step and ends every rank.
 /// Run-to-run bits are the same with NCCL_ALGO=Ring, NCCL_PROTO=Simple and NCCL_NVLS_ENABLE=0 only; all ranks always
 /// see the same bits.
-std::unique_ptr<Communicator> make_nccl_communicator(Session& session, int device);
+std::unique_ptr<Communicator> make_nccl_communicator(Session& session, int device, const NcclOptions& options = {});
 
 /// The same over another NcclApi: `make_api` is called on every rank, once.
 std::unique_ptr<Communicator> make_nccl_communicator(Session& session,

@@ -19,12 +19,14 @@ constexpr const char* kIfAllWait =
     "NCCL, the network or a GPU hangs. Run again with NCCL_DEBUG=INFO, look for Xid errors in dmesg and nvidia-smi on "
     "every node, and name the network interface between the nodes in NCCL_SOCKET_IFNAME";
 
-/// Whether api.abort() came back. A thread that is stuck in it is left behind, with the api: the process ends soon.
-bool abort_in_time(const std::shared_ptr<NcclApi>& api) {
+/// Whether api.abort() came back. A thread that is stuck in it is left behind, with the api and with `buffers`, which
+/// NCCL may still write to: the process ends soon.
+bool abort_in_time(const std::shared_ptr<NcclApi>& api, const std::shared_ptr<void>& buffers) {
   auto done = std::make_shared<std::promise<void>>();
   const std::future<void> is_done = done->get_future();
-  std::thread([held = api, done]() mutable {
+  std::thread([held = api, held_buffers = std::shared_ptr<void>(buffers), done]() mutable {
     held->abort();
+    held_buffers.reset();
     held.reset();  // the api ends with its owner, never by a thread that may outlive main
     done->set_value();
   }).detach();
@@ -61,6 +63,8 @@ NcclLifetime::~NcclLifetime() {
   }
 }
 
+void NcclLifetime::abandon(std::vector<at::Tensor> buffers) { abandoned_->push_back(std::move(buffers)); }
+
 bool NcclLifetime::is_settled() {
   const NcclStatus status = api_->async_status();
   if (!status.error.empty()) core::fault("{}", status.error);
@@ -89,7 +93,7 @@ void NcclLifetime::abort(const char* reason, bool is_own_error) noexcept {
       core::log_error("aborting NCCL: {}", reason);
     else
       core::log_info("aborting NCCL: {}", reason);
-    if (!abort_in_time(api_))
+    if (!abort_in_time(api_, abandoned_))
       core::log_error("NCCL did not abort within {} s, going on without it; the reason to abort was: {}",
                       kAbortTime.count(), reason);
   } catch (const std::exception& e) {  // no thread, no memory

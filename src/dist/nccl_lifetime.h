@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/check.h"
 #include "dist/nccl_api.h"
@@ -45,10 +46,17 @@ class NcclLifetime {
   /// The same for an event of torch's stream, before the operation: no other rank is waited for.
   void wait_for_gpu(const char* operation, NcclEvent& event);
 
+  /// Keeps what an operation that did not end reads and writes, until the communicator is aborted, and for ever if that
+  /// comes to no end.
+  void abandon(std::vector<at::Tensor> buffers);
+
  private:
+  using Buffers = std::vector<std::vector<at::Tensor>>;
   void abort(const char* reason, bool is_own_error) noexcept;
 
-  std::shared_ptr<NcclApi> api_;  // shared with a thread that aborts
+  // Shared with a thread that aborts.
+  std::shared_ptr<NcclApi> api_;
+  std::shared_ptr<Buffers> abandoned_ = std::make_shared<Buffers>();
   Watchdog& watchdog_;
   bool aborted_ = false;
   int exceptions_at_start_;

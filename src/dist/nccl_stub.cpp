@@ -5,7 +5,7 @@
 
 namespace allreco::dist {
 
-std::unique_ptr<NcclApi> make_nccl_api(int) {
+std::unique_ptr<NcclApi> make_nccl_api(int, const NcclOptions&) {
   core::user_error("this build has no NCCL; build with ./launch/build.sh cuda");
 }
 

@@ -138,6 +138,10 @@ void Session::all_sum(std::vector<double>& values) {
   if (state_->control) state_->control->all_sum(values);
 }
 
+void Session::set_piece_bytes(std::int64_t bytes) {
+  if (state_->control) state_->control->set_piece_bytes(bytes);
+}
+
 void Session::barrier() {
   if (state_->control) state_->control->barrier();
 }

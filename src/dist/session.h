@@ -49,14 +49,16 @@ class Session {
   /// `what` is the phase shown meanwhile. With world size 1 errors pass as they are.
   void together(std::string_view what, const std::function<void()>& work);
 
-  /// Collective. Every rank's text, in rank order, on every rank; less than 2 GiB in all.
+  /// Collective. Every rank's text, in rank order, on every rank.
   std::vector<std::string> all_gather(const std::string& text);
-  /// Collective. The root's text on every rank; less than 2 GiB.
+  /// Collective. The root's text on every rank.
   std::string broadcast(std::string text, int root = 0);
   /// Collective; the largest value of all ranks (to agree on stop flags and errors).
   std::int64_t all_max(std::int64_t value);
   /// Collective, in place: element-wise sum in double; the same bits on every rank and in every run of this world size.
   void all_sum(std::vector<double>& values);
+  /// What the above send at once, on all ranks alike: more goes in pieces, below 2 GiB each. For tests.
+  void set_piece_bytes(std::int64_t bytes);
   /// Collective; no rank returns before all have called it.
   void barrier();
 

@@ -62,8 +62,18 @@ at::Device device_of(const dist::Session& session, const BaseModelOptions& optio
 
 }  // namespace
 
+at::Device claim_device(dist::Session& session, const BaseModelOptions& options) {
+  const at::Device device = device_of(session, options);
+  dist::check_gpu_placement(session, device, options.allow_gpu_sharing);
+  if (options.device != "cpu") dist::warn_of_unused_gpus(session, device);
+  return device;
+}
+
 model::BaseModel load_base_model(dist::Session& session, const BaseModelOptions& options) {
-  dist::check_gpu_placement(session, device_of(session, options), options.allow_gpu_sharing);
+  return load_base_model(session, options, claim_device(session, options));
+}
+
+model::BaseModel load_base_model(dist::Session& session, const BaseModelOptions& options, at::Device device) {
   const bool is_random = model::is_random_base(options.model_name_or_path);
   if (options.model_loading == "broadcast" && !is_random)
     return load_shared_base_model(session, dist::NodeGroups(session), options, BaseReaders::rank_zero);
@@ -72,8 +82,7 @@ model::BaseModel load_base_model(dist::Session& session, const BaseModelOptions&
   };
   if (options.quantization.load_in_4bit && !holds_nf4())
     return load_shared_base_model(session, dist::NodeGroups(session), options, BaseReaders::node_leaders);
-  return model::load_base_model(options.model_name_or_path, options.dtype, device_of(session, options),
-                                options.quantization);
+  return model::load_base_model(options.model_name_or_path, options.dtype, device, options.quantization);
 }
 
 model::BaseModel load_shared_base_model(dist::Session& session, const dist::NodeGroups& nodes,

@@ -38,6 +38,10 @@ struct BaseModelOptions {
   }
 };
 
+/// Collective. The device that the options choose for this rank; the ranks have compared their GPUs
+/// (dist/gpu_placement.h), and rank 0 has warned of GPUs that nobody uses.
+at::Device claim_device(dist::Session& session, const BaseModelOptions& options);
+
 /// Collective. On the device that the options choose for this rank. The same weights, config and fingerprint either
 /// way. mmap: every rank maps the model's files itself (model::load_base_model); ranks of a node share them through the
 /// page cache. What load_in_4bit quantises is in no file: each node's leader reads and quantises, and its ranks share
@@ -45,6 +49,8 @@ struct BaseModelOptions {
 /// in memory that its ranks share, or, on GPUs, only until it is on the device. For file systems that many readers slow
 /// down; a file that is cut meanwhile is an error of all ranks instead of a SIGBUS.
 model::BaseModel load_base_model(dist::Session& session, const BaseModelOptions& options);
+/// The same on the device that claim_device gave.
+model::BaseModel load_base_model(dist::Session& session, const BaseModelOptions& options, at::Device device);
 
 enum class BaseReaders { rank_zero, node_leaders };
 

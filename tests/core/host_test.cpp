@@ -9,7 +9,10 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
+
+#include "support/temporary_directory.h"
 
 namespace allreco::core {
 namespace {
@@ -77,6 +80,20 @@ TEST(Host, ContainersOfOneMachineHaveNamesOfTheirOwn) {
   if (inside.host.empty()) GTEST_SKIP() << "this system lets nobody change a host name: not tested";
   EXPECT_EQ(inside.host, "rank-7");
   EXPECT_EQ(inside.machine, machine_identity());
+}
+
+// Device files as the driver makes them, with a gap where the control group hides one, beside what is no GPU.
+TEST(Host, CountsTheGpusThatAProcessMayUse) {
+  const support::TemporaryDirectory devices;
+  EXPECT_EQ(num_nvidia_gpus(devices.path().string(), nullptr), 0);
+  for (const char* name : {"nvidia0", "nvidia2", "nvidia11", "nvidiactl", "nvidia-uvm", "nvidia"})
+    std::ofstream(devices.path() / name) << "x";
+  const auto count = [&](const char* visible) { return num_nvidia_gpus(devices.path().string(), visible); };
+  EXPECT_EQ(count(nullptr), 3);
+  EXPECT_EQ(count(""), 0);
+  EXPECT_EQ(count("1"), 1);
+  EXPECT_EQ(count("GPU-8f3,GPU-9a1"), 2);
+  EXPECT_EQ(count("0,1,2,3"), 3);
 }
 
 // The kernel's own text, cut by sed.

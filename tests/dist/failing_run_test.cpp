@@ -59,6 +59,21 @@ TEST(FailingRun, ARanksErrorCallsTheOthersOutOfACollective) {
   }
 }
 
+// Nobody waits for it, and its main thread cannot look at a clock.
+TEST(FailingRun, ALoneRankThatStallsEndsAndSaysWhere) {
+  const Ended ended = run_under_mpi(1, "lone-rank-stalls");
+  EXPECT_EQ(ended.exit_code, 1) << ended.output;
+  EXPECT_LT(ended.seconds, 20) << ended.output;
+  EXPECT_TRUE(ended.says("forward and backward of step 7 on rank 0 (" + core::host_name() + ") has come to no end"))
+      << ended.output;
+}
+
+TEST(FailingRun, ALoneRankThatWorksInPiecesIsLeftAlone) {
+  const Ended ended = run_under_mpi(1, "lone-rank-works");
+  EXPECT_EQ(ended.exit_code, 0) << ended.output;
+  EXPECT_EQ(ended.output, "");
+}
+
 TEST(FailingRun, AHealthyRunEndsWithZero) {
   const Ended ended = run_under_mpi(3, "healthy");
   EXPECT_EQ(ended.exit_code, 0) << ended.output;

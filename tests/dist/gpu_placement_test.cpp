@@ -74,6 +74,23 @@ TEST(GpuPlacement, ManyRanksAreCountedNotListed) {
 }
 
 // Ranks on CPUs need no NCCL.
+TEST(GpuPlacement, SaysWhichGpusStayIdle) {
+  const auto of = [](std::vector<GpuPlace> places, int num_gpus) {
+    for (GpuPlace& place : places) place.num_gpus = num_gpus;
+    return describe_unused_gpus(places);
+  };
+  EXPECT_EQ(of({cpu("n1"), cpu("n1")}, 0), "");
+  EXPECT_EQ(of({gpu("n1", 0), gpu("n1", 1)}, 2), "");
+  EXPECT_EQ(of({gpu("n1", 0), gpu("n1", 0)}, 1), "");                // shared
+  EXPECT_EQ(of({gpu("n1", 0), gpu("n1", 1), gpu("n1", 2)}, 1), "");  // a scheduler shows each rank its own only
+  const std::string on_cpus = of({cpu("n1"), cpu("n1"), cpu("n2")}, 4);
+  EXPECT_TRUE(is_in("GPUs stay idle: 4 of 4 on n1, 4 of 4 on n2", on_cpus)) << on_cpus;
+  EXPECT_TRUE(is_in("launch/build.sh cuda", on_cpus)) << on_cpus;
+  EXPECT_TRUE(is_in("device = cpu", on_cpus)) << on_cpus;
+  const std::string too_few = of({gpu("n1", 0), gpu("n1", 3), gpu("n2", 0)}, 4);
+  EXPECT_TRUE(is_in("2 of 4 on n1, 3 of 4 on n2; start one rank per GPU", too_few)) << too_few;
+}
+
 TEST(MpiGpuPlacement, GoesRoundAndLeavesCpuRanksAlone) {
   check_gpu_placement(test_session(), c10::DeviceType::CPU, false);
   EXPECT_EQ(std::getenv("NCCL_HOSTID"), nullptr);

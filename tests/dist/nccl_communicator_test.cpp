@@ -127,6 +127,18 @@ TEST_F(NcclPlane, AnExceptionInItsWayAbortsInsteadOfEnding) {
   EXPECT_EQ(calls(), (Calls{"init", "all_reduce_sum", "abort"}));
 }
 
+// The sums' works and tensors are gone before the plane is, as an error on its way leaves them.
+TEST_F(NcclPlane, BuffersOutliveAnAbort) {
+  const std::string message = support::message_of<core::Fault>([&] {
+    const auto plane = start({.never_done_at = 2});
+    plane->all_reduce_sum(tensor_);
+    plane->start_all_reduce_sum(at::full({7}, 3, at::kLong));
+    core::fault("the disk is full");
+  });
+  EXPECT_TRUE(is_in("the disk is full", message)) << message;
+  EXPECT_EQ(calls(), (Calls{"init", "all_reduce_sum", "all_reduce_sum", "abort"}));
+}
+
 TEST_F(NcclPlane, AnEndThatFailsLeavesTheSessionOutOfStep) {
   start({.finalize_fails = true});
   EXPECT_EQ(calls(), (Calls{"init", "finalize", "abort"}));

@@ -17,19 +17,20 @@ namespace {
 
 void check(int code) { core::require(code == MPI_SUCCESS, "the double's MPI failed"); }
 
-void sleep_for_ever() {
-  while (true) std::this_thread::sleep_for(std::chrono::hours(1));
-}
-
 MPI_Datatype datatype_of(const at::Tensor& t) {
   if (t.scalar_type() == at::kFloat) return MPI_FLOAT;
   return t.scalar_type() == at::kDouble ? MPI_DOUBLE : MPI_INT64_T;
 }
 
+/// A buffer of an operation: the double's one reference to it, so that others can be counted.
+using Buffer = std::shared_ptr<const at::Tensor>;
+Buffer hold(const at::Tensor& t) { return std::make_shared<const at::Tensor>(t); }
+
 /// One thing that the stream does: begin() once, then is_done() until it is true.
 struct Operation {
   std::function<void(std::vector<MPI_Request>&)> begin;
-  int polls_before = 0;  // kNever: the GPU does not come to it
+  std::vector<Buffer> buffers = {};  // what it reads and writes
+  int polls_before = 0;              // kNever: the GPU does not come to it
   bool never_done = false;
   std::vector<MPI_Request> requests = {};
   bool begun = false;
@@ -55,6 +56,13 @@ class Stream {
     ++num_added_;
   }
   std::int64_t num_added() const { return num_added_; }
+  /// Whether somebody else holds all that the operations under way read and write.
+  bool buffers_are_alive() const {
+    for (const Operation& operation : operations_)
+      for (const Buffer& buffer : operation.buffers)
+        if (buffer->use_count() < 2) return false;
+    return true;
+  }
   std::int64_t num_done() {
     while (!operations_.empty() && operations_.front().is_done()) operations_.pop_front();
     return num_added_ - std::ssize(operations_);
@@ -121,35 +129,39 @@ class NcclDouble final : public NcclApi {
     check_alive("follow_current_stream");
     const bool hangs = num_calls_ == script_.gpu_hangs_at;
     if (hangs || script_.polls_until_ready > 0)
-      stream_->add({[](auto&) {}, hangs ? kNever : script_.polls_until_ready});
+      stream_->add({.begin = [](auto&) {}, .polls_before = hangs ? kNever : script_.polls_until_ready});
     return std::make_unique<DoubleEvent>(stream_, stream_->num_added());
   }
 
-  void all_reduce_sum(const at::Tensor& t) override {
-    collective("all_reduce_sum", [this, t](auto& requests) {
-      check(MPI_Iallreduce(MPI_IN_PLACE, t.data_ptr(), static_cast<int>(t.numel()), datatype_of(t), MPI_SUM, comm_,
+  void all_reduce_sum(const at::Tensor& tensor) override {
+    const Buffer t = hold(tensor);
+    collective("all_reduce_sum", {t}, [this, t](auto& requests) {
+      check(MPI_Iallreduce(MPI_IN_PLACE, t->data_ptr(), static_cast<int>(t->numel()), datatype_of(*t), MPI_SUM, comm_,
                            &requests.emplace_back()));
     });
   }
 
-  void broadcast(const at::Tensor& t, int root) override {
-    collective("broadcast", [this, t, root](auto& requests) {
-      check(MPI_Ibcast(t.data_ptr(), static_cast<int>(t.nbytes()), MPI_BYTE, root, comm_, &requests.emplace_back()));
+  void broadcast(const at::Tensor& tensor, int root) override {
+    const Buffer t = hold(tensor);
+    collective("broadcast", {t}, [this, t, root](auto& requests) {
+      check(MPI_Ibcast(t->data_ptr(), static_cast<int>(t->nbytes()), MPI_BYTE, root, comm_, &requests.emplace_back()));
     });
   }
 
   void exchange(int partner, const at::Tensor& mine, const at::Tensor& theirs) override {
-    collective("exchange", [this, partner, mine, theirs](auto& requests) {
-      const auto count = static_cast<int>(mine.numel());
+    const Buffer from = hold(mine), to = hold(theirs);
+    collective("exchange", {from, to}, [this, partner, from, to](auto& requests) {
+      const auto count = static_cast<int>(from->numel());
       requests.resize(2);
-      check(MPI_Isend(mine.data_ptr(), count, datatype_of(mine), partner, 0, comm_, &requests[0]));
-      check(MPI_Irecv(theirs.data_ptr(), count, datatype_of(theirs), partner, 0, comm_, &requests[1]));
+      check(MPI_Isend(from->data_ptr(), count, datatype_of(*from), partner, 0, comm_, &requests[0]));
+      check(MPI_Irecv(to->data_ptr(), count, datatype_of(*to), partner, 0, comm_, &requests[1]));
     });
   }
 
   void add(const at::Tensor& mine, const at::Tensor& theirs) override {
     check_alive("add");
-    stream_->add({[mine, theirs](auto&) { mine.add_(theirs); }});
+    const Buffer to = hold(mine), from = hold(theirs);
+    stream_->add({.begin = [to, from](auto&) { to->add_(*from); }, .buffers = {to, from}});
   }
 
   std::unique_ptr<NcclEvent> record() override {
@@ -164,7 +176,11 @@ class NcclDouble final : public NcclApi {
     life_ = Life::over;
     calls_->push_back("abort");
     std::fprintf(stderr, "double: rank %d is aborted\n", rank_);
-    if (script_.abort_hangs) sleep_for_ever();
+    if (!stream_->buffers_are_alive()) calls_->push_back("its buffers were gone");
+    while (script_.abort_hangs) {  // its kernels still run
+      if (!stream_->buffers_are_alive()) broken("buffers that were gone before the abort was over");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   }
 
   void finalize() override {
@@ -210,17 +226,17 @@ class NcclDouble final : public NcclApi {
 
   /// No rank has joined, or ended, before all have.
   void meet_all() {
-    stream_->add({[this](auto& requests) {
+    stream_->add({.begin = [this](auto& requests) {
       if (comm_ != MPI_COMM_NULL) check(MPI_Ibarrier(comm_, &requests.emplace_back()));
     }});
     needed_to_settle_ = stream_->num_added();
   }
 
-  void collective(const char* name, std::function<void(std::vector<MPI_Request>&)> begin) {
+  void collective(const char* name, std::vector<Buffer> buffers, std::function<void(std::vector<MPI_Request>&)> begin) {
     const bool never_done = num_calls_ == script_.never_done_at;
     begin_call(name, Life::alive);
     if (comm_ == MPI_COMM_NULL) begin = [](auto&) {};  // the sum of one rank
-    stream_->add({std::move(begin), 0, never_done});
+    stream_->add({.begin = std::move(begin), .buffers = std::move(buffers), .never_done = never_done});
   }
 
   NcclScript script_;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "core/check.h"
+#include "dist/stall_guard.h"
 #include "dist/test_session.h"
 
 namespace allreco::dist {
@@ -91,6 +92,18 @@ int fail_two_levels_deep(Session& session) {
   return 0;
 }
 
+/// A lone rank whose main thread is held, as in a driver whose GPU hangs; or which only works in many pieces.
+int hold_main_thread(bool in_pieces) {
+  StallGuard guard(1, /*rank=*/0);
+  for (int piece = 0; piece < 20; ++piece) {
+    guard.begin(7, "forward and backward");
+    std::this_thread::sleep_for(std::chrono::milliseconds(in_pieces ? 100 : 60'000));
+  }
+  guard.rest();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  return 0;
+}
+
 double cpu_seconds() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -149,6 +162,8 @@ int run_scenario(Session& session, const std::string& name) {
       {"rank-1-fails", [&] { return fail_inside(session, false); }},
       {"rank-1-fails-nested", [&] { return fail_inside(session, true); }},
       {"rank-1-fails-two-levels-deep", [&] { return fail_two_levels_deep(session); }},
+      {"lone-rank-stalls", [&] { return hold_main_thread(false); }},
+      {"lone-rank-works", [&] { return hold_main_thread(true); }},
       {"healthy", [&] { return healthy(session); }},
       {"waiting", [&] { return measure_waiting(session); }},
   };

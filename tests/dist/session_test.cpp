@@ -63,6 +63,25 @@ TEST(MpiSession, TextOfAnySizeGoesRound) {
   EXPECT_THROW(session.broadcast("x", session.world_size()), core::Fault);
 }
 
+// Stands for texts beyond what MPI can count: 1 to 3 bytes of a rank at once, an uneven rest, ranks without any.
+TEST(MpiSession, LargeTextsAndSumsGoInPieces) {
+  Session& session = test_session();
+  const auto text = [](int rank) { return text_of(rank).substr(0, static_cast<size_t>(rank) * 37); };
+  for (const std::int64_t piece : {1, 7, 13}) {
+    session.set_piece_bytes(piece);
+    const std::vector<std::string> texts = session.all_gather(text(session.rank()));
+    std::vector<double> sums{1.5, 2, 3, 4, static_cast<double>(session.rank())};
+    session.all_sum(sums);
+    for (int rank = 0; rank < session.world_size(); ++rank) {
+      EXPECT_EQ(texts[static_cast<size_t>(rank)], text(rank));
+      EXPECT_EQ(session.broadcast(text(session.rank() + 1), rank), text(rank + 1));
+    }
+    const double n = session.world_size();
+    EXPECT_EQ(sums, (std::vector<double>{1.5 * n, 2 * n, 3 * n, 4 * n, n * (n - 1) / 2}));
+  }
+  session.set_piece_bytes(std::int64_t{1} << 28);
+}
+
 TEST(MpiSession, MaximumAndBarrier) {
   Session& session = test_session();
   EXPECT_EQ(session.all_max(-session.rank()), 0);

@@ -39,9 +39,9 @@ class Repository:
         return path.read_text().splitlines() if path.exists() else []
 
     def start(self, *arguments, restarts: int = 0, ranks: int = 1, command: str = "train",
-              environment: dict[str, str] | None = None) -> subprocess.Popen:
+              before: list[str] = [], environment: dict[str, str] | None = None) -> subprocess.Popen:
         run = [self.root / "launch/run.sh", "-n", str(ranks), "--threads", "1", "--max-restarts", str(restarts),
-               "--restart-pause", "0", "--", command, *map(str, arguments)]
+               "--restart-pause", "0", *before, "--", command, *map(str, arguments)]
         environment = {**os.environ, "SCRIPT_DIR": str(self.root), "OMPI_ALLOW_RUN_AS_ROOT": "1",
                        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **(environment or {})}
         self.log = (self.root / "log").open("w+")
@@ -115,6 +115,52 @@ def what_is_no_file_is_not_waited_for(repository: Repository) -> None:
     repository.plan("exit 2", "exit 2")
     repository.run("--config", repository.root / "options.cfg", restarts=1, expected=2)
     repository.run("--output_dir", repository.output_dir, "--resume_from_checkpoint", "auto", restarts=1, expected=2)
+
+
+def each_rank_gets_gpus_of_its_own(repository: Repository) -> None:
+    """Four GPUs, two on each of two NUMA nodes; the second node has core 0 alone, and the first one cores that are not there."""
+    tools = repository.root / "bin"
+    tools.mkdir()
+    (tools / "nvidia-smi").write_text("""#!/usr/bin/env bash
+case "$*" in
+  *query-gpu=index*) printf '%s\\n' 0 1 2 3 ;;
+  --id=[01]*) echo 00000000:0A:00.0 ;;
+  --id=[23]*) echo 00000000:3B:00.0 ;;
+esac
+""")
+    (tools / "nvidia-smi").chmod(0o755)
+    system = repository.root / "sys"
+    for bus, node, cores in (("0000:0a:00.0", 0, "4000-4001"), ("0000:3b:00.0", 1, "0")):
+        device, numa = system / "bus/pci/devices" / bus, system / f"devices/system/node/node{node}"
+        device.mkdir(parents=True)
+        numa.mkdir(parents=True)
+        (device / "numa_node").write_text(f"{node}\n")
+        (numa / "cpulist").write_text(f"{cores}\n")
+    note = 'echo "$OMPI_COMM_WORLD_LOCAL_RANK: $CUDA_VISIBLE_DEVICES on $(taskset -cp $$ | sed "s/.*: //")" >> $SCRIPT_DIR/seen; exit 0'
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "ALLRECO_SYSFS": str(system), "CUDA_VISIBLE_DEVICES": ""}
+    free = subprocess.run(["taskset", "-cp", str(os.getpid())], capture_output=True, text=True).stdout.split(": ")[1].strip()
+
+    def expect_seen(ranks: int, gpus: int, *expected: str, **also: str) -> None:
+        (repository.root / "seen").unlink(missing_ok=True)
+        (repository.root / "calls").unlink(missing_ok=True)
+        repository.plan(*[note] * ranks)
+        repository.run("--seed", "1", ranks=ranks, before=["--gpus-per-task", str(gpus)], environment={**environment, **also}, expected=0)
+        seen = sorted((repository.root / "seen").read_text().splitlines())
+        harness.expect(seen == sorted(expected), f"the ranks saw {seen}, expected {sorted(expected)}: {repository.output()}")
+
+    expect_seen(2, 2, f"0: 0,1 on {free}", "1: 2,3 on 0")
+    expect_seen(2, 1, f"0: 0 on {free}", f"1: 1 on {free}")
+    expect_seen(2, 1, f"0: 1 on {free}", "1: 3 on 0", CUDA_VISIBLE_DEVICES="1,3")
+    (repository.root / "calls").unlink()
+    said = repository.run("--seed", "1", ranks=2, before=["--gpus-per-task", "3"], environment=environment, expected=2)
+    expect_said(said, "rank 1 of .* wants the GPUs 3 to 5, but there are 4")
+
+
+def the_environment_reaches_other_hosts(repository: Repository) -> None:
+    repository.plan("exit 0")
+    said = repository.run("--seed", "1", before=["--host", "localhost:1"], expected=0,
+                          environment={"NCCL_SOCKET_IFNAME": "eth0", "CUBLAS_WORKSPACE_CONFIG": ":16:8"})
+    expect_said(said, r"-x NCCL_SOCKET_IFNAME\b", r"-x CUBLAS_WORKSPACE_CONFIG\b", r"-x OMP_NUM_THREADS\b")
 
 
 def gives_up_without_progress(repository: Repository) -> None:
@@ -263,7 +309,8 @@ def a_killed_mpirun_leaves_no_shared_memory(shop: harness.Workshop) -> None:
 SCRIPTED = [without_restarts, restarts_from_the_newest_checkpoint, options_are_replaced_in_both_forms,
             no_restart_after_a_users_error_or_a_stop, what_is_no_file_is_not_waited_for, gives_up_without_progress,
             goes_on_while_there_is_progress_until_the_limit, an_older_run_to_be_overwritten_is_not_resumed,
-            a_run_that_went_back_does_not_jump_forward, signals_stop_it, a_killed_supervisor_leaves_no_training_behind,
+            a_run_that_went_back_does_not_jump_forward, each_rank_gets_gpus_of_its_own,
+            the_environment_reaches_other_hosts, signals_stop_it, a_killed_supervisor_leaves_no_training_behind,
             dead_shared_memory_is_cleared, restarts_are_for_training]
 
 

@@ -87,6 +87,41 @@ def always_resumes(scratch: pathlib.Path) -> None:
                    "--mpi=pmix" in called and "--gpu-bind" not in called, f"srun was called with {called}")
 
 
+def trains_on_the_gpus_it_was_given(scratch: pathlib.Path) -> None:
+    batch = Batch(scratch / "gpus", "touch train_results.json")
+    given = {"SLURM_GPUS_ON_NODE": "4"}
+    # There is a program for CPUs alone: that is not what was paid for.
+    batch.expect(2, False, "given GPUs.*build/cuda/allreco.*launch/build.sh cuda", **given)
+    called = batch.folder / "srun"
+    out = str(batch.output_dir)
+    for program in ("cuda", "my-cuda"):
+        path = batch.folder / "build" / program / "allreco"
+        path.parent.mkdir()
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+
+    def expect_call(program: str, device: str, *arguments: str, **environment: str) -> None:
+        (batch.output_dir / "train_results.json").unlink(missing_ok=True)
+        batch.expect(0, False, "", "--output_dir", out, *arguments, **environment)
+        found = called.read_text()
+        devices = re.findall(r"--device[ =](\w+)", found)
+        harness.expect(f"build/{program}/allreco train" in found and devices == [device],
+                       f"expected {program} and the device {device}, srun was called with {found}")
+
+    expect_call("cuda", "cuda", **given)
+    expect_call("cuda", "cuda", SLURM_JOB_GPUS="0")
+    for auto in (["--device=auto"], ["--device", "auto"]):
+        expect_call("cuda", "cuda", *auto, **given)
+    # This program then says by itself that it cannot.
+    expect_call("release", "cuda", ALLRECO_PRESET="release", **given)
+    expect_call("my-cuda", "cuda", ALLRECO_PRESET="my-cuda", **given)
+    expect_call("release", "cpu", "--device", "cpu", **given)
+    expect_call("cuda", "cuda", "--device", "cuda")
+    batch.expect(0, False)
+    harness.expect("build/release/allreco train" in called.read_text() and "--device" not in called.read_text(),
+                   f"without GPUs: srun was called with {called.read_text()}")
+
+
 def limits(scratch: pathlib.Path) -> None:
     batch = Batch(scratch / "limit", "exit 85")
     batch.expect(85, False, "not requeued again after 4 times", ALLRECO_MAX_REQUEUES="4", SLURM_RESTART_COUNT="4")
@@ -126,7 +161,7 @@ def refusals(scratch: pathlib.Path) -> None:
 
 def work() -> None:
     with harness.workshop(harness.parser(__doc__).parse_args()) as shop:
-        for case in (ends, always_resumes, limits, signals, refusals):
+        for case in (ends, always_resumes, trains_on_the_gpus_it_was_given, limits, signals, refusals):
             case(shop.scratch)
             print(f"{case.__name__}: as expected", flush=True)
 

@@ -15,7 +15,8 @@ import time
 import cluster as slurm
 import harness
 
-TRAIN = {"max_steps": 60, "save_steps": 5, "global_batch_size": 16}
+# The cluster's GPUs are made up, and a job that has GPUs would insist on them.
+TRAIN = {"max_steps": 60, "save_steps": 5, "global_batch_size": 16, "device": "cpu"}
 GPUS_OF_THE_NODE = ["--gpus-per-node=2"]
 GPUS_BOUND = ["--gpus-per-task=1", "--gpu-bind=single:1"]
 

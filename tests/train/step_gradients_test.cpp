@@ -31,7 +31,7 @@ class TwinCommunicator final : public dist::Communicator {
     return std::make_unique<Done>();
   }
   std::unique_ptr<dist::Work> start_tree_sum(at::Tensor tensor) override { return start_all_reduce_sum(tensor); }
-  void broadcast(at::Tensor, int) override {}
+  void broadcast_piece(at::Tensor, int) override {}
 
   bool is_broken = false;
   int num_sums = 0;
