@@ -86,6 +86,27 @@ std::int64_t available_memory_bytes(const fs::path& root) {
   return available;
 }
 
+namespace {
+
+/// "VmHWM:     1234 kB" in /proc/self/status.
+std::int64_t status_bytes(const std::string& key) {
+  std::ifstream in("/proc/self/status");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(key)) return std::strtoll(line.c_str() + key.size(), nullptr, 10) * 1024;
+  return 0;
+}
+
+}  // namespace
+
+std::int64_t resident_bytes() { return status_bytes("VmRSS:"); }
+std::int64_t peak_resident_bytes() { return status_bytes("VmHWM:"); }
+
+bool reset_peak_resident_bytes() {  // proc(5), clear_refs
+  std::ofstream out("/proc/self/clear_refs");
+  out << "5" << std::flush;
+  return out.good();
+}
+
 std::string failure_text(const std::exception& error) {
   const std::string_view text = error.what();
   const auto says = [&](std::string_view part) { return text.find(part) != std::string_view::npos; };

@@ -15,6 +15,13 @@ std::int64_t memory_limit_bytes(const std::filesystem::path& root = "/");
 /// limits above; the page cache that a group would give back counts as left.
 std::int64_t available_memory_bytes(const std::filesystem::path& root = "/");
 
+/// Of this process, what lies in memory now, and the most of it since the start or the last reset. 0: the kernel does
+/// not say.
+std::int64_t resident_bytes();
+std::int64_t peak_resident_bytes();
+/// False where the kernel does not allow it: the peak then still counts from the start.
+bool reset_peak_resident_bytes();
+
 /// What an exception says; one that means that memory ran out (of the allocator, of libtorch on CPU or GPU, of a
 /// container) becomes a sentence of how much was asked for, where that is known, and of what to reduce.
 std::string failure_text(const std::exception& error);

@@ -1,10 +1,24 @@
 #include "dist/gradient_reducer.h"
 
+#include <ATen/ops/zeros.h>
+
 #include <chrono>
 
 #include "core/check.h"
 
 namespace allreco::dist {
+
+void warm_up(Communicator& communicator, at::Device device, SumOrder order) {
+  // By size NCCL goes from its tree with low latency to the ring; 16 MiB are far above where it changes.
+  constexpr std::int64_t kFloats[] = {1, 1 << 14, 1 << 18, 1 << 22};
+  const at::Tensor all = at::zeros({kFloats[3]}, at::TensorOptions(device).dtype(at::kFloat));
+  communicator.broadcast(all.narrow(0, 0, 1), 0);
+  for (const std::int64_t floats : kFloats) {
+    const at::Tensor part = all.narrow(0, 0, floats);
+    communicator.start_all_reduce_sum(part)->wait();
+    if (order == SumOrder::tree) communicator.start_tree_sum(part)->wait();
+  }
+}
 
 // NOLINTNEXTLINE(performance-unnecessary-value-param): its elements are written
 GradientReducer::GradientReducer(Communicator& communicator, at::Tensor gradients, std::vector<GradientSlice> slices,

@@ -20,6 +20,11 @@ struct GradientSlice {
 /// How the sum over the ranks is made: fastest, or in a fixed tree (Communicator::start_tree_sum).
 enum class SumOrder { fastest, tree };
 
+/// Collective. Sums and broadcasts of a few sizes, so that the transport makes its connections now, and not inside the
+/// first backward or beside a loaded model: NCCL makes those of each algorithm and each partner when it first needs
+/// them. `device`: the plane's. What it takes is freed again.
+void warm_up(Communicator& communicator, at::Device device, SumOrder order);
+
 /// Use, per optimiser step: in the last micro-batch layer_done(i) for i = 0, 1, ... in the order in which backward
 /// completes them, then finish(). A rank without samples may call finish() alone: it starts what is left. Buckets and
 /// their order are the same on every rank and do not depend on overlap, so neither do the bits of the result. The

@@ -11,8 +11,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <set>
 #include <thread>
 
 #include "core/files.h"
@@ -25,6 +29,42 @@ namespace fs = std::filesystem;
 
 namespace {
 
+std::string first_word_of(const fs::path& file) {
+  std::ifstream in(file);
+  std::string word;
+  in >> word;
+  return word;
+}
+
+/// /sys/class/infiniband/NAME: ports/N/state is "4: ACTIVE", device/numa_node a number.
+std::vector<NicFacts> find_nics() {
+  std::vector<NicFacts> nics;
+  std::error_code error;
+  for (const auto& device : fs::directory_iterator("/sys/class/infiniband", error)) {
+    NicFacts nic{.name = device.path().filename().string()};
+    for (const auto& port : fs::directory_iterator(device.path() / "ports", error))
+      nic.active = nic.active || first_word_of(port.path() / "state").starts_with('4');
+    const std::string node = first_word_of(device.path() / "device/numa_node");
+    if (!node.empty()) nic.numa_node = std::atoi(node.c_str());
+    nics.push_back(std::move(nic));
+  }
+  return nics;
+}
+
+/// The nodes that have a core in `set`: cpuN/nodeM is there for core N of node M.
+std::vector<int> numa_nodes_of(const cpu_set_t& set) {
+  std::set<int> nodes;
+  std::error_code error;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (!CPU_ISSET(core, &set)) continue;
+    for (const auto& entry : fs::directory_iterator(fmt::format("/sys/devices/system/cpu/cpu{}", core), error)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("node") && name.size() > 4) nodes.insert(std::atoi(name.c_str() + 4));
+    }
+  }
+  return {nodes.begin(), nodes.end()};
+}
+
 void find_cores(RankFacts& facts) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -32,6 +72,7 @@ void find_cores(RankFacts& facts) {
   facts.num_cores = std::max<std::int64_t>(facts.num_cores, ::sysconf(_SC_NPROCESSORS_ONLN));
   if (::sched_getaffinity(0, sizeof set, &set) != 0) return;
   facts.num_allowed_cores = CPU_COUNT(&set);
+  facts.numa_nodes = numa_nodes_of(set);
   for (int core = 0; core < CPU_SETSIZE; ++core) {
     if (!CPU_ISSET(core, &set)) continue;
     const int first = core;
@@ -61,6 +102,19 @@ SharedMemoryFacts shared_memory() {
   return facts;
 }
 
+/// "10.0.0.0/24"
+std::string network_of(const struct ifaddrs& entry) {
+  if (entry.ifa_netmask == nullptr) return {};
+  const auto number_of = [](const struct sockaddr* address) {
+    struct sockaddr_in ip {};
+    std::memcpy(&ip, address, sizeof ip);
+    return ntohl(ip.sin_addr.s_addr);
+  };
+  const std::uint32_t mask = number_of(entry.ifa_netmask), network = number_of(entry.ifa_addr) & mask;
+  return fmt::format("{}.{}.{}.{}/{}", network >> 24, network >> 16 & 255, network >> 8 & 255, network & 255,
+                     std::popcount(mask));
+}
+
 std::vector<NetworkInterface> interfaces() {
   std::map<std::string, NetworkInterface> by_name;
   struct ifaddrs* list = nullptr;
@@ -72,17 +126,13 @@ std::vector<NetworkInterface> interfaces() {
     one.up = (entry->ifa_flags & IFF_UP) != 0;
     if (entry->ifa_addr != nullptr && (entry->ifa_addr->sa_family == AF_INET || entry->ifa_addr->sa_family == AF_INET6))
       one.has_address = true;
+    if (entry->ifa_addr != nullptr && entry->ifa_addr->sa_family == AF_INET && one.network.empty())
+      one.network = network_of(*entry);
   }
   ::freeifaddrs(list);
   std::vector<NetworkInterface> all;
   for (const auto& [name, one] : by_name) all.push_back(one);
   return all;
-}
-
-bool directory_has_entries(const char* path) {
-  std::error_code error;
-  const fs::directory_iterator entries(path, error);
-  return !error && entries != fs::directory_iterator();
 }
 
 /// The version alone cannot tell two builds apart.
@@ -103,7 +153,8 @@ RankFacts gather_facts(const dist::Session& session, const PathOptions& paths) {
   facts.mpi = dist::mpi_library_version();
   find_cores(facts);
   find_memory(facts);
-  facts.has_infiniband = directory_has_entries("/sys/class/infiniband");
+  facts.nics = find_nics();
+  facts.has_infiniband = !facts.nics.empty();
   facts.shared_memory = shared_memory();
   facts.interfaces = interfaces();
   for (const char* name : kVariables)

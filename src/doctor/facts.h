@@ -15,6 +15,14 @@ struct NetworkInterface {
   bool loopback = false;
   bool up = false;
   bool has_address = false;  // IPv4 or IPv6
+  std::string network = {};  // "10.0.0.0/24", its first IPv4 one; empty: none
+};
+
+/// An InfiniBand or RoCE device.
+struct NicFacts {
+  std::string name;
+  bool active = false;  // one of its ports
+  int numa_node = -1;   // -1: unknown, or the machine has one
 };
 
 struct GpuFacts {
@@ -25,6 +33,7 @@ struct GpuFacts {
   std::int64_t num_visible = 0;          // devices that libcuda shows to this process
   std::int64_t num_usable = 0;           // devices that libtorch shows
   std::string own_uuid, own_pci_bus_id;  // of the device that this rank would take; empty: none
+  int own_numa_node = -1;                // of that device; -1: unknown, or the machine has one
   bool built_with_cuda = false;          // this program
   bool torch_has_cuda = false;           // libtorch as it was loaded
   std::string nccl_of_build;             // "2.28.9"; empty without CUDA
@@ -62,6 +71,8 @@ struct RankFacts {
   std::int64_t memory_limit_bytes = 0;  // of the control group; 0: none
   std::int64_t memlock_bytes = 0;       // RLIMIT_MEMLOCK; -1: unlimited
   bool has_infiniband = false;
+  std::vector<NicFacts> nics;
+  std::vector<int> numa_nodes;  // of the allowed cores; empty: unknown
   SharedMemoryFacts shared_memory;
   std::vector<NetworkInterface> interfaces;
   std::map<std::string, std::string> environment;  // those of kVariables that are set

@@ -138,6 +138,7 @@ std::vector<Finding> judge(std::vector<RankFacts> facts) {
   judge_cores(facts, findings);
   judge_memory(facts, findings);
   judge_network(facts, findings);
+  judge_topology(facts, findings);
   judge_gpus(facts, findings);
   judge_paths(facts, findings);
   sort_and_merge(findings);

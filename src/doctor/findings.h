@@ -26,6 +26,7 @@ void judge_programs(const std::vector<RankFacts>& facts, Findings& findings);
 void judge_cores(const std::vector<RankFacts>& facts, Findings& findings);
 void judge_memory(const std::vector<RankFacts>& facts, Findings& findings);
 void judge_network(const std::vector<RankFacts>& facts, Findings& findings);
+void judge_topology(const std::vector<RankFacts>& facts, Findings& findings);
 void judge_gpus(const std::vector<RankFacts>& facts, Findings& findings);
 void judge_paths(const std::vector<RankFacts>& facts, Findings& findings);
 

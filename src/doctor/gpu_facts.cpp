@@ -4,6 +4,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <cctype>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -84,6 +86,13 @@ void ask_driver(GpuFacts& facts) {
     facts.num_visible = count;
 }
 
+/// CUDA writes a bus id in capitals, and sysfs in small letters.
+int numa_node_of(std::string pci_bus_id) {
+  for (char& c : pci_bus_id) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string node = first_word_of("/sys/bus/pci/devices/" + pci_bus_id + "/numa_node");
+  return node.empty() ? -1 : std::atoi(node.c_str());
+}
+
 /// NCCL counts 2.28.9 as 22809.
 std::string nccl_at_run_time() {
   const Library nccl("libnccl.so.2");
@@ -107,6 +116,7 @@ GpuFacts gather_gpu_facts(int local_rank) {
     const dist::GpuIdentity own = dist::identify_gpu(static_cast<int>(local_rank % facts.num_usable));
     facts.own_uuid = own.uuid;
     facts.own_pci_bus_id = own.pci_bus_id;
+    facts.own_numa_node = numa_node_of(own.pci_bus_id);
   }
   facts.nccl_at_run_time = nccl_at_run_time();
   return facts;

@@ -1,7 +1,10 @@
 #include "model/device.h"
 
+#include <ATen/Context.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+
+#include <cstdlib>
 
 #include "core/check.h"
 
@@ -38,6 +41,27 @@ c10::Device choose_device(const std::string& option, std::int64_t local_rank) {
   const c10::Device device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(local_rank % num_cuda_devices()));
   c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA)->setDevice(device);
   return device;
+}
+
+// https://docs.nvidia.com/cuda/cublas, Results reproducibility: one of two settings, read when cuBLAS starts.
+void compute_deterministically(c10::Device device) {
+  if (!device.is_cuda()) return;
+  constexpr const char* variable = "CUBLAS_WORKSPACE_CONFIG";
+  const char* const set = std::getenv(variable);
+  const std::string value = set == nullptr ? "" : set;
+  if (value.empty()) {
+    if (::setenv(variable, ":4096:8", /*overwrite=*/1) != 0) core::fault("setting {} failed", variable);
+  } else if (value != ":4096:8" && value != ":16:8") {
+    core::user_error("{} = {} in the environment: deterministic = true needs :4096:8 or :16:8 there; unset it",
+                     variable, value);
+  }
+  at::Context& torch = at::globalContext();
+  torch.setDeterministicAlgorithms(true, /*warn_only=*/false);
+  torch.setDeterministicFillUninitializedMemory(false);  // or each new tensor would be filled with NaN first
+}
+
+void wait_for_device(c10::Device device) {
+  if (!device.is_cpu()) c10::impl::getDeviceGuardImpl(device.type())->synchronizeDevice(device.index());
 }
 
 std::int64_t peak_device_bytes(c10::Device device) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/options.h"
+#include "dist/gradient_reducer.h"
 #include "dist/timeout_option.h"
 #include "eval/base_model.h"
 #include "eval/training_metrics.h"
@@ -73,6 +74,8 @@ struct TrainConfig {
   bool deterministic = false;
   std::int64_t virtual_shards = 8;
   bool overlap_grad_reduce = true;
+  std::int64_t nccl_max_ctas = 0;
+  std::int64_t replica_check_steps = 100;
   double ddp_timeout = 600;
 
   core::OptionGroups options() {
@@ -170,6 +173,13 @@ struct TrainConfig {
            "two."},
           {"overlap_grad_reduce", overlap_grad_reduce,
            "Sum a layer's gradients over the ranks while backward goes on; false: after it."},
+          {"nccl_max_ctas", nccl_max_ctas, between(0, 64),
+           "On GPUs: the most thread blocks that NCCL's kernels take from the computation beside them; 0: NCCL's own "
+           "choice."},
+          {"replica_check_steps", replica_check_steps, between(0, kMostSteps),
+           "Steps between two comparisons of all ranks' parameters, of which a difference ends the run naming the "
+           "rank; "
+           "0: never."},
           dist::timeout_option(ddp_timeout)}}};
   }
 
@@ -186,6 +196,7 @@ struct TrainConfig {
     return choices;
   }
   std::int64_t eval_interval() const { return eval_steps > 0 ? eval_steps : logging_steps; }
+  dist::SumOrder sum_order() const { return deterministic ? dist::SumOrder::tree : dist::SumOrder::fastest; }
   SpikeLimits spike_limits() const { return {skip_update_lossz, skip_update_gradz}; }
   AdamWConfig adamw() const { return {adam_beta1, adam_beta2, adam_epsilon, weight_decay, loraplus_lr_ratio}; }
   /// The learning rates of a run of `num_steps` steps. REQUIRES a valid config.

@@ -50,7 +50,7 @@ data::Dataset open_split(const std::string& directory, const std::string& split,
 
 }  // namespace
 
-RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
+RunInputs read_inputs(dist::Session& session, const TrainJob& job, at::Device device) {
   const TrainConfig& config = job.config;
   std::optional<data::Dataset> train_data, eval_data;
   std::optional<model::BaseModel> base;
@@ -61,7 +61,7 @@ RunInputs read_inputs(dist::Session& session, const TrainJob& job) {
     const bool verify = session.local_rank() == 0;  // once a node: the others read the same files
     train_data.emplace(open_split(config.dataset, config.train_split, verify));
     if (config.eval_strategy != "no") eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
-    base = eval::load_base_model(session, job.base);
+    base = eval::load_base_model(session, job.base, device);
     if (!job.adapter_name_or_path.empty()) model::check_adapter(job.adapter_name_or_path, base->config, lora);
     model::resolve_targets(lora, base->config);  // for its refusals
     check_data_fits_model(train_data->info(), *base);

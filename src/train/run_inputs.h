@@ -19,6 +19,6 @@ struct RunInputs {
 
 /// Collective. UserError for a missing split, a dataset of another tokenizer or with a larger vocabulary than the
 /// model, examples longer than the model's positions, LoRA options or an adapter that do not fit.
-RunInputs read_inputs(dist::Session& session, const TrainJob& job);
+RunInputs read_inputs(dist::Session& session, const TrainJob& job, at::Device device);
 
 }  // namespace allreco::train

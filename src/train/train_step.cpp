@@ -33,8 +33,11 @@ TrainStep::TrainStep(const StepContext& context, const TrainConfig& config, cons
       config_(config),
       schedule_(schedule),
       sharding_(sharding),
-      gradients_(context.communicator, context.store, sharding.count,
-                 config.deterministic ? dist::SumOrder::tree : dist::SumOrder::fastest, config.overlap_grad_reduce) {}
+      gradients_(context.communicator, context.store, sharding.count, config.sum_order(), config.overlap_grad_reduce) {
+  // Ranks that wait see it first: they know who is missing.
+  const double patience = context.session.world_size() > 1 ? 2 : 1;
+  if (context.store.parameters().is_cuda()) stall_guard_.emplace(patience * config.ddp_timeout, context.session.rank());
+}
 
 StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   const Stopwatch watch;
@@ -50,6 +53,7 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   context_.session.enter_phase(step + 1, "forward and backward");
   context_.store.zero_gradients();
   const LocalResult local = run_shards(plan, step, report.times);
+  if (stall_guard_) stall_guard_->rest();
   // 3. The rest of the gradients.
   context_.session.enter_phase(step + 1, "summing gradients");
   gradients_.finish();
@@ -70,7 +74,11 @@ StepReport TrainStep::run(std::int64_t step, bool stop_requested) {
   report.stop_requested = totals[1] > 0;
   // 5. Clip, update, and cast for the next forward.
   context_.session.enter_phase(step + 1, "optimiser");
+  if (stall_guard_) stall_guard_->begin(step + 1, "the optimiser");
+  const Stopwatch updating;
   update(step, report);
+  report.times.optimizer_ms = updating.elapsed_ms();
+  if (stall_guard_) stall_guard_->rest();
   report.times.step_ms = watch.elapsed_ms();
   return report;
 }
@@ -80,14 +88,15 @@ TrainStep::LocalResult TrainStep::run_shards(const StepPlan& plan, std::int64_t 
   pass.gradient_scale = 1 / static_cast<double>(plan.supervised_tokens);
   pass.dropout_key = core::mix_key(config_.seed, {core::key_of("dropout"), static_cast<std::uint64_t>(step)});
   pass.gradient_checkpointing = config_.gradient_checkpointing;
+  pass.report = pass_report_;
   LocalResult local;
   try {
     for (size_t shard = 0; shard + 1 < plan.shards.size(); ++shard) {
-      local.nll.push_back(run_micro_batches(plan.shards[shard], pass, {}, times));
+      local.nll.push_back(run_micro_batches(plan.shards[shard], step, pass, {}, times));
       gradients_.end_shard();
     }
     const auto layer_done = [this](std::int64_t layer) { gradients_.layer_done(layer); };
-    local.nll.push_back(run_micro_batches(plan.shards.back(), pass, layer_done, times));
+    local.nll.push_back(run_micro_batches(plan.shards.back(), step, pass, layer_done, times));
   } catch (...) {
     if (gradients_.reducer_failed()) throw;
     local.failure = std::current_exception();  // the others are waiting in the reducer: take part, then tell them
@@ -96,24 +105,26 @@ TrainStep::LocalResult TrainStep::run_shards(const StepPlan& plan, std::int64_t 
   return local;
 }
 
-double TrainStep::run_micro_batches(const data::MicroBatches& micro_batches, model::TrainPass pass,
+double TrainStep::run_micro_batches(const data::MicroBatches& micro_batches, std::int64_t step, model::TrainPass pass,
                                     const std::function<void(std::int64_t)>& layer_done, StepTimes& times) {
   double nll = 0;
   for (size_t m = 0; m < micro_batches.size(); ++m) {
     if (m + 1 == micro_batches.size()) pass.layer_done = layer_done;
-    nll += forward_backward(pass, times);
+    nll += forward_backward(step, pass, times);
   }
   return nll;
 }
 
-double TrainStep::forward_backward(const model::TrainPass& pass, StepTimes& times) {
+double TrainStep::forward_backward(std::int64_t step, const model::TrainPass& pass, StepTimes& times) {
   const Stopwatch waiting;
   const MicroBatch next = context_.batches.next();
   times.data_wait_ms += waiting.elapsed_ms();
   if (!next.batch) return 0;
   const Stopwatch computing;
+  if (stall_guard_) stall_guard_->begin(step + 1, "forward and backward");
   const double nll = context_.decoder.forward_backward(*next.batch, pass);
   times.compute_ms += computing.elapsed_ms();
+  if (stall_guard_) stall_guard_->rest();  // the next examples may take their time
   return nll;
 }
 

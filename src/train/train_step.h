@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "dist/communicator.h"
 #include "dist/session.h"
+#include "dist/stall_guard.h"
 #include "model/decoder/decoder.h"
 #include "model/lora/lora.h"
 #include "train/batch_source.h"
@@ -23,6 +25,7 @@ struct StepTimes {
   double step_ms = 0;
   double compute_ms = 0;                // forward and backward; communication that these hide is inside
   double communication_exposed_ms = 0;  // waiting for gradients after backward
+  double optimizer_ms = 0;              // clip, update, cast
   double data_wait_ms = 0;              // waiting for the plan, and for examples to be read and packed
 };
 
@@ -57,15 +60,18 @@ class TrainStep {
   /// from `batches`. An error on one rank is thrown on all.
   StepReport run(std::int64_t step, bool stop_requested);
 
+  /// From now on the steps' micro-batches add to it; null: no more.
+  void report_passes(model::PassReport* report) { pass_report_ = report; }
+
  private:
   struct LocalResult {
     std::vector<double> nll;     // sum over the supervised tokens of each of this rank's shards
     std::exception_ptr failure;  // what went wrong on this rank alone
   };
   LocalResult run_shards(const StepPlan& plan, std::int64_t step, StepTimes& times);
-  double run_micro_batches(const data::MicroBatches& micro_batches, model::TrainPass pass,
+  double run_micro_batches(const data::MicroBatches& micro_batches, std::int64_t step, model::TrainPass pass,
                            const std::function<void(std::int64_t)>& layer_done, StepTimes& times);
-  double forward_backward(const model::TrainPass& pass, StepTimes& times);
+  double forward_backward(std::int64_t step, const model::TrainPass& pass, StepTimes& times);
   void update(std::int64_t step, StepReport& report);
   std::string reason_to_skip(const StepReport& report);
 
@@ -74,6 +80,8 @@ class TrainStep {
   Schedule schedule_;
   Sharding sharding_;
   StepGradients gradients_;
+  model::PassReport* pass_report_ = nullptr;
+  std::optional<dist::StallGuard> stall_guard_;  // on a GPU
 };
 
 }  // namespace allreco::train

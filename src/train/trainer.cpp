@@ -13,7 +13,9 @@
 #include "core/memory.h"
 #include "core/run_lock.h"
 #include "core/stop_signals.h"
+#include "dist/gradient_reducer.h"
 #include "dist/nccl_communicator.h"
+#include "model/device.h"
 #include "model/lora/adapter.h"
 #include "model/lora/dora.h"
 #include "model/lora/weight_init.h"
@@ -58,6 +60,29 @@ Start agree_on_start(dist::Session& session, const TrainConfig& config) {
   found = core::Json::parse(session.broadcast(found.dump()));
   if (found.empty()) return {};
   return {found["checkpoint"].get<std::string>(), found["document"]};
+}
+
+/// Collective. Before the device's first work.
+at::Device claim_device(dist::Session& session, const TrainJob& job) {
+  at::Device device = at::kCPU;
+  session.together("choosing the device", [&] {
+    device = eval::claim_device(session, job.base);
+    if (job.config.deterministic) model::compute_deterministically(device);
+  });
+  return device;
+}
+
+/// Collective. Null: the session's own. Before the base is loaded: NCCL then finds the memory for its buffers, and a
+/// network that does not work is known within seconds.
+std::unique_ptr<dist::Communicator> make_warm_plane(dist::Session& session, at::Device device,
+                                                    const TrainConfig& config, const MakePlane& make_plane) {
+  if (session.world_size() == 1) return nullptr;
+  std::unique_ptr<dist::Communicator> plane =
+      make_plane(session, device, {.max_ctas = static_cast<int>(config.nccl_max_ctas)});
+  if (!plane) return nullptr;
+  session.enter_phase(0, "warming up the data plane");
+  dist::warm_up(*plane, device, config.sum_order());
+  return plane;
 }
 
 RunPlan plan_from(const TrainConfig& config, const Start& start, const data::Dataset& dataset,
@@ -133,8 +158,9 @@ TrainerState load_start(dist::Session& session, dist::Communicator& communicator
 
 }  // namespace
 
-std::unique_ptr<dist::Communicator> make_plane_of_device(dist::Session& session, c10::Device device) {
-  return device.is_cuda() ? dist::make_nccl_communicator(session, device.index()) : nullptr;
+std::unique_ptr<dist::Communicator> make_plane_of_device(dist::Session& session, c10::Device device,
+                                                         const dist::NcclOptions& options) {
+  return device.is_cuda() ? dist::make_nccl_communicator(session, device.index(), options) : nullptr;
 }
 
 TrainResult run_training(dist::Session& session, const TrainJob& job, const MakePlane& make_plane) {
@@ -147,7 +173,9 @@ TrainResult run_training(dist::Session& session, const TrainJob& job, const Make
   const Sharding sharding = sharding_of(config, session.rank(), session.world_size());
   const auto directory = lock_output_dir(session, config);  // null but on rank 0
   const Start start = agree_on_start(session, config);
-  const RunInputs inputs = read_inputs(session, job);
+  const at::Device device = claim_device(session, job);
+  const std::unique_ptr<dist::Communicator> own_plane = make_warm_plane(session, device, config, make_plane);
+  const RunInputs inputs = read_inputs(session, job, device);
   const RunPlan plan = plan_from(config, start, inputs.train_data, session);
   if (start.resumes()) {
     const fs::path document = start.checkpoint / "trainer_state.json";
@@ -162,9 +190,6 @@ TrainResult run_training(dist::Session& session, const TrainJob& job, const Make
                        start.checkpoint.string(), plan.start.step, plan.num_steps);
     }
   }
-  const at::Device device = inputs.base.weights.device();
-  const std::unique_ptr<dist::Communicator> own_plane =
-      session.world_size() > 1 ? make_plane(session, device) : nullptr;
   dist::Communicator& communicator = own_plane ? *own_plane : session.communicator();
   model::LoraStore store(inputs.base.config, inputs.lora, inputs.base.weights.dtype(), config.seed, device);
   const std::unique_ptr<Optimizer> optimizer =

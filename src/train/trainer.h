@@ -9,6 +9,7 @@
 #include <string>
 
 #include "dist/communicator.h"
+#include "dist/nccl_api.h"
 #include "dist/session.h"
 #include "train/config.h"
 
@@ -24,9 +25,11 @@ struct TrainResult {
 };
 
 /// Makes the data plane between several ranks for the device that they compute on; null: the session's own.
-using MakePlane = std::function<std::unique_ptr<dist::Communicator>(dist::Session&, c10::Device)>;
+using MakePlane =
+    std::function<std::unique_ptr<dist::Communicator>(dist::Session&, c10::Device, const dist::NcclOptions&)>;
 /// NCCL on GPUs, else MPI.
-std::unique_ptr<dist::Communicator> make_plane_of_device(dist::Session& session, c10::Device device);
+std::unique_ptr<dist::Communicator> make_plane_of_device(dist::Session& session, c10::Device device,
+                                                         const dist::NcclOptions& options);
 
 /// Collective over all ranks. Validates the job, then reads data and model, trains, and writes (rank 0) what
 /// docs/formats.md lists for an output directory. UserError before any work for options, data, model or an output

@@ -19,6 +19,7 @@
 #include "train/clip.h"
 #include "train/early_stopping.h"
 #include "train/output_dir.h"
+#include "train/replica_check.h"
 
 namespace allreco::train {
 namespace {
@@ -68,6 +69,7 @@ TrainingRun::TrainingRun(const RunContext& context, TrainerState state)
           {context.session, context.communicator, batches_, context.store, decoder_, context.optimizer, state_.spikes},
           config_, context.sharding, config_.schedule(context.plan.num_steps)),
       log_(output_dir_, state_.global_step, context.plan.num_steps, context.session.is_leader()),
+      last_replica_check_(state_.global_step),
       saved_best_metric_(state_.best_metric),
       saved_best_checkpoint_(state_.best_model_checkpoint) {
   if (context.session.is_leader()) writer_.emplace(output_dir_, config_.save_total_limit);
@@ -78,6 +80,7 @@ TrainResult TrainingRun::run() {
   while (state_.global_step < context_.plan.num_steps && !stopped && !gives_up) {
     const StepReport report = train_step_.run(state_.global_step, context_.signals.received() != 0);
     account_for(report);
+    check_replicas();
     stopped = report.stop_requested && state_.global_step < context_.plan.num_steps;
     const Due due = due_after(config_, context_.plan, state_.global_step);
     account_for_saves();
@@ -130,6 +133,13 @@ void TrainingRun::account_for(const StepReport& report) {
                   .epoch = context_.plan.epoch_after(state_.global_step),
                   .loss = report.loss,
                   .tokens_per_second = static_cast<double>(report.tokens) / seconds});
+}
+
+void TrainingRun::check_replicas() {
+  const std::int64_t interval = config_.replica_check_steps;
+  if (context_.session.world_size() == 1 || interval == 0 || state_.global_step % interval != 0) return;
+  require_same_replicas(context_.session, context_.store.parameters(), state_.global_step, last_replica_check_);
+  last_replica_check_ = state_.global_step;
 }
 
 void TrainingRun::write_log_line(const StepReport& report) {

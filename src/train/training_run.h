@@ -48,6 +48,8 @@ class TrainingRun {
 
  private:
   void account_for(const StepReport& report);
+  /// Every replica_check_steps steps: Fault when the ranks' parameters differ.
+  void check_replicas();
   void write_log_line(const StepReport& report);
   /// Returns eval_loss.
   double evaluate();
@@ -77,6 +79,7 @@ class TrainingRun {
   BatchSource batches_;
   TrainStep train_step_;
   RunLog log_;
+  std::int64_t last_replica_check_;  // the step after which the ranks were last known to be alike
   /// The best checkpoint that stands; a failed save falls back to it.
   std::optional<double> saved_best_metric_;
   std::string saved_best_checkpoint_;

@@ -33,7 +33,8 @@ RankFacts good_rank(int rank, int local_rank, const std::string& host) {
   facts.memory_bytes = 64 * kGiB;
   facts.memlock_bytes = -1;
   facts.shared_memory = {true, true, 32 * kGiB, 31 * kGiB};
-  facts.interfaces = {{"lo", true, true, true}, {"eth0", false, true, true}};
+  facts.interfaces = {{"lo", true, true, true, "127.0.0.0/8"}, {"eth0", false, true, true, "10.0.0.0/24"}};
+  facts.numa_nodes = {0, 1};
   facts.gpu.driver_error = "libcuda.so.1: cannot open shared object file";
   return facts;
 }
@@ -52,6 +53,7 @@ GpuFacts good_gpu() {
           .num_usable = 2,
           .own_uuid = {},
           .own_pci_bus_id = {},
+          .own_numa_node = 1,
           .built_with_cuda = true,
           .torch_has_cuda = true,
           .nccl_of_build = "2.28.9",
@@ -177,6 +179,42 @@ TEST(DoctorFindings, Interfaces) {
   expect_one(nccl("ib"), Level::error, "NCCL_SOCKET_IFNAME", "n1, n2", "names ib");
   expect_one(nccl("=eth"), Level::error, "NCCL_SOCKET_IFNAME", "n1, n2", "names eth");
   expect_one(nccl("lo"), Level::error, "NCCL_SOCKET_IFNAME", "n1, n2", "loopback");
+}
+
+TEST(DoctorFindings, TheInterfaceThatNcclPicks) {
+  // ib before eth, whatever the order; docker's bridge never while there is another.
+  const auto with = [](std::initializer_list<int> ranks, const NetworkInterface& one, const char* variable = nullptr) {
+    return changed(gpu_ranks(), ranks, [&](RankFacts& r) {
+      r.interfaces.insert(r.interfaces.begin(), one);
+      if (variable != nullptr) r.environment["NCCL_SOCKET_IFNAME"] = variable;
+    });
+  };
+  const NetworkInterface bridge{"docker0", false, true, true, "172.17.0.0/16"};
+  EXPECT_TRUE(not_ok(with({2, 3}, bridge)).empty()) << findings_text(not_ok(with({2, 3}, bridge)));
+  const NetworkInterface ib{"ib0", false, true, true, "10.1.0.0/16"};
+  EXPECT_TRUE(not_ok(with({0, 1, 2, 3}, ib)).empty());
+  expect_one(with({2, 3}, ib), Level::warning, "NCCL network", "n2",
+             "NCCL takes ib0 (10.1.0.0/16), but eth0 (10.0.0.0/24) on n1");
+  EXPECT_TRUE(not_ok(with({2, 3}, ib, "=eth0")).empty());
+  EXPECT_TRUE(not_ok(with({2, 3}, ib, "^ib")).empty());
+  expect_one(with({2, 3}, bridge, "docker"), Level::warning, "NCCL network", "n2", "NCCL takes docker0");
+  const NetworkInterface down{"ib0", false, false, true, "10.1.0.0/16"};
+  EXPECT_TRUE(not_ok(with({2, 3}, down)).empty());
+  const auto on_cpus = changed(good_ranks(), {2, 3}, [&](RankFacts& r) { r.interfaces.push_back(ib); });
+  EXPECT_TRUE(not_ok(on_cpus).empty());
+}
+
+TEST(DoctorFindings, InfinibandAndNumaNodes) {
+  const auto with_nics = [](bool active) {
+    return changed(gpu_ranks(), {0, 1}, [&](RankFacts& r) { r.nics = {{"mlx5_0", false, 0}, {"mlx5_1", active, 1}}; });
+  };
+  EXPECT_TRUE(not_ok(with_nics(true)).empty());
+  expect_one(with_nics(false), Level::warning, "InfiniBand", "n1", "2 device(s), no active port");
+  const auto bound = changed(gpu_ranks(), {3}, [](RankFacts& r) { r.numa_nodes = {0}; });
+  expect_one(bound, Level::warning, "NUMA", "n2",
+             "rank 3 may run on the cores 0-7 (NUMA 0), but its GPU 0000:01:00.0 is at NUMA 1");
+  EXPECT_TRUE(not_ok(changed(gpu_ranks(), {3}, [](RankFacts& r) { r.numa_nodes = {1}; })).empty());
+  EXPECT_TRUE(not_ok(changed(bound, {3}, [](RankFacts& r) { r.gpu.own_numa_node = -1; })).empty());
 }
 
 TEST(DoctorFindings, RanksAndTheirGpus) {

@@ -11,9 +11,9 @@ import harness
 
 STEPS = 4
 LONGEST_S = 30  # far below ddp_timeout (60 s): no rank may have waited for it
-# The calls to NCCL: 0 init, 1 to 3 the broadcasts of parameters and moments, then one sum a step, which starts when backward
-# leaves the last layer.
-INIT, FIRST_SUM, LAST_SUM = 0, 4, 4 + STEPS - 1
+# The calls to NCCL: 0 init, 1 to 5 a broadcast and four sums that warm it up, 6 to 8 the broadcasts of parameters and moments,
+# then one sum a step, which starts when backward leaves the last layer.
+INIT, WARM_UP, FIRST_SUM, LAST_SUM = 0, 2, 9, 9 + STEPS - 1
 
 
 def train(shop: harness.Workshop, name: str, failing_call: int | None = None) -> harness.Run:
@@ -28,7 +28,7 @@ def train(shop: harness.Workshop, name: str, failing_call: int | None = None) ->
     return run
 
 
-def expect_told_by_rank_one(shop: harness.Workshop, what: str, call: int, name: str) -> None:
+def expect_told_by_rank_one(shop: harness.Workshop, what: str, call: int, name: str) -> str:
     run = train(shop, "failing", call)
     output = run.output()
     harness.expect(run.process.returncode == 1, f"{what}: ended with {run.process.returncode}: {output[-3000:]}")
@@ -37,6 +37,7 @@ def expect_told_by_rank_one(shop: harness.Workshop, what: str, call: int, name: 
         aborts = output.count(f"double: rank {rank} is aborted")
         harness.expect(aborts == 1, f"{what}: rank {rank} aborted {aborts} times: {output[-3000:]}")
     print(f"{what}: ended with 1, every rank was told", flush=True)
+    return output
 
 
 def work() -> None:
@@ -49,6 +50,9 @@ def work() -> None:
         expected.require_same(harness.Bits.of(shop.scratch / "on_nccl"), "the NCCL plane beside the MPI plane")
         print("the NCCL plane gives the bits of the MPI plane", flush=True)
         expect_told_by_rank_one(shop, "a start that fails", INIT, "init")
+        # Before the base is read, and so before the line that says what is trained.
+        warming = expect_told_by_rank_one(shop, "a network that does not work", WARM_UP, "all_reduce_sum")
+        harness.expect("LoRA parameters" not in warming, f"the network was tried after the model was loaded: {warming[-3000:]}")
         expect_told_by_rank_one(shop, "the first sum fails in backward", FIRST_SUM, "all_reduce_sum")
         expect_told_by_rank_one(shop, "the last sum fails in backward", LAST_SUM, "all_reduce_sum")
 

@@ -6,7 +6,8 @@
 //                         that latency: several under way at once wait at the same time
 //   SLOW_MPI_SERIAL       1: as on a network of that throughput: each begins to count when the one before it is done
 //   SLOW_MPI_FAULT        RANK:PLACE:NUMBER:ACTION. On that rank, at the NUMBER-th (from 1) of PLACE, ACTION is kill
-//                         (SIGKILL) or stop (SIGSTOP). PLACE: all_reduce (just after a sum of that size was
+//                         (SIGKILL), stop (SIGSTOP) or, of an all_reduce, flip (a bit of the sum's first float,
+//                          as a fault of the memory does). PLACE: all_reduce (just after a sum of that size was
 //                         started) or the name of a phase (just after the rank told others that it enters it)
 //   SLOW_MPI_THREADS      none: MPI_Init_thread says that this MPI is not for programs with threads
 //   SLOW_MPI_MARK         a file that is made just before ACTION
@@ -52,8 +53,8 @@ Fault read_fault() {
   for (size_t end = 0; (end = text.find(':')) != std::string::npos; text.erase(0, end + 1))
     parts.push_back(text.substr(0, end));
   parts.push_back(text);
-  if (parts.size() != 4 || (parts[3] != "kill" && parts[3] != "stop"))
-    refuse("expected SLOW_MPI_FAULT = RANK:PLACE:NUMBER:kill or stop, found " + environment("SLOW_MPI_FAULT"));
+  if (parts.size() != 4 || (parts[3] != "kill" && parts[3] != "stop" && parts[3] != "flip"))
+    refuse("expected SLOW_MPI_FAULT = RANK:PLACE:NUMBER:kill, stop or flip, found " + environment("SLOW_MPI_FAULT"));
   return {std::atoi(parts[0].c_str()), parts[1], parts[3], std::atol(parts[2].c_str())};
 }
 
@@ -68,8 +69,14 @@ struct Shim {
   Clock::time_point network_free;
   long num_met = 0;
 
+  std::map<MPI_Request, unsigned char*> flips;  // the sum under way whose result is to be wrong
+
+  bool is_met(std::string_view place) {
+    return place == fault.place && rank() == fault.rank && ++num_met == fault.number;
+  }
+
   void meet(std::string_view place) {
-    if (place != fault.place || rank() != fault.rank || ++num_met != fault.number) return;
+    if (!is_met(place)) return;
     if (!mark.empty()) {
       const int file = ::open(mark.c_str(), O_CREAT | O_WRONLY, 0644);
       if (file < 0) refuse("cannot make " + mark);
@@ -115,21 +122,28 @@ int MPI_Iallreduce(const void* send, void* receive, int count, MPI_Datatype type
     shim().network_free = begin + std::chrono::duration_cast<Clock::duration>(shim().latency);
     shim().due[*request] = shim().network_free;
   }
-  shim().meet("all_reduce");
+  if (shim().fault.action != "flip")
+    shim().meet("all_reduce");
+  else if (shim().is_met("all_reduce"))
+    shim().flips[*request] = static_cast<unsigned char*>(receive);
   return error;
 }
 
 int MPI_Test(MPI_Request* request, int* done, MPI_Status* status) {
-  const auto slowed = shim().due.find(*request);
-  if (slowed == shim().due.end()) return PMPI_Test(request, done, status);
-  if (Clock::now() < slowed->second) {  // MPI may advance, but the program does not see the end
+  const MPI_Request before = *request;
+  const auto slowed = shim().due.find(before);
+  if (slowed != shim().due.end() && Clock::now() < slowed->second) {  // MPI may advance, but the program sees no end
     int ignored = 0;
     *done = 0;
     return PMPI_Request_get_status(*request, &ignored, MPI_STATUS_IGNORE);
   }
-  const MPI_Request before = *request;
   const int error = PMPI_Test(request, done, status);
-  if (*done) shim().due.erase(before);
+  if (!*done) return error;
+  if (slowed != shim().due.end()) shim().due.erase(slowed);
+  if (const auto flip = shim().flips.find(before); flip != shim().flips.end()) {
+    flip->second[2] ^= 0x40;  // of a float32: the highest bit of its mantissa
+    shim().flips.erase(flip);
+  }
   return error;
 }
 

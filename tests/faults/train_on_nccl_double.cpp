@@ -32,6 +32,7 @@ train::TrainJob job_of(const std::vector<std::string>& arguments) {
   job.config.logging_steps = 1;
   job.config.save_steps = 1;
   job.config.ddp_timeout = 60;
+  job.config.nccl_max_ctas = 4;
   job.lora.r = 2;
   job.lora.lora_dropout = 0.1;
   job.lora.target_modules = {"q_proj"};
@@ -41,10 +42,12 @@ train::TrainJob job_of(const std::vector<std::string>& arguments) {
 void train_on_double(dist::Session& session, const std::vector<std::string>& arguments) {
   dist::NcclScript script;
   if (arguments.size() > 4 && session.rank() == 1) script.fails_at = std::atoi(arguments[4].c_str());
-  train::run_training(session, job_of(arguments), [&](dist::Session& ranks, c10::Device) {
-    return dist::make_nccl_communicator(
-        ranks, [&] { return dist::make_nccl_double(script, std::make_shared<std::vector<std::string>>()); });
-  });
+  train::run_training(
+      session, job_of(arguments), [&](dist::Session& ranks, c10::Device, const dist::NcclOptions& nccl) {
+        core::require(nccl.max_ctas == 4, "nccl_max_ctas does not reach NCCL");
+        return dist::make_nccl_communicator(
+            ranks, [&] { return dist::make_nccl_double(script, std::make_shared<std::vector<std::string>>()); });
+      });
 }
 
 }  // namespace

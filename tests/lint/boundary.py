@@ -20,7 +20,7 @@ RULES = [
     ("opens a file",
      r"\bstd::(i|basic_i|w)?fstream\b|\bifstream\b|(?<!\w)::open(at)?\s*\(|\bf(re)?open\s*\(|\bgzd?open\s*\(|\bH5Fopen\s*\(",
      {"core/input_file.cpp": "the way", "core/files.cpp": "to write and to sync",
-      "core/memory.cpp": "/proc and /sys", "core/host.cpp": "/proc", "doctor/gpu_facts.cpp": "/proc and /sys",
+      "core/memory.cpp": "/proc and /sys", "core/host.cpp": "/proc", "doctor/facts.cpp": "/sys", "doctor/gpu_facts.cpp": "/proc and /sys",
       "dist/node_memory.cpp": "memory of its own making", "train/append_file.cpp": "to write",
       "core/run_lock.cpp": "to lock; never waits for a FIFO",
       "data/prepare/line_reader.cpp": "gzdopen of an InputFile", "data/store/hdf5_file.cpp": "behind an InputFile"},

@@ -7,6 +7,7 @@ import unittest
 
 import boundary
 import clang_tidy
+import cuda_architectures
 import format as clang_format  # the check of this folder
 import hardening
 import headers
@@ -44,6 +45,12 @@ class LintTest(unittest.TestCase):
         self.write("build/compile_commands.json", json.dumps(entries))
         self.write("build/cmake_pch.hxx", "#error of GCC alone\n")
         return build
+
+    def test_cuda_architectures_end_with_ptx(self):
+        for names, wanted in (("80-real 90-real 100", []), ("80 90-real 100-real", ["no PTX of the newest architecture (100)"]),
+                              ("80-real 100-real 100-virtual", []), ("90-real 100-real", ["write 100 without -real"])):
+            self.write("CMakeLists.txt", f"set(CMAKE_CUDA_ARCHITECTURES {names}) # these\n")
+            self.assert_problems(cuda_architectures.check(self.root), *wanted)
 
     def test_clang_tidy_finds_what_its_configuration_asks_for(self):
         self.write(".clang-tidy", "Checks: '-*,modernize-use-nullptr'\nWarningsAsErrors: '*'\n")

@@ -1,7 +1,11 @@
 // Choosing the device. What needs a GPU is left to launch/gpu_check.sh.
 #include "model/device.h"
 
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
 
 #include "model/golden.h"
 #include "support/message_of.h"
@@ -33,6 +37,44 @@ TEST(Device, MoreRanksThanGpusBeginAgain) {
     EXPECT_EQ(choose_device("cuda", local_rank).index(), local_rank % num_gpus);
   }
   choose_device("cuda", 0);  // the current device of the tests that follow
+}
+
+class DeviceDeterminism : public ::testing::Test {
+ protected:
+  void SetUp() override { ::unsetenv("CUBLAS_WORKSPACE_CONFIG"); }
+  void TearDown() override {
+    ::unsetenv("CUBLAS_WORKSPACE_CONFIG");
+    at::globalContext().setDeterministicAlgorithms(false, false);
+    at::globalContext().setDeterministicFillUninitializedMemory(true);
+  }
+  static std::string workspace() {
+    const char* const value = std::getenv("CUBLAS_WORKSPACE_CONFIG");
+    return value == nullptr ? "" : value;
+  }
+};
+
+// What flash attention's backward and cuBLAS read; the bits themselves are compared by launch/gpu_check.sh.
+TEST_F(DeviceDeterminism, AGpuGetsTheFlagsThatItsLibrariesRead) {
+  compute_deterministically(at::Device(at::kCUDA, 0));
+  EXPECT_TRUE(at::globalContext().deterministicAlgorithms());
+  EXPECT_FALSE(at::globalContext().deterministicAlgorithmsWarnOnly());
+  EXPECT_FALSE(at::globalContext().deterministicFillUninitializedMemory());
+  EXPECT_EQ(workspace(), ":4096:8");
+}
+
+TEST_F(DeviceDeterminism, ACpuIsLeftAlone) {
+  compute_deterministically(at::kCPU);
+  EXPECT_FALSE(at::globalContext().deterministicAlgorithms());
+  EXPECT_EQ(workspace(), "");
+}
+
+TEST_F(DeviceDeterminism, AWorkspaceThatForbidsItIsRefused) {
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8", 1);
+  compute_deterministically(at::Device(at::kCUDA, 0));
+  EXPECT_EQ(workspace(), ":16:8");
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0", 1);
+  const std::string message = support::message_of([] { compute_deterministically(at::Device(at::kCUDA, 0)); });
+  EXPECT_NE(message.find("CUBLAS_WORKSPACE_CONFIG = :0:0"), std::string::npos) << message;
 }
 
 }  // namespace

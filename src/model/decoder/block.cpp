@@ -5,6 +5,8 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <set>
+
 #include "core/random.h"
 #include "model/ops/gated_activation.h"
 #include "model/ops/rms_norm.h"
@@ -39,6 +41,28 @@ at::Tensor take(const at::Tensor& x, const QueryRows& rows) {
 }
 
 }  // namespace
+
+std::int64_t bytes_of(const std::vector<BlockActivations>& activations) {
+  std::set<const void*> seen;
+  std::int64_t bytes = 0;
+  const auto add = [&](const at::Tensor& t) {
+    if (t.defined() && seen.insert(t.storage().data()).second) bytes += static_cast<std::int64_t>(t.storage().nbytes());
+  };
+  for (const BlockActivations& a : activations) {
+    for (const at::Tensor& t :
+         {a.x, a.rstd1, a.q, a.k, a.v, a.attention.out, a.attention.log_sum_exp, a.x1, a.rstd2, a.gate, a.up})
+      add(t);
+    for (const NormActivations* norm : {&a.q_norm, &a.k_norm, &a.attention_output_norm, &a.mlp_output_norm}) {
+      add(norm->x);
+      add(norm->rstd);
+    }
+    for (const LoraLinearActivations* run : {&a.run_q, &a.run_kv, &a.run_o, &a.run_gate_up, &a.run_down}) {
+      add(run->low_rank);
+      for (const at::Tensor& direction : run->directions) add(direction);
+    }
+  }
+  return bytes;
+}
 
 Block::Block(const ModelConfig& config, const LayerWeights& weights, std::int64_t layer, const LoraStore* lora,
              LoraLayerGradients* gradients)

@@ -55,6 +55,9 @@ struct BlockActivations {
   LoraLinearActivations run_q, run_kv, run_o, run_gate_up, run_down;
 };
 
+/// The memory that they hold, each buffer once.
+std::int64_t bytes_of(const std::vector<BlockActivations>& activations);
+
 class Block {
  public:
   /// `lora` may be null: base only. Backward adds to `gradients`; null: forward only.

@@ -5,6 +5,9 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "core/check.h"
 #include "core/random.h"
 #include "model/decoder/attention_plan.h"
@@ -13,6 +16,7 @@
 #include "model/decoder/generate.h"
 #include "model/decoder/loss_head.h"
 #include "model/decoder/rotary_table.h"
+#include "model/device.h"
 
 namespace allreco::model {
 
@@ -43,6 +47,29 @@ at::Tensor dropout_row_keys(const PackedBatch& batch) {
   }
   return keys;
 }
+
+/// Fills in a PassReport; does nothing without one.
+class PassClock {
+ public:
+  PassClock(PassReport* report, at::Device device) : report_(report), device_(device) {}
+
+  /// The part that ends here.
+  void lap(double PassReport::*part) {
+    if (report_ == nullptr) return;
+    wait_for_device(device_);
+    const auto now = std::chrono::steady_clock::now();
+    report_->*part += std::chrono::duration<double, std::milli>(now - begin_).count();
+    begin_ = now;
+  }
+  void note(const std::vector<BlockActivations>& activations) const {
+    if (report_ != nullptr) report_->activation_bytes = std::max(report_->activation_bytes, bytes_of(activations));
+  }
+
+ private:
+  PassReport* report_;
+  at::Device device_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -137,6 +164,8 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
     return layer + 1 == num_layers ? loss_rows : context.all;
   };
 
+  PassClock clock(pass.report, s.weights.device());
+
   // 1 forward; with checkpointing only each block's input stays
   std::vector<BlockActivations> activations(s.blocks.size());
   at::Tensor x = s.embedded(batch.tokens);  // [T, D]
@@ -146,20 +175,27 @@ double Decoder::forward_backward(const PackedBatch& batch, const TrainPass& pass
     a.x = x;
     x = s.blocks[static_cast<size_t>(i)].forward(x, rows_of(i), context, keep ? &a : nullptr);  // [T or N, D]
   }
+  clock.note(activations);
+  clock.lap(&PassReport::forward_ms);
   // 2 loss and its gradient in one pass
   const LossHead::Loss loss = s.predictions_loss(x, batch, pass.gradient_scale);
+  clock.lap(&PassReport::loss_head_ms);
   // 3 backward, last layer first; each layer's gradients are complete when it is left
   at::Tensor dx = loss.dx;
   for (std::int64_t i = num_layers - 1; i >= 0; --i) {
     auto& a = activations[static_cast<size_t>(i)];
     Block& block = s.blocks[static_cast<size_t>(i)];
     if (i >= first) {
-      if (!a.q.defined()) block.forward(at::Tensor(a.x), rows_of(i), context, &a);
+      if (!a.q.defined()) {
+        block.forward(at::Tensor(a.x), rows_of(i), context, &a);
+        clock.note(activations);
+      }
       dx = block.backward(dx, a, rows_of(i), context, /*want_dx=*/i > first);
       a = {};
     }
     if (pass.layer_done) pass.layer_done(i);
   }
+  clock.lap(&PassReport::backward_ms);
   return loss.nll_sum.item<double>();
 }
 

@@ -16,6 +16,13 @@
 
 namespace allreco::model {
 
+/// Where micro-batches spend their time, and what they keep; each adds to it. To fill it in the host waits for the
+/// device at the end of each part.
+struct PassReport {
+  double forward_ms = 0, loss_head_ms = 0, backward_ms = 0;
+  std::int64_t activation_bytes = 0;  // the most that was kept for backward at once
+};
+
 /// What one training micro-batch needs to know.
 struct TrainPass {
   /// Factor of the loss sum: 1 / supervised tokens of the whole global batch.
@@ -28,6 +35,7 @@ struct TrainPass {
   /// Called after backward has left a layer (last layer first, every layer, in this order), when the layer's slice of
   /// the flat gradients is complete. May be empty.
   std::function<void(std::int64_t layer)> layer_done{};
+  PassReport* report = nullptr;  // or null
 };
 
 class Decoder {
