@@ -18,7 +18,7 @@ import harness  # noqa: E402
 PROGRAM = """#!/usr/bin/env bash
 arguments=("$@")
 for i in "${!arguments[@]}"; do [[ "${arguments[i]}" != cuda ]] || arguments[i]=cpu; done
-if [[ "$1" == prepare ]]; then arguments+=(--max_history 2 --max_length 128); fi  # quicker
+if [[ "$1" == prepare ]]; then arguments+=(--template amazon-next-item-open --num_candidates 0 --max_history 2 --max_length 160); fi  # quicker
 if [[ "$1" == train ]]; then echo "$*" >> "$NOTES"; fi
 if [[ "$1" == train && -n "${BREAK:-}" && "$*" =~ $BREAK ]]; then arguments+=(--learning_rate 1e-2); fi
 exec "$ALLRECO" "${arguments[@]}"
