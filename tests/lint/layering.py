@@ -17,7 +17,8 @@ ALLOWED = {
     "recommend": {"core", "data", "model", "eval"},
     "report": {"core", "data", "model", "eval"},
     "doctor": {"core", "dist", "data", "model"},
-    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "report", "doctor"},
+    "bench": {"core", "dist", "data", "model", "train", "eval"},
+    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "report", "doctor", "bench"},
 }
 
 CUDA_FILES = r"\.cuh?$|/cuda/|/nccl_api_cuda\.cpp$"
