@@ -24,6 +24,8 @@ const std::vector<Command>& commands() {
       {"quantize", "a dense Hugging Face model -> the same in NF4, as bitsandbytes keeps it", &quantize_command},
       {"export", "base + adapter -> one dense Hugging Face model", &export_command},
       {"inspect", "what is in a dataset, model, adapter or checkpoint directory", &inspect_command},
+      {"bench", "the speed of a training step, where its time and memory go, and the data plane (under mpirun)",
+       &bench_command},
       {"doctor", "checks machine, MPI, GPUs, NCCL and file system, and says what to fix (under mpirun)",
        &doctor_command},
   };

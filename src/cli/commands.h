@@ -25,6 +25,7 @@ int report_command(dist::Session& session, const Arguments& arguments);
 int quantize_command(dist::Session& session, const Arguments& arguments);
 int export_command(dist::Session& session, const Arguments& arguments);
 int inspect_command(dist::Session& session, const Arguments& arguments);
+int bench_command(dist::Session& session, const Arguments& arguments);
 int doctor_command(dist::Session& session, const Arguments& arguments);
 
 struct Command {

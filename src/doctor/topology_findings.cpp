@@ -14,10 +14,11 @@ namespace {
 
 using Level = Finding::Level;
 
-bool starts_with_any(const std::string& name, const std::string& prefixes) {
-  std::istringstream stream(prefixes);
-  for (std::string prefix; std::getline(stream, prefix, ',');)
-    if (!prefix.empty() && name.starts_with(prefix)) return true;
+/// Whether the list "a,b" has the name, or a prefix of it.
+bool is_listed(const std::string& name, const std::string& list, bool exact) {
+  std::istringstream stream(list);
+  for (std::string part; std::getline(stream, part, ',');)
+    if (!part.empty() && (exact ? name == part : name.starts_with(part))) return true;
   return false;
 }
 
@@ -33,15 +34,12 @@ const NetworkInterface* pick_of_nccl(const RankFacts& host) {
   const auto set = host.environment.find("NCCL_SOCKET_IFNAME");
   if (set != host.environment.end() && !set->second.empty()) {
     const std::string& value = set->second;
-    if (value[0] == '^') return first([&](const std::string& name) { return !starts_with_any(name, value.substr(1)); });
-    if (value[0] == '=')
-      return first([&](const std::string& name) {
-        return ("," + value.substr(1) + ",").find("," + name + ",") != std::string::npos;
-      });
-    return first([&](const std::string& name) { return starts_with_any(name, value); });
+    const bool excludes = value[0] == '^', exact = value[0] == '=';
+    const std::string list = excludes || exact ? value.substr(1) : value;
+    return first([&](const std::string& name) { return is_listed(name, list, exact) != excludes; });
   }
   if (const auto* one = first([](const std::string& name) { return name.starts_with("ib"); })) return one;
-  if (const auto* one = first([](const std::string& name) { return !starts_with_any(name, "docker,lo"); })) return one;
+  if (const auto* one = first([](const std::string& name) { return !is_listed(name, "docker,lo", false); })) return one;
   return first([](const std::string&) { return true; });
 }
 

@@ -18,7 +18,8 @@ ALLOWED = {
     "report": {"core", "data", "model", "eval"},
     "audit": {"core", "data", "eval"},
     "doctor": {"core", "dist", "data", "model"},
-    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "report", "audit", "doctor"},
+    "bench": {"core", "dist", "data", "model", "train", "eval"},
+    "cli": {"core", "dist", "data", "model", "train", "eval", "recommend", "report", "audit", "doctor", "bench"},
 }
 
 CUDA_FILES = r"\.cuh?$|/cuda/|/nccl_api_cuda\.cpp$"
