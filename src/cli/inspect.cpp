@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "data/store/dataset.h"
+#include "data/store/dataset_view.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/decoder/weights.h"
 #include "model/families/config.h"
@@ -29,9 +30,28 @@ core::Json tensors_of(const model::SafetensorsFile& file) {
   return {{"tensors", file.names().size()}, {"parameters", parameters}, {"bytes", bytes}};
 }
 
-core::Json dataset_summary(const fs::path& path) {
+struct InspectOptions {
+  std::string path;
+  bool verify = false;
+  std::int64_t show = 0;
+
+  core::OptionGroups options() {
+    return {{"Input",
+             {{"path", path, "The directory; `allreco inspect DIR` is short for it."},
+              {"verify", verify, "Of a dataset: compare every file with its checksum, and read every example."},
+              {"show", show, core::between(0, 1000),
+               "Of a dataset: so many examples of each split as text, with ids and labels."}}}};
+  }
+};
+
+core::Json dataset_summary(const fs::path& path, const InspectOptions& options) {
   const data::DatasetInfo info = data::read_dataset_info(path);
-  return {{"kind", "dataset"}, {"fingerprint", info.fingerprint}, {"dataset", info.json}};
+  core::Json summary{{"kind", "dataset"},
+                     {"fingerprint", info.fingerprint},
+                     {"checked", data::check_dataset(info, options.verify)},
+                     {"dataset", info.json}};
+  if (options.show > 0) summary["examples"] = data::show_examples(info, options.show);
+  return summary;
 }
 
 core::Json adapter_summary(const fs::path& path) {
@@ -80,10 +100,13 @@ std::string json_text(const core::Json& json) {
   return json.dump(2, ' ', /*ensure_ascii=*/true, core::Json::error_handler_t::replace) + "\n";
 }
 
-core::Json summary_of(const fs::path& path) {
+core::Json summary_of(const InspectOptions& options) {
+  const fs::path path = options.path;
   if (!fs::is_directory(path))
     core::user_error("{} is not a directory; give a dataset, model, adapter or checkpoint directory", path.string());
-  if (fs::exists(path / "dataset.json")) return dataset_summary(path);
+  if (fs::exists(path / "dataset.json")) return dataset_summary(path, options);
+  if (options.verify || options.show > 0)
+    core::user_error("{} is no dataset: verify and show are for datasets", path.string());
   if (fs::exists(path / "trainer_state.json")) return checkpoint_summary(path);
   if (fs::exists(path / "adapter_config.json")) return adapter_summary(path);
   if (fs::exists(path / "config.json")) return model_summary(path);
@@ -95,14 +118,15 @@ core::Json summary_of(const fs::path& path) {
 }  // namespace
 
 int inspect_command(dist::Session& session, const Arguments& arguments) {
-  std::string path;
+  InspectOptions options;
   OptionList list("allreco inspect", "Shows what is in a dataset, model, adapter or checkpoint directory, as JSON.",
-                  {{{"Input", {{"path", path, "The directory; `allreco inspect DIR` is short for it."}}}}});
+                  {options.options()});
   Arguments given = arguments;
   if (!given.empty() && !given[0].starts_with("--")) given.insert(given.begin(), "--path");
   if (!parse_or_help(list, given, session)) return kExitDone;
-  require_option("path", path);
-  if (session.is_leader()) core::write_output(json_text(summary_of(path)));
+  require_option("path", options.path);
+  core::check_options(options);
+  if (session.is_leader()) core::write_output(json_text(summary_of(options)));
   return kExitDone;
 }
 

@@ -7,6 +7,7 @@
 
 #include "cli/config_file.h"
 #include "core/check.h"
+#include "core/edit_distance.h"
 #include "core/files.h"
 
 namespace allreco::cli {
@@ -18,21 +19,6 @@ using core::user_error;
 namespace {
 
 constexpr std::uint64_t kLargestConfigFile = 1 << 20;
-
-size_t edit_distance(const std::string& a, const std::string& b) {  // Levenshtein
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row.back();
-}
 
 /// Calls visit with each option and its number.
 template <class Visit>
@@ -81,7 +67,7 @@ const Option* OptionList::find(const std::string& name) const {
 void OptionList::unknown(const std::string& name, const std::string& where) const {
   const Option* nearest = &config_option_;
   for_each(groups_, [&](const Option& option, size_t) {
-    if (edit_distance(option.name(), name) < edit_distance(nearest->name(), name)) nearest = &option;
+    if (core::edit_distance(option.name(), name) < core::edit_distance(nearest->name(), name)) nearest = &option;
   });
   user_error("unknown option {} {}; the nearest known one is {}. `{} --help` lists all", name, where, nearest->name(),
              usage_);

@@ -135,11 +135,14 @@ TEST_F(BadInput, RawFilesOfPrepare) {
 TEST_F(BadInput, DatasetsThatWereDamagedOrBelongElsewhere) {
   const fs::path shard = scratch_.path() / "DS/train-00000-of-00001.h5";
   const std::string bytes = core::read_file(shard);
+  const std::string inspect = "inspect " + (scratch_ / "DS");
   core::write_file_atomically(shard, bytes.substr(0, bytes.size() - 7));
+  expect_refused(program(0, inspect), {"train-00000-of-00001.h5"}, "");
   expect_refused(program(2, train(scratch_ / "DS", model_)), {"train-00000-of-00001.h5"}, scratch_ / "OUT");
   std::string flipped = bytes;
   flipped[bytes.size() / 2] = static_cast<char>(flipped[bytes.size() / 2] ^ 1);
   core::write_file_atomically(shard, flipped);
+  expect_refused(program(0, inspect + " --verify"), {"train-00000-of-00001.h5"}, "");
   expect_refused(program(2, train(scratch_ / "DS", model_)), {"train-00000-of-00001.h5"}, scratch_ / "OUT");
 
   write("prompts.jsonl",
@@ -151,6 +154,23 @@ TEST_F(BadInput, DatasetsThatWereDamagedOrBelongElsewhere) {
                                                    scratch_ / "prompts.jsonl", other, scratch_ / "MISTRAL"));
   ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
   expect_refused(program(0, train(scratch_ / "MISTRAL", model_)), {"tokenizer"}, scratch_ / "OUT");
+}
+
+TEST_F(BadInput, InspectShowsTheExamplesThatWerePrepared) {
+  const auto outcome = run_shell(program(0, "inspect " + (scratch_ / "DS") + " --verify --show 2") + " 2>/dev/null");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
+  const core::Json shown = core::Json::parse(outcome.output);
+  EXPECT_EQ(shown.at("checked"), (core::Json{{"verified", true}, {"files", 1}, {"examples", 2}, {"tokens", 7}}));
+  std::ifstream rows(scratch_ / "rows.jsonl");
+  std::string line;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(std::getline(rows, line));
+    const core::Json row = core::Json::parse(line);
+    EXPECT_EQ(shown.at("examples").at(i).at("input_ids"), row.at("input_ids"));
+    EXPECT_EQ(shown.at("examples").at(i).at("labels"), row.at("labels"));
+  }
+  fs::remove(scratch_.path() / "DS/train-00000-of-00001.h5");
+  expect_refused(program(0, "inspect " + (scratch_ / "DS")), {"train-00000-of-00001.h5"}, "");
 }
 
 TEST_F(BadInput, ModelsThatLie) {

@@ -116,7 +116,10 @@ TEST_F(OptionRanges, BothEndsAreWhereTheHelpSays) {
       const bool is_whole =
           said(command, {"--" + option.name, option.before + "many"}).find("a whole number") != std::string::npos;
       const auto has = [&](const char* name) { return help.find(fmt::format("--{}\n", name)) != std::string::npos; };
-      const std::string other = has("output_dir") ? "output_dir" : has("dataset") ? "dataset" : "output";
+      const std::string other = has("output_dir") ? "output_dir"
+                                : has("dataset")  ? "dataset"
+                                : has("path")     ? "path"
+                                                  : "output";
       for (const auto& [end, outward] : {std::pair{option.low, -1}, std::pair{option.high, 1}}) {
         const std::string beyond = next_to(end.text, outward, is_whole);
         if (end.is_open) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "data/prepare/shown_options.h"
 
 namespace allreco::data {
 
@@ -26,6 +27,30 @@ std::string text_of(const std::vector<PromptPart>& parts) {
     if (!part.is_control) text += part.text;
   }
   return text;
+}
+
+/// No tokenizer of texts makes so few tokens of one: of what is longer only the end is tokenised, so that a prompt of
+/// 200 MB costs no more than one that fits.
+constexpr size_t kMostBytesPerToken = 256;
+
+bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+bool is_inside_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+/// The next place from `place` on at which a text may be cut: a word's beginning, or where words are very long or there
+/// are none, a character's.
+size_t next_cut(std::string_view text, size_t place) {
+  constexpr size_t kLongWord = 64;
+  for (size_t p = place; p < std::min(text.size(), place + kLongWord); ++p)
+    if (p > 0 && is_blank(text[p - 1]) && !is_blank(text[p])) return p;
+  while (place < text.size() && is_inside_character(text[place])) ++place;
+  return place;
+}
+
+/// Where the word before `place` begins: an option's label.
+size_t begin_of_label(std::string_view text, size_t place) {
+  while (place > 0 && is_blank(text[place - 1])) --place;
+  while (place > 0 && !is_blank(text[place - 1])) --place;
+  return place;
 }
 
 }  // namespace
@@ -74,34 +99,66 @@ Fit ExampleEncoder::encode_history(std::span<const std::string_view> history, st
   return Fit::too_long;
 }
 
-bool ExampleEncoder::shows_all_options(std::string_view prompt, std::span<const std::string> options,
+bool ExampleEncoder::is_hopeless(std::string_view text) const {
+  return text.size() / kMostBytesPerToken > static_cast<size_t>(options_.max_length);
+}
+
+bool ExampleEncoder::drop_hopeless_front(std::string& text) const {
+  if (!is_hopeless(text)) return false;
+  const size_t kept = kMostBytesPerToken * static_cast<size_t>(options_.max_length);
+  text.erase(0, next_cut(text, text.size() - kept));
+  return true;
+}
+
+size_t ExampleEncoder::length_of_head(const std::vector<TokenId>& prompt, const PromptRow& row,
+                                      bool with_instruction) const {
+  const std::vector<TokenId> head = encode_parts(prompt_head(template_, row, with_instruction));
+  const auto [in_prompt, in_head] = std::mismatch(prompt.begin(), prompt.end(), head.begin(), head.end());
+  return static_cast<size_t>(in_prompt - prompt.begin());
+}
+
+bool ExampleEncoder::shows_all_options(const std::string& prompt, std::span<const std::string> options,
                                        std::span<const TokenId> kept) const {
-  size_t start = prompt.size();
-  for (const std::string& option : options) start = std::min(start, prompt.find(option));
-  if (start == prompt.size()) return true;
+  const auto shown = find_shown_options(prompt, options);
+  if (!shown) return true;
   // Decoded, as the tokenizer may normalise the text; compared as text, as a token may reach across the options' start.
-  const std::string tail = tokenizer_.decode(tokenizer_.encode(prompt.substr(start)));
+  const std::string tail = tokenizer_.decode(tokenizer_.encode(prompt.substr(begin_of_label(prompt, shown->begin))));
   return tokenizer_.decode(std::vector<TokenId>(kept.begin(), kept.end())).ends_with(tail);
 }
 
-Fit ExampleEncoder::encode_row(const PromptRow& row, std::span<const std::string> options, Example& example) const {
-  const std::vector<TokenId> answer = encode_answer(row.output);
+bool ExampleEncoder::shorten(std::vector<TokenId>& prompt, const PromptRow& row, std::span<const std::string> options,
+                             std::int64_t room) const {
   const std::vector<PromptPart> parts = render_prompt_parts(template_, row);
-  std::vector<TokenId> prompt = encode_parts(parts);
-  const std::int64_t room = room_for_prompt(answer);
-  if (static_cast<std::int64_t>(prompt.size()) <= room) {
-    assemble(prompt, answer, example);
-    return Fit::whole;
+  const std::vector<TokenId> whole = encode_parts(parts);
+  const size_t tail = encode_parts(prompt_tail(template_, !row.input.empty())).size();
+  for (const bool with_instruction : {true, false}) {
+    if (with_instruction && row.input.empty()) continue;
+    const size_t head = length_of_head(whole, row, with_instruction);
+    if (room < static_cast<std::int64_t>(head + tail + 1)) continue;
+    const auto behind = whole.end() - (room - static_cast<std::ptrdiff_t>(head));
+    if (!shows_all_options(text_of(parts), options, {behind, whole.end()})) continue;
+    prompt.assign(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(head));
+    prompt.insert(prompt.end(), behind, whole.end());
+    return true;
   }
-  const bool is_chat = !template_.control_tokens.empty();
-  const size_t head = is_chat ? length_of_head(prompt, !row.input.empty()) : 0;
-  const size_t tail = is_chat ? encode_parts(prompt_tail(template_, !row.input.empty())).size() : 0;
-  if (room < static_cast<std::int64_t>(head + tail + 1)) return Fit::too_long;
-  prompt.erase(prompt.begin() + static_cast<std::ptrdiff_t>(head),
-               prompt.end() - (room - static_cast<std::ptrdiff_t>(head)));
-  if (!shows_all_options(text_of(parts), options, prompt)) return Fit::too_long;
+  return false;
+}
+
+Fit ExampleEncoder::encode_row(const PromptRow& given, std::span<const std::string> options, Example& example) const {
+  if (is_hopeless(given.output) || std::any_of(options.begin(), options.end(), [&](auto& o) { return is_hopeless(o); }))
+    return Fit::too_long;
+  PromptRow row = given;
+  bool is_cut = drop_hopeless_front(row.instruction);
+  is_cut = drop_hopeless_front(row.input) || is_cut;
+  const std::vector<TokenId> answer = encode_answer(row.output);
+  const std::int64_t room = room_for_prompt(answer);
+  std::vector<TokenId> prompt = encode_parts(render_prompt_parts(template_, row));
+  if (std::ssize(prompt) > room) {
+    if (!shorten(prompt, row, options, room)) return Fit::too_long;
+    is_cut = true;
+  }
   assemble(prompt, answer, example);
-  return Fit::truncated;
+  return is_cut ? Fit::truncated : Fit::whole;
 }
 
 std::vector<TokenId> ExampleEncoder::encode_answer(std::string_view title) const {
@@ -120,12 +177,6 @@ std::vector<TokenId> ExampleEncoder::encode_parts(const std::vector<PromptPart>&
     ids.insert(ids.end(), more.begin(), more.end());
   }
   return ids;
-}
-
-size_t ExampleEncoder::length_of_head(const std::vector<TokenId>& prompt, bool has_input) const {
-  const std::vector<TokenId> head = encode_parts(prompt_head(template_, has_input));
-  const auto [in_prompt, in_head] = std::mismatch(prompt.begin(), prompt.end(), head.begin(), head.end());
-  return static_cast<size_t>(in_prompt - prompt.begin());
 }
 
 }  // namespace allreco::data

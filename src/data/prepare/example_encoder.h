@@ -38,9 +38,10 @@ class ExampleEncoder {
   Fit encode_history(std::span<const std::string_view> history, std::span<const std::string_view> options,
                      std::string_view target, Example& example) const;
 
-  /// A ready row: too long a prompt loses tokens from its front; BOS, and a chat template's frame, stay. too_long when
-  /// no prompt would be left, or when the cut would reach into the options (those of `options` that the prompt's text
-  /// shows).
+  /// A ready row. Too long a prompt loses tokens from the front of its input; where that is not enough, or there is
+  /// none, of its instruction, too. What the template puts before them stays, and so do the options that the prompt
+  /// shows, from the first one's label on. too_long when that does not fit, and when output or options are texts that
+  /// cannot.
   Fit encode_row(const PromptRow& row, std::span<const std::string> options, Example& example) const;
 
   /// The tokens of `title` as an answer, without EOS: what a candidate is scored by.
@@ -54,10 +55,18 @@ class ExampleEncoder {
   std::int64_t room_for_prompt(const std::vector<TokenId>& answer) const;
   void assemble(std::span<const TokenId> prompt, const std::vector<TokenId>& answer, Example& example) const;
   std::vector<TokenId> encode_parts(const std::vector<PromptPart>& parts) const;
-  /// The tokens at the front of `prompt` that belong to a chat template, not to the row.
-  size_t length_of_head(const std::vector<TokenId>& prompt, bool has_input) const;
-  bool shows_all_options(std::string_view prompt, std::span<const std::string> options,
+  /// Whether a text is so long that its tokens cannot fit.
+  bool is_hopeless(std::string_view text) const;
+  /// Leaves the end of such a text, from a word on, which is more than fits: the tokens of words do not depend on words
+  /// before them.
+  bool drop_hopeless_front(std::string& text) const;
+  /// The tokens at the front of `prompt` that belong to the template, and to the instruction of a row with input.
+  size_t length_of_head(const std::vector<TokenId>& prompt, const PromptRow& row, bool with_instruction) const;
+  bool shows_all_options(const std::string& prompt, std::span<const std::string> options,
                          std::span<const TokenId> kept) const;
+  /// Sets `prompt` to `room` tokens of the row's; false where what must stay does not fit.
+  bool shorten(std::vector<TokenId>& prompt, const PromptRow& row, std::span<const std::string> options,
+               std::int64_t room) const;
 
   const Tokenizer& tokenizer_;
   const PromptTemplate& template_;

@@ -1,5 +1,6 @@
 #include "data/prepare/json_lines.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "core/check.h"
@@ -25,6 +26,20 @@ std::string why_not_json(const std::string& line, const Json::exception& error) 
   return start == std::string::npos ? reason : "no JSON at " + reason.substr(start + noise.size());
 }
 
+/// Files of another form would only be a series of malformed lines.
+void check_first_line(const std::string& line, const fs::path& path) {
+  const size_t begin = line.find_first_not_of(" \t");
+  const std::string_view text = std::string_view(line).substr(begin);
+  if (text.starts_with('['))
+    core::user_error("{} is one JSON array; prepare reads JSON lines, one object a line: jq -c '.[]' makes them",
+                     path.string());
+  if (text == "{")
+    core::user_error("{} spreads an object over several lines; prepare reads one a line: jq -c . makes them",
+                     path.string());
+  if (!text.starts_with('{') && std::count(text.begin(), text.end(), ',') >= 2)
+    core::user_error("{} looks like csv; prepare reads JSON lines, one object a line", path.string());
+}
+
 }  // namespace
 
 JsonLines::JsonLines(const fs::path& path, double max_bad_share) : reader_(path), max_bad_share_(max_bad_share) {}
@@ -32,7 +47,7 @@ JsonLines::JsonLines(const fs::path& path, double max_bad_share) : reader_(path)
 bool JsonLines::next(Json& object) {
   while (reader_.next(line_)) {
     if (line_.find_first_not_of(" \t") == std::string::npos) continue;
-    ++num_lines_;
+    if (++num_lines_ == 1) check_first_line(line_, reader_.path());
     if (core::nests_too_deeply(line_)) {
       reject("nests too deeply");
       continue;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -21,12 +22,30 @@ namespace {
 
 constexpr unsigned kBufferBytes = 1 << 18;
 
-void check_gzip(const core::InputFile& file) {
-  if (file.path().extension() != ".gz") return;
-  // zlib would pass a broken header through as plain text, and the error would come later, as a malformed line.
-  std::array<char, 2> magic{};
-  if (file.size() >= magic.size()) file.read(0, magic.size(), magic.data());
-  if (magic[0] != '\x1f' || magic[1] != '\x8b') {
+struct Format {
+  std::string_view magic;
+  const char* name;
+  const char* remedy;
+};
+constexpr std::array<Format, 6> kFormats{{{"\x28\xb5\x2f\xfd", "zstd", "decompress it first: zstd -d"},
+                                          {"BZh", "bzip2", "decompress it first: bunzip2"},
+                                          {"\xfd\x37zXZ", "xz", "decompress it first: xz -d"},
+                                          {"PK\x03\x04", "a zip archive", "unpack it first: unzip"},
+                                          {"PAR1", "Parquet", "write its rows as JSON lines"},
+                                          {"\x89HDF", "HDF5", "write its rows as JSON lines"}}};
+
+/// What prepare does not read says what it is; zlib would pass it through as plain text, and the error would come
+/// later, as a malformed line.
+void check_format(const core::InputFile& file) {
+  std::array<char, 8> bytes{};
+  const auto size = std::min<std::uint64_t>(bytes.size(), file.size());
+  file.read(0, size, bytes.data());
+  const std::string_view begin(bytes.data(), size);
+  for (const Format& format : kFormats)
+    if (begin.starts_with(format.magic))
+      core::user_error("{} is {} data; prepare reads plain text and gzip: {}", file.path().string(), format.name,
+                       format.remedy);
+  if (file.path().extension() == ".gz" && !begin.starts_with("\x1f\x8b")) {
     core::user_error(
         "{} is named .gz but is not gzip data: download it again, or drop .gz from its name if it is plain text",
         file.path().string());
@@ -76,7 +95,7 @@ struct LineReader::State {
 
 LineReader::LineReader(const fs::path& path) : state_(std::make_unique<State>()) {
   const core::InputFile file(path);
-  check_gzip(file);
+  check_format(file);
   state_->path = path;
   const int descriptor = ::fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
   if (descriptor < 0) core::user_error("cannot read {}: {}", path.string(), std::strerror(errno));

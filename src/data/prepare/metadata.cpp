@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/check.h"
 #include "data/prepare/json_lines.h"
 
 namespace allreco::data {
@@ -36,6 +37,11 @@ Metadata read_metadata(const std::filesystem::path& path, const std::unordered_s
   core::Json object;
   while (lines.next(object)) {
     const std::string* asin = find_string(object, "asin");
+    if (asin == nullptr && object.contains("parent_asin"))
+      core::user_error(
+          "{} holds metadata of Amazon 2023 (parent_asin); --metadata reads 2018's. Rewrite it: jq -c '. + {{asin: "
+          ".parent_asin}}'",
+          path.string());
     if (asin == nullptr || asin->empty()) {
       lines.reject("no asin (a text) in it");
       continue;

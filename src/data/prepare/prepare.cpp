@@ -1,6 +1,8 @@
 #include "data/prepare/prepare.h"
 
+#include <array>
 #include <optional>
+#include <string_view>
 
 #include "core/check.h"
 #include "core/options_json.h"
@@ -58,6 +60,51 @@ void validate_negatives(const PrepareConfig& c) {
     core::user_error("negatives = given: only prompts have options; use uniform, popularity or matched");
 }
 
+/// Which sources an option is for; those that are not here are for all.
+struct Scope {
+  const char* option;
+  const char* sources;  // of reviews, sequences, prompts, tokens
+};
+constexpr std::array<Scope, 16> kScopes{{{"option_pattern", "prompts"},
+                                         {"min_history", "reviews sequences"},
+                                         {"max_history", "reviews sequences"},
+                                         {"min_rating", "reviews"},
+                                         {"verified_only", "reviews"},
+                                         {"max_title_length", "reviews sequences prompts"},
+                                         {"untitled_items", "reviews"},
+                                         {"num_candidates", "reviews sequences"},
+                                         {"negatives", "reviews sequences prompts"},
+                                         {"negative_items", "reviews sequences"},
+                                         {"template", "reviews sequences prompts"},
+                                         {"add_bos", "reviews sequences prompts"},
+                                         {"add_eos", "reviews sequences prompts"},
+                                         {"max_bad_line_share", "reviews prompts tokens"},
+                                         {"metadata", "reviews"},
+                                         {"items", "sequences"}}};
+
+std::string source_of(const PrepareConfig& c) {
+  if (!c.reviews.empty()) return "reviews";
+  if (!c.sequences.empty()) return "sequences";
+  return c.prompts.empty() ? "tokens" : "prompts";
+}
+
+/// An option that the source does not know would do nothing. One at its default value was not asked for.
+void validate_scopes(PrepareConfig config) {
+  PrepareConfig untouched;
+  const std::string source = source_of(config);
+  const core::OptionGroups given = config.options(), defaults = untouched.options();
+  for (std::size_t g = 0; g < given.size(); ++g) {
+    for (std::size_t i = 0; i < given[g].options.size(); ++i) {
+      const core::Option& option = given[g].options[i];
+      if (option.text() == defaults[g].options[i].text()) continue;
+      for (const Scope& scope : kScopes)
+        if (option.name() == scope.option && std::string_view(scope.sources).find(source) == std::string_view::npos)
+          core::user_error("{} = {} does nothing with {}: it is for {}. Leave it out", option.name(), option.text(),
+                           source, scope.sources);
+    }
+  }
+}
+
 /// All but where the dataset lies.
 Json options_json(const PrepareConfig& config) {
   Json json = core::options_json(config);
@@ -97,6 +144,7 @@ void validate(const PrepareConfig& c) {
   validate_sources(c);
   validate_split(c);
   validate_negatives(c);
+  validate_scopes(c);
 }
 
 std::string prepare(const PrepareConfig& config, const std::string& command_line) {

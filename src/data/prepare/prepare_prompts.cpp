@@ -1,7 +1,9 @@
 #include <array>
+#include <map>
 #include <unordered_map>
 
 #include "core/check.h"
+#include "core/log.h"
 #include "data/prepare/example_encoder.h"
 #include "data/prepare/json_lines.h"
 #include "data/prepare/option_finder.h"
@@ -75,13 +77,18 @@ class PromptsJob {
   std::vector<Split> splits_;                      // what they are for
   std::array<std::int64_t, 6> fates_{};            // by RowFate
   std::array<std::int64_t, 5> redraws_by_fate_{};  // by RedrawnOptions::Fate
-  std::int64_t num_found_ = 0;                     // rows whose options their text shows
-  std::int64_t num_not_found_ = 0;                 // rows without options, where they were looked for
+  static constexpr size_t kMostUnread = 20;
+  std::map<std::string, std::int64_t>
+      unread_;                      // fields of rows that prepare does not read, with how many rows have them
+  std::int64_t num_found_ = 0;      // rows whose options their text shows
+  std::int64_t num_not_found_ = 0;  // rows without options, where they were looked for
   std::int64_t num_too_long_ = 0;
   std::int64_t num_truncated_ = 0;
 };
 
 void PromptsJob::take(const Json& row, JsonLines& lines) {
+  for (const std::string& name : unread_fields(row))
+    if (unread_.contains(name) || unread_.size() < kMostUnread) ++unread_[name];
   ParsedRow parsed = parse_prompt_row(row);
   std::optional<Split> split;
   const std::string problem = parsed.problem.empty() ? parse_split(row, split) : parsed.problem;
@@ -164,6 +171,7 @@ Prepared PromptsJob::run() {
   require_examples(statistics_, splitter_.is_random() ? splits_by_share(config_) : std::vector<Split>{},
                    dropped(lines));
 
+  if (!unread_.empty()) core::log_warning("fields of rows that are not read: {}", list_counts(Json(unread_)));
   Prepared prepared;
   prepared.items = catalogue_.take_items();
   prepared.description = {{"source", "prompts"},
@@ -173,6 +181,7 @@ Prepared PromptsJob::run() {
                            {{"rows", lines.num_lines()},
                             {"examples", statistics_.num_examples()},
                             {"examples_truncated", num_truncated_},
+                            {"unread_fields", unread_},
                             {"options_found_in_prompt", num_found_},
                             {"options_looked_for_in_vain", num_not_found_},
                             {"dropped", dropped(lines)}}},

@@ -3,6 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "core/edit_distance.h"
 
 namespace allreco::data {
 using core::Json;
@@ -78,6 +82,23 @@ std::string read_gold(const Json& row, ParsedRow& parsed) {
   return "";
 }
 
+constexpr std::array<std::string_view, 7> kFields{"instruction", "input", "output", "prompt",
+                                                  "options",     "gold",  "split"};
+
+/// "" or which field of the row is likely meant to be one that it lacks: it would be left unread in silence.
+std::string find_misspelt(const Json& row) {
+  constexpr size_t kNear = 2;
+  for (const std::string& name : unread_fields(row)) {
+    std::string lower = name;
+    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    for (const std::string_view field : kFields)
+      if (!row.contains(std::string(field)) && name.size() + kNear > field.size() &&
+          name.size() < field.size() + kNear && core::edit_distance(lower, field) < kNear + (field.size() > 4 ? 1 : 0))
+        return fmt::format("field {} is not read; is {} meant?", name, field);
+  }
+  return "";
+}
+
 bool repeats_one(std::vector<std::string> options) {
   std::sort(options.begin(), options.end());
   return std::adjacent_find(options.begin(), options.end()) != options.end();
@@ -92,9 +113,17 @@ RowFate fate_of(const ParsedRow& row) {
 
 }  // namespace
 
+std::vector<std::string> unread_fields(const Json& row) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : row.items())
+    if (std::find(kFields.begin(), kFields.end(), name) == kFields.end()) names.push_back(name);
+  return names;
+}
+
 ParsedRow parse_prompt_row(const Json& row) {
   ParsedRow parsed;
-  std::string problem = read_texts(row, parsed.text);
+  std::string problem = find_misspelt(row);
+  if (problem.empty()) problem = read_texts(row, parsed.text);
   if (problem.empty()) problem = read_options(row, parsed.options);
   if (!problem.empty()) return malformed(std::move(problem));
   parsed.fate = fate_of(parsed);

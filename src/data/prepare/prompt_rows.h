@@ -24,6 +24,9 @@ struct ParsedRow {
 /// equal the output, as candidates are scored as answers.
 ParsedRow parse_prompt_row(const core::Json& row);
 
+/// The names of a row's fields that are none of those that prepare reads.
+std::vector<std::string> unread_fields(const core::Json& row);
+
 /// Gives a row the options that its text shows. False, and the row stays without, unless there are 2 to 254 different
 /// ones, none blank, with the output among them.
 bool choose_options(ParsedRow& row, std::vector<std::string> options);

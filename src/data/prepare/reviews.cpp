@@ -1,5 +1,7 @@
 #include "data/prepare/reviews.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -37,21 +39,38 @@ bool read_number(std::string_view& text, unsigned& number) {
   return true;
 }
 
-// Years 0 to 9999, as parse_review_time takes them: differences of times do not overflow.
-constexpr std::int64_t kFirstSecond = -62'167'219'200, kLastSecond = 253'402'300'800;
+// The year 0, from which on parse_review_time takes them.
+constexpr std::int64_t kFirstSecond = -62'167'219'200;
 
-bool find_time(const Json& object, std::int64_t& seconds) {
+/// "" or what is wrong. Whole seconds may be written as 1.5e9 or 1500000000.0.
+std::string find_time(const Json& object, std::int64_t& seconds) {
+  constexpr double kFirstMillisecond = 1e11;  // as seconds the year 5138, as milliseconds 1973
   const auto unix_time = object.find("unixReviewTime");
-  const auto given = unix_time == object.end() ? std::nullopt : core::whole_number<std::int64_t>(*unix_time);
-  if (given) {
-    seconds = *given;
-    return kFirstSecond <= seconds && seconds < kLastSecond;
+  if (unix_time == object.end() || unix_time->is_null()) {
+    const std::string* text = find_string(object, "reviewTime");
+    if (text != nullptr && parse_review_time(*text, seconds)) return "";
+    return "neither unixReviewTime (seconds) nor reviewTime (\"MM DD, YYYY\") in it";
   }
-  const std::string* text = find_string(object, "reviewTime");
-  return text != nullptr && parse_review_time(*text, seconds);
+  const double value = unix_time->is_number() ? unix_time->get<double>() : std::nan("");
+  if (!(std::floor(value) == value)) return "unixReviewTime is no whole number of seconds";
+  if (std::abs(value) >= kFirstMillisecond)
+    return fmt::format("unixReviewTime is {}: seconds since 1970 are expected, not milliseconds", unix_time->dump());
+  seconds = static_cast<std::int64_t>(value);
+  return seconds >= kFirstSecond ? "" : "unixReviewTime is before the year 0";
 }
 
-constexpr double kLargestRating = 1e6;  // far above any scale of stars
+constexpr double kMostStars = 5;
+
+/// Amazon 2023 calls everything otherwise, so that no line would be a review.
+void refuse_dialect_of_2023(const Json& object, const std::filesystem::path& path) {
+  if (object.contains("reviewerID") || !object.contains("user_id") || !object.contains("parent_asin")) return;
+  core::user_error(
+      "{} holds reviews of Amazon 2023 (user_id, parent_asin, timestamp in ms); --reviews reads 2018's. Rewrite them: "
+      "jq "
+      "-c '{{reviewerID: .user_id, asin: .parent_asin, overall: .rating, verified: .verified_purchase, unixReviewTime: "
+      "(.timestamp / 1000 | floor)}}'",
+      path.string());
+}
 
 bool find_flag(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -66,9 +85,9 @@ std::string parse_review(const Json& object, Interner& reviewers, Interner& asin
   if (reviewer == nullptr || reviewer->empty()) return "no reviewerID (a text) in it";
   if (asin == nullptr || asin->empty()) return "no asin (a text) in it";
   if (rating == object.end() || !rating->is_number()) return "no overall (a number) in it";
-  if (std::abs(rating->get<double>()) > kLargestRating) return "overall is no rating";
-  if (!find_time(object, review.timestamp))
-    return "neither unixReviewTime (seconds) nor reviewTime (\"MM DD, YYYY\") in it";
+  if (const double stars = rating->get<double>(); !(stars >= 0 && stars <= kMostStars))
+    return fmt::format("overall is {}: ratings are 0 to {} stars", rating->dump(), kMostStars);
+  if (std::string problem = find_time(object, review.timestamp); !problem.empty()) return problem;
   review.rating = rating->get<float>();
   review.verified = find_flag(object, "verified");
   review.reviewer = reviewers.number_of(*reviewer);
@@ -99,6 +118,7 @@ ReviewFile read_reviews(const std::filesystem::path& path, double max_bad_share)
   JsonLines lines(path, max_bad_share);
   Json object;
   while (lines.next(object)) {
+    if (file.reviews.empty()) refuse_dialect_of_2023(object, path);
     Review review;
     const std::string problem = parse_review(object, reviewers, asins, review);
     if (problem.empty()) {

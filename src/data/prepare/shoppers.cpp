@@ -42,32 +42,39 @@ std::vector<Review> canonical_rows(const ReviewFile& file) {
   return rows;
 }
 
-std::vector<Review> without_duplicates(const std::vector<Review>& rows, ReviewCounts& counts) {
-  std::vector<Review> kept;
-  std::int64_t last_time = 0;
-  for (const Review& row : rows) {
-    const bool same_item = !kept.empty() && kept.back().reviewer == row.reviewer && kept.back().asin == row.asin;
-    if (!same_item) {
-      kept.push_back(row);
-    } else if (row.timestamp == last_time) {
-      ++counts.duplicate_row;
-    } else {
-      ++counts.repeated_item;
+/// The counter of the filter that drops a review, or none.
+std::int64_t* failed_filter(const Review& row, const ReviewFilters& filters, ReviewCounts& counts) {
+  if (static_cast<double>(row.rating) < filters.min_rating) return &counts.below_min_rating;
+  if (filters.verified_only && !row.verified) return &counts.not_verified;
+  return nullptr;
+}
+
+/// Of the rows that pass the filters the first one of each shopper's reviews of an item: true where a row is it.
+std::vector<bool> chosen_rows(const std::vector<Review>& rows, const ReviewFilters& filters, ReviewCounts& counts) {
+  std::vector<bool> is_chosen(rows.size());
+  const Review* last = nullptr;  // of those that pass
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const Review& row = rows[i];
+    if (auto* const reason = failed_filter(row, filters, counts)) {
+      ++*reason;
+      continue;
     }
-    last_time = row.timestamp;
+    const bool same_item = last != nullptr && last->reviewer == row.reviewer && last->asin == row.asin;
+    if (!same_item)
+      is_chosen[i] = true;
+    else
+      ++(row.timestamp == last->timestamp ? counts.duplicate_row : counts.repeated_item);
+    last = &row;
   }
-  return kept;
+  return is_chosen;
 }
 
 /// The counter of the first reason to drop a review of this title (nullptr: metadata is missing), or none.
-std::int64_t* reason_to_drop(const CleanTitle* title, const Review& row, const ReviewFilters& filters,
-                             ReviewCounts& counts) {
+std::int64_t* reason_to_drop(const CleanTitle* title, ReviewCounts& counts) {
   if (title == nullptr) return &counts.no_metadata;
   if (title->problem == TitleProblem::missing) return &counts.title_missing;
   if (title->problem == TitleProblem::script) return &counts.title_script;
   if (title->problem == TitleProblem::markup_only) return &counts.title_markup_only;
-  if (static_cast<double>(row.rating) < filters.min_rating) return &counts.below_min_rating;
-  if (filters.verified_only && !row.verified) return &counts.not_verified;
   return nullptr;
 }
 
@@ -155,14 +162,16 @@ Shoppers build_shoppers(const ReviewFile& file, const Metadata& metadata, const 
   Shoppers result;
   ReviewCounts& counts = result.counts;
   counts.rows = static_cast<std::int64_t>(file.reviews.size());
-  const std::vector<Review> rows = without_duplicates(canonical_rows(file), counts);
+  const std::vector<Review> rows = canonical_rows(file);
+  const std::vector<bool> is_chosen = chosen_rows(rows, filters, counts);
   const Titles joined = join_titles(file, metadata);
   result.num_title_ids = joined.num_title_ids;
 
   std::vector<bool> is_kept(rows.size());
   std::vector<bool> is_used(file.asins.size());
   for (size_t i = 0; i < rows.size(); ++i) {
-    std::int64_t* const reason = reason_to_drop(joined.titles[rows[i].asin], rows[i], filters, counts);
+    if (!is_chosen[i]) continue;
+    std::int64_t* const reason = reason_to_drop(joined.titles[rows[i].asin], counts);
     ++(reason == nullptr ? counts.kept : *reason);
     is_kept[i] = reason == nullptr;
     if (is_kept[i]) is_used[rows[i].asin] = true;

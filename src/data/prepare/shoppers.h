@@ -37,14 +37,14 @@ struct ReviewFilters {
 /// Rows in, rows dropped by reason, rows kept: rows = sum of the others. Reasons are tried in this order.
 struct ReviewCounts {
   std::int64_t rows = 0;
+  std::int64_t below_min_rating = 0;
+  std::int64_t not_verified = 0;
   std::int64_t duplicate_row = 0;  // the same shopper, item and time as another row
   std::int64_t repeated_item = 0;  // the shopper's later reviews of an item
   std::int64_t no_metadata = 0;
   std::int64_t title_missing = 0;
   std::int64_t title_script = 0;
   std::int64_t title_markup_only = 0;
-  std::int64_t below_min_rating = 0;
-  std::int64_t not_verified = 0;
   std::int64_t kept = 0;
 };
 
@@ -58,8 +58,8 @@ struct Shoppers {
 };
 
 /// A pure function of the set of rows: their order in the files does not matter (but for repeated metadata, where the
-/// first row counts). Of a shopper's reviews of one item the earliest is kept; at the same time the best-rated, then
-/// the verified one.
+/// first row counts). Of a shopper's reviews of one item that pass the filters the earliest is kept; at the same time
+/// the best-rated, then the verified one.
 Shoppers build_shoppers(const ReviewFile& file, const Metadata& metadata, const ReviewFilters& filters);
 
 }  // namespace allreco::data

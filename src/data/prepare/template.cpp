@@ -241,9 +241,12 @@ std::vector<PromptPart> render_prompt_parts(const PromptTemplate& t, const Promp
       [&](std::string_view part) -> std::string_view { return part == "input" ? row.input : row.instruction; });
 }
 
-std::vector<PromptPart> prompt_head(const PromptTemplate& t, bool has_input) {
-  const std::string_view text = prompt_text(t, has_input);
-  return fill_in_parts(text.substr(0, text.find("{in")), t.control_tokens, [](std::string_view part) { return part; });
+std::vector<PromptPart> prompt_head(const PromptTemplate& t, const PromptRow& row, bool with_instruction) {
+  const std::string_view text = prompt_text(t, !row.input.empty());
+  const size_t end = text.find(with_instruction && !row.input.empty() ? "{input}" : "{in");
+  return fill_in_parts(text.substr(0, end), t.control_tokens, [&](std::string_view part) -> std::string_view {
+    return part == "input" ? row.input : row.instruction;
+  });
 }
 
 std::vector<PromptPart> prompt_tail(const PromptTemplate& t, bool has_input) {

@@ -65,8 +65,9 @@ PromptRow render_history(const PromptTemplate& prompt_template, std::span<const 
                          std::span<const std::string_view> options);
 /// The prompt, cut at the template's own control tokens.
 std::vector<PromptPart> render_prompt_parts(const PromptTemplate& prompt_template, const PromptRow& row);
-/// The same of what stands before the first {part}, and behind the last one, of that prompt.
-std::vector<PromptPart> prompt_head(const PromptTemplate& prompt_template, bool has_input);
+/// What stands before the first {part} of that prompt, or with the instruction before the {input} of a row that has
+/// one; and what stands behind the last {part}.
+std::vector<PromptPart> prompt_head(const PromptTemplate& prompt_template, const PromptRow& row, bool with_instruction);
 std::vector<PromptPart> prompt_tail(const PromptTemplate& prompt_template, bool has_input);
 /// The text before the answer, control tokens as they are written.
 std::string render_prompt(const PromptTemplate& prompt_template, const PromptRow& row);

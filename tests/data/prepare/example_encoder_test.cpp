@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <optional>
 
@@ -98,7 +99,8 @@ TEST_F(ExampleEncoderTest, ReadyPromptsLoseTokensInFrontButBosStays) {
 }
 
 TEST_F(ExampleEncoderTest, ACutThatWouldReachTheOptionsIsRefused) {
-  const PromptRow row{"She has many things at home. Which next? A) red ball, B) big dog.", "", "big dog"};
+  // The history holds the options' texts, too: what must stay is the list at the end.
+  const PromptRow row{"She has a red ball, a big dog and more. Which next? A) red ball, B) big dog.", "", "big dog"};
   const std::vector<std::string> options = {"red ball", "big dog"};
   int num_cut = 0;
   int num_refused = 0;
@@ -108,7 +110,7 @@ TEST_F(ExampleEncoderTest, ACutThatWouldReachTheOptionsIsRefused) {
     Example example;
     const bool fits_without = encoder.encode_row(row, {}, unaware) != Fit::too_long;
     const std::string text = tokenizer_.decode(unaware.tokens);
-    const bool shows_options = fits_without && contains(text, "red ball, B) big dog.");
+    const bool shows_options = fits_without && contains(text, "A) red ball, B) big dog.");
     EXPECT_EQ(encoder.encode_row(row, options, example) != Fit::too_long, shows_options) << max_length << ": " << text;
     if (shows_options) {
       EXPECT_EQ(example.tokens, unaware.tokens);
@@ -118,6 +120,46 @@ TEST_F(ExampleEncoderTest, ACutThatWouldReachTheOptionsIsRefused) {
   }
   EXPECT_GT(num_cut, 0);
   EXPECT_GT(num_refused, 0);
+}
+
+// Where the row has an input, that is the history: the instruction stays before it.
+TEST_F(ExampleEncoderTest, ALongPromptLosesItsHistoryNotItsFrame) {
+  const PromptTemplate alpaca = load_template("alpaca");
+  const std::string begin = "Below is an instruction that describes a task";
+  std::string history = "Once upon a time";
+  for (int i = 0; i < 60; ++i) history += ", little item " + std::to_string(i);
+  int num_cut = 0, num_with_instruction = 0;
+  for (const PromptRow& row : {PromptRow{"Say what comes next.", history, "a cat"}, PromptRow{history, "", "a cat"}}) {
+    const std::vector<TokenId> whole = tokenizer_.encode(render_prompt(alpaca, row));
+    for (std::int64_t max_length = 10; max_length < std::ssize(whole); max_length += 7) {
+      Example example;
+      const Fit fit = ExampleEncoder(tokenizer_, alpaca, {max_length, true, true}).encode_row(row, {}, example);
+      if (fit == Fit::too_long) continue;
+      ++num_cut;
+      ASSERT_EQ(std::ssize(example.tokens), max_length);
+      const std::string text = tokenizer_.decode(example.tokens);
+      EXPECT_TRUE(text.starts_with(begin)) << text;
+      EXPECT_TRUE(contains(text, "### Instruction:\n")) << text;
+      EXPECT_TRUE(contains(text, "9\n\n### Response:\n")) << text;
+      num_with_instruction += contains(text, "Say what comes next.\n\n### Input:\n");
+    }
+  }
+  EXPECT_GT(num_cut, 100);
+  EXPECT_GT(num_with_instruction, num_cut / 3);
+}
+
+// Tokenising 50 MB would take minutes and gigabytes.
+TEST_F(ExampleEncoderTest, AHugePromptCostsNoMoreThanOneThatFits) {
+  std::string history;
+  while (history.size() < 50'000'000) history += "a little girl named Lily ";
+  const ExampleEncoder encoder(tokenizer_, plain_, {64, true, true});
+  Example example;
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(encoder.encode_row({history, "", "cat"}, {}, example), Fit::truncated);
+  EXPECT_GT(example.tokens.size(), 50U);
+  EXPECT_EQ(encoder.encode_row({"Which?", "", history}, {}, example), Fit::too_long);
+  EXPECT_EQ(encoder.encode_row({std::string(1'000'000, 'x'), "", "cat"}, {}, example), Fit::truncated);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
 TEST_F(ExampleEncoderTest, BosAndEosByConfiguration) {

@@ -112,9 +112,9 @@ TEST_F(LineReaderTest, TooManyMalformedLinesEndTheRun) {
               contains(message, "max_bad_line_share"))
       << message;
   // A file of another kind is given up after 1000 lines.
-  std::string csv;
-  for (int i = 0; i < 5000; ++i) csv += "a,b,c\n";
-  EXPECT_TRUE(contains(support::message_of([&] { read_all(written("csv", csv)); }), "1000 of 1000 lines"));
+  std::string prose;
+  for (int i = 0; i < 5000; ++i) prose += "once upon a time\n";
+  EXPECT_TRUE(contains(support::message_of([&] { read_all(written("prose", prose)); }), "1000 of 1000 lines"));
 }
 
 TEST_F(LineReaderTest, LinesWithoutEndAreRefused) {

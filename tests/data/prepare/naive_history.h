@@ -48,13 +48,13 @@ inline NaivePurchases naive_purchases(const std::vector<NaiveReview>& reviews,
   std::map<std::pair<std::string, std::string>, NaiveReview> first;
   const auto rank = [](const NaiveReview& r) { return std::tuple(r.time, -r.rating, !r.verified); };
   for (const NaiveReview& review : reviews) {
+    if (review.rating < min_rating || (verified_only && !review.verified)) continue;
     const auto [place, is_new] = first.try_emplace({review.reviewer, review.asin}, review);
     if (!is_new && rank(review) < rank(place->second)) place->second = review;
   }
   NaivePurchases purchases;
   for (const auto& [key, review] : first) {
-    const bool passes = review.rating >= min_rating && (review.verified || !verified_only);
-    if (titles.contains(review.asin) && passes) purchases[review.reviewer].insert({review.time, review.asin});
+    if (titles.contains(review.asin)) purchases[review.reviewer].insert({review.time, review.asin});
   }
   return purchases;
 }

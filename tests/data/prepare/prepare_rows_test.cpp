@@ -62,6 +62,7 @@ class PrepareRowsTest : public ::testing::Test {
     std::swap(c.tokens, c.prompts);
     c.tokenizer = "";
     c.vocab_size = 512;
+    c.prompt_template = "";
     return c;
   }
   static std::int64_t size_of(const PrepareConfig& c, const std::string& split) {
@@ -172,6 +173,49 @@ TEST_F(PrepareRowsTest, OptionsBecomeCandidates) {
   EXPECT_EQ(test.example(0).gold, 0);
   EXPECT_EQ(tokenizer.decode(test.example(0).tokens), "Which?\nA) red B) green red");
   EXPECT_EQ(json_of(c)["counts"]["dropped"]["duplicate_option"], 1);
+}
+
+// The first row's history holds an option's text, and a label.
+TEST_F(PrepareRowsTest, OptionsAreReadFromPromptsThatShowThem) {
+  PrepareConfig c = prompts(
+      R"({"prompt": "Bought A) red, blue. Next?  A) blue, B) red", "output": "red", "split": "train", "note": 1})"
+      "\n"
+      R"({"prompt": "Bought milk. Next?  A) blue, B) red", "output": "green", "split": "train"})"
+      "\n"
+      R"({"prompt": "Next: <tea> or <milk>", "output": "tea", "split": "train"})"
+      "\n");
+  c.option_pattern = "labels";
+  prepare(c, "");
+  const Dataset dataset(c.output_dir, "train");
+  const auto items = read_catalogue(read_dataset_info(c.output_dir));
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[1].title, "red");
+  EXPECT_EQ(dataset.example(0).candidates, (std::vector<std::uint32_t>{0, 1}));
+  EXPECT_EQ(dataset.example(0).gold, 1);
+  EXPECT_TRUE(dataset.example(1).candidates.empty());
+  EXPECT_EQ(json_of(c)["counts"]["options_found_in_prompt"], 1);
+  EXPECT_EQ(json_of(c)["counts"]["options_looked_for_in_vain"], 2);
+  EXPECT_EQ(json_of(c)["counts"]["unread_fields"], (Json{{"note", 1}}));
+
+  PrepareConfig by_pattern = prompts(core::read_file(c.prompts), "by-pattern");
+  by_pattern.option_pattern = "<(.*?)>";
+  prepare(by_pattern, "");
+  EXPECT_EQ(json_of(by_pattern)["counts"]["options_found_in_prompt"], 1);
+  EXPECT_EQ(Dataset(by_pattern.output_dir, "train").example(2).gold, 0);
+}
+
+TEST_F(PrepareRowsTest, OptionsThatTheSourceIgnoresAreRefused) {
+  const std::string row = "{\"prompt\": \"p\", \"output\": \"o\"}\n";
+  const auto refusal = [&](const auto& change, bool of_tokens = false) {
+    PrepareConfig c = of_tokens ? tokens(row) : prompts(row);
+    change(c);
+    return support::message_of([&] { validate(c); });
+  };
+  EXPECT_TRUE(contains(refusal([](auto& c) { c.min_history = 3; }), "min_history = 3 does nothing with prompts"));
+  EXPECT_TRUE(contains(refusal([](auto& c) { c.verified_only = true; }), "verified_only = true does nothing"));
+  EXPECT_TRUE(contains(refusal([](auto& c) { c.negatives = "popularity"; }), "can be matched"));
+  EXPECT_TRUE(contains(refusal([](auto& c) { c.add_eos = false; }, true), "add_eos = false does nothing with tokens"));
+  EXPECT_EQ(refusal([](auto& c) { c.negatives = "matched"; }), "");
 }
 
 TEST_F(PrepareRowsTest, TokensKeepTheirOrderAndAllTrain) {

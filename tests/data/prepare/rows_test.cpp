@@ -95,11 +95,16 @@ TEST(PromptRowsTest, SaysWhatIsWrong) {
       {R"({"prompt": "p", "output": "a", "options": ["a", "b"], "gold": -1})", "index or text"},
       {R"({"prompt": "p", "output": "a", "options": ["a", "b"], "gold": 1})", "output differs"},
       {R"({"prompt": "p", "output": "a", "gold": 0})", "gold without options"},
+      {R"({"prompt": "p", "output": "a", "optoins": ["a", "b"]})", "optoins is not read; is options meant"},
+      {R"({"prompt": "p", "output": "a", "Split": "test"})", "Split is not read; is split meant"},
   };
   for (const auto& [row, reason] : malformed) {
     EXPECT_EQ(parse(row).fate, RowFate::malformed) << row;
     EXPECT_TRUE(contains(parse(row).problem, reason)) << row << ": " << parse(row).problem;
   }
+  const core::Json with_more = core::Json::parse(R"({"prompt": "p", "output": "a", "text": "t", "category": 3})");
+  EXPECT_EQ(parse_prompt_row(with_more).fate, RowFate::usable);
+  EXPECT_EQ(unread_fields(with_more), (std::vector<std::string>{"text", "category"}));
   EXPECT_EQ(parse(R"({"prompt": null, "output": null})").fate, RowFate::empty_prompt);
   EXPECT_EQ(parse(R"({"prompt": " \n", "output": "o"})").fate, RowFate::empty_prompt);
   EXPECT_EQ(parse(R"({"prompt": "p", "output": null})").fate, RowFate::empty_output);

@@ -6,6 +6,7 @@
 #include "data/prepare/histories.h"
 #include "data/prepare/naive_history.h"
 #include "data/store/dataset_samples.h"
+#include "support/message_of.h"
 #include "support/temporary_directory.h"
 
 namespace allreco::data {
@@ -101,11 +102,14 @@ TEST(ShoppersTest, AgreesWithTheNaiveAccountInAnyOrderOfRows) {
                           c.title_markup_only + c.below_min_rating + c.not_verified + c.kept);
     std::set<std::tuple<std::string, std::string, std::int64_t>> different_rows;
     std::set<std::pair<std::string, std::string>> different_pairs;
+    std::int64_t num_passing = 0;
     for (const NaiveReview& r : reviews) {
+      if (r.rating < filters.min_rating || (filters.verified_only && !r.verified)) continue;
+      ++num_passing;
       different_rows.insert({r.reviewer, r.asin, r.time});
       different_pairs.insert({r.reviewer, r.asin});
     }
-    EXPECT_EQ(c.duplicate_row, c.rows - static_cast<std::int64_t>(different_rows.size()));
+    EXPECT_EQ(c.duplicate_row, num_passing - static_cast<std::int64_t>(different_rows.size()));
     EXPECT_EQ(c.repeated_item, static_cast<std::int64_t>(different_rows.size() - different_pairs.size()));
 
     std::reverse(reviews.begin(), reviews.end());
@@ -138,8 +142,6 @@ TEST(ReviewsTest, ToleratesTheDirtOfTheRealFiles) {
       R"({"overall": "5", "reviewerID": "R1", "asin": "A2", "unixReviewTime": 1})"
       "\n"
       R"({"overall": 5, "reviewerID": "", "asin": "A2", "unixReviewTime": 1})"
-      "\n"
-      R"({"rating": 5, "user_id": "R1", "parent_asin": "A2", "timestamp": 1})"
       "\n");
   const ReviewFile file = read_reviews(path, 1.0);
   ASSERT_EQ(file.reviews.size(), 2u);
@@ -147,7 +149,7 @@ TEST(ReviewsTest, ToleratesTheDirtOfTheRealFiles) {
   EXPECT_FALSE(file.reviews[1].verified);
   EXPECT_EQ(file.reviews[0].timestamp, 1252800000);
   EXPECT_EQ(file.reviews[1].timestamp, 1251763200);  // date -u -d 2009-09-01 +%s
-  EXPECT_EQ(file.lines["malformed"], 4);
+  EXPECT_EQ(file.lines["malformed"], 3);
   EXPECT_TRUE(contains(file.lines["first_malformed"][0]["reason"], "unixReviewTime"));
   EXPECT_TRUE(contains(file.lines["first_malformed"][1]["reason"], "overall"));
   EXPECT_TRUE(contains(file.lines["first_malformed"][2]["reason"], "reviewerID"));
@@ -165,17 +167,60 @@ TEST(ReviewsTest, NumbersThatNoReviewHasAreMalformed) {
   const auto add = [&](const std::string& overall, const std::string& time) {
     lines += R"({"overall": )" + overall + R"(, "reviewerID": "R", "asin": "A", "unixReviewTime": )" + time + "}\n";
   };
-  add("5", "253402300799");  // the last second of the year 9999
-  for (const char* time : {"253402300800", "-62167219201", "9223372036854775807", "-9223372036854775808",
-                           "18446744073709551615", "1e300", "1.5"})
-    add("5", time);
-  add("1e300", "1");
-  add("-1e7", "1");
-  add("1e400", "1");  // no double
+  add("5", "99999999999");  // in the year 5138
+  add("5", "1252800000.0");
+  add("0", "1.2528e9");
+  const std::vector<std::pair<const char*, const char*>> times{{"100000000000", "not milliseconds"},
+                                                               {"1252800000000", "not milliseconds"},
+                                                               {"-62167219201", "before the year 0"},
+                                                               {"9223372036854775807", "not milliseconds"},
+                                                               {"18446744073709551615", "not milliseconds"},
+                                                               {"1e300", "not milliseconds"},
+                                                               {"1.5", "whole number"},
+                                                               {"\"1252800000\"", "whole number"}};
+  for (const auto& [time, reason] : times) add("5", time);
+  for (const char* rating : {"-7", "5.5", "1e39", "1e400"}) add(rating, "1");  // the last one is no double
   overwrite(path, lines);
   const ReviewFile file = read_reviews(path, 1.0);
-  EXPECT_EQ(file.reviews.size(), 1u);
-  EXPECT_EQ(file.lines["malformed"], 10);
+  ASSERT_EQ(file.reviews.size(), 3u);
+  EXPECT_EQ(file.reviews[1].timestamp, 1252800000);
+  EXPECT_EQ(file.reviews[2].timestamp, 1252800000);
+  EXPECT_EQ(file.lines["malformed"], 12);
+  for (size_t i = 0; i < times.size(); ++i)
+    EXPECT_TRUE(contains(file.lines["first_malformed"][i]["reason"], times[i].second)) << times[i].first;
+  EXPECT_TRUE(contains(file.lines["first_malformed"][8]["reason"], "overall is -7: ratings are 0 to 5"));
+}
+
+// An item that was reviewed unverified and later verified is bought when it is verified.
+TEST(ShoppersTest, FiltersComeBeforeDuplicates) {
+  std::map<std::string, std::string> usable;
+  const Metadata metadata = some_metadata(usable);
+  const ReviewFile file =
+      file_of({{"R", "A00", 100, 5, false}, {"R", "A00", 200, 1, true}, {"R", "A00", 300, 5, true}});
+  const Shoppers verified = build_shoppers(file, metadata, {0, true});
+  ASSERT_EQ(verified.shoppers.size(), 1u);
+  EXPECT_EQ(verified.shoppers[0].purchases[0].timestamp, 200);
+  EXPECT_EQ(build_shoppers(file, metadata, {4, true}).shoppers[0].purchases[0].timestamp, 300);
+  EXPECT_EQ(build_shoppers(file, metadata, {}).shoppers[0].purchases[0].timestamp, 100);
+}
+
+TEST(ReviewsTest, OtherFormsAreNamed) {
+  support::TemporaryDirectory scratch;
+  const auto path = scratch.path() / "reviews.json";
+  const auto refusal = [&](const std::string& text) {
+    overwrite(path, text);
+    return support::message_of([&] { read_reviews(path, 1.0); });
+  };
+  const std::string of_2023 = R"({"rating": 5.0, "user_id": "R", "parent_asin": "A", "timestamp": 1588687728923})";
+  EXPECT_TRUE(contains(refusal(of_2023 + "\n"), "reviews of Amazon 2023"));
+  EXPECT_TRUE(contains(refusal("[" + of_2023 + "]\n"), "one JSON array"));
+  EXPECT_TRUE(contains(refusal("{\n  \"overall\": 5\n}\n"), "over several lines"));
+  EXPECT_TRUE(contains(refusal("A,R,5.0,1588687728\n"), "looks like csv"));
+  EXPECT_TRUE(contains(refusal("\x28\xb5\x2f\xfd...."), "is zstd data"));
+  EXPECT_TRUE(contains(refusal("BZh91AY&SY"), "is bzip2 data"));
+  overwrite(path, R"({"parent_asin": "A", "title": "Tea"})");
+  EXPECT_TRUE(contains(support::message_of([&] { read_metadata(path, {"A"}, {.max_length = 200}, 0.5); }),
+                       "metadata of Amazon 2023"));
 }
 
 TEST(MetadataTest, KeepsTheFirstRowOfAnAsin) {

@@ -15,8 +15,9 @@ void prompt_template(Input input) {
                                                      : data::PromptRow{"{input}", "{instruction}", "{output}"};
   data::render_prompt(filled, row);
   for (const bool has_input : {true, false}) {
-    data::render_prompt_parts(filled, {row.instruction, has_input ? row.input : "", ""});
-    data::prompt_head(filled, has_input);
+    const data::PromptRow part{row.instruction, has_input ? row.input : "", ""};
+    data::render_prompt_parts(filled, part);
+    data::prompt_head(filled, part, has_input);
     data::prompt_tail(filled, has_input);
   }
   data::render_output(filled, titles[0]);
