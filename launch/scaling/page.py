@@ -76,17 +76,20 @@ def chart(title: str, unit: str, series: dict[str, list[tuple[int, float]]], log
 
 def cell_table(rows: list[dict]) -> str:
     head = ["model", "ranks", "hosts", "tokens/s", "speedup", "efficiency %", "step ms", "communication %", "idle %", "% of peak FLOP",
-            "GiB a rank", "hours an epoch", "cost an epoch"]
+            "GiB a rank"]
+    for title, key in (("hours an epoch", "epoch_hours"), ("cost an epoch", "epoch_cost")):
+        if any(row[key] is not None for row in rows):
+            head.append(title)
     lines = []
     for row in rows:
         name = f"{escape(name_of_model(row['model']))}, {escape(row['storage'])}"
         if row["failure"]:
-            lines.append([name, str(row["ranks"]), f"<td class=text colspan=11>{escape(row['failure'])}"])
+            lines.append([name, str(row["ranks"]), f"<td class=text colspan={len(head) - 2}>{escape(row['failure'])}"])
             continue
         lines.append([name, str(row["ranks"]), str(row["hosts"]), number(row["tokens_per_second"], 0), number(row["speedup"], 2),
                       number(row["efficiency"], 1, 100), number(row["step_ms"]), number(row["communication_share"], 1, 100),
                       number(row["idle_share"], 1, 100), number(row["share_of_peak_flop"], 1, 100),
-                      number(row["peak_memory_bytes"], 2, 2**-30), number(row["epoch_hours"], 2), number(row["epoch_cost"], 2)])
+                      number(row["peak_memory_bytes"], 2, 2**-30), number(row["epoch_hours"], 2), number(row["epoch_cost"], 2)][:len(head)])
     return table(head, lines).replace("<td><td ", "<td ")
 
 
@@ -112,7 +115,7 @@ def page_of(plan: Plan, machine, rows: list[dict], trained: list[dict]) -> str:
              f"{escape(plan.dtype)}, batches of {escape(plan.batch_size)} examples, {escape(plan.threads)} CPU thread(s) a rank"
              f"{'' if plan.dataset else f', random tokens, {plan.sequence_length} an example'}.</p>"]
     if machine:
-        parts.append(f"<p class=note>Machine: <code>{escape(machine)}</code></p>")
+        parts.append(f"<p class=note>Machine: {escape(', '.join(f'{key} {value}' for key, value in machine.items()))}</p>")
     for mode in plan.modes:
         parts += [f"<h2>{MODES[mode]}</h2>", cell_table([row for row in rows if row["mode"] == mode]),
                   chart("Throughput", "tokens per second", series_of(rows, mode, "tokens_per_second"), True),
