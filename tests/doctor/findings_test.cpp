@@ -196,7 +196,8 @@ TEST(DoctorFindings, TheInterfaceThatNcclPicks) {
   expect_one(with({2, 3}, ib), Level::warning, "NCCL network", "n2",
              "NCCL takes ib0 (10.1.0.0/16), but eth0 (10.0.0.0/24) on n1");
   EXPECT_TRUE(not_ok(with({2, 3}, ib, "=eth0")).empty());
-  EXPECT_TRUE(not_ok(with({2, 3}, ib, "^ib")).empty());
+  EXPECT_TRUE(not_ok(with({2, 3}, ib, "^ib,lo")).empty());
+  expect_one(with({2, 3}, ib, "^ib"), Level::warning, "NCCL network", "n2", "NCCL takes lo (127.0.0.0/8)");
   expect_one(with({2, 3}, bridge, "docker"), Level::warning, "NCCL network", "n2", "NCCL takes docker0");
   const NetworkInterface down{"ib0", false, false, true, "10.1.0.0/16"};
   EXPECT_TRUE(not_ok(with({2, 3}, down)).empty());
