@@ -172,7 +172,8 @@ void read_json(const Json& json, T& value, const std::string& where) {
     expect(json.is_object(), "an object");
     value.clear();
     for (const auto& [key, member] : json.items())
-      read_json(member, value.emplace_back(key, typename T::value_type::second_type{}).second, where + "/" + key);
+      read_json(member, value.emplace_back(key, typename T::value_type::second_type{}).second,
+                std::string(where).append("/").append(key));
   } else if constexpr (IsVector<T>::value) {
     expect(json.is_array(), "an array");
     value.clear();

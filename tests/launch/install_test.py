@@ -70,8 +70,14 @@ def expect_own_libraries(prefix: pathlib.Path) -> None:
             fail(f"{program} has a path of the build in it: {dynamic}")
 
 
-def can_hide_directories() -> bool:
-    return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
+# Hides a directory for a command, which nobody runs.
+HIDE = 'mount -t tmpfs none "$1" && shift && exec setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"'
+
+
+def can_hide_directories(prefix: pathlib.Path) -> bool:
+    """Whether this machine lets us mount, and nobody reach the tree."""
+    probe = ["unshare", "--mount", "bash", "-c", HIDE, "hide", ROOT, "test", "-x", prefix / "bin/allreco"]
+    return os.geteuid() == 0 and subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
 def work() -> None:
@@ -95,10 +101,9 @@ def work() -> None:
         output.chmod(0o777)
         steps = ["bash", "-c", STEPS, "steps", prefix, output]
         where = "with the repository in place"
-        if can_hide_directories():
+        if can_hide_directories(prefix):
             where = "as nobody, where the repository is not to be seen"
-            hide = 'mount -t tmpfs none "$1" && shift && exec setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"'
-            steps = ["unshare", "--mount", "bash", "-c", hide, "hide", ROOT, *steps]
+            steps = ["unshare", "--mount", "bash", "-c", HIDE, "hide", ROOT, *steps]
         run(steps, "the quickstart's steps", env=environment(scratch), cwd="/")
         print(f"installed, moved and run {where}")
     finally:

@@ -14,7 +14,7 @@
 namespace allreco::eval {
 
 struct ItemBaseline {
-  /// Fills the scores of all items; equal ones are a tie.
+  /// Fills the scores of all items; equal ones are a tie. Called from several threads at once.
   using Score = std::function<void(const EvalExample&, std::span<double>)>;
 
   std::string name;
