@@ -66,8 +66,8 @@ void validate(const Quantization& quantization) {
 
 Quantization parse_quantization_config(const Json& json, const std::string& where) {
   if (!json.is_object()) user_error("{}: quantization_config = {}, expected an object", where, json.dump());
-  const Json method = json.value("quant_method", Json("bitsandbytes"));
-  if (method != "bitsandbytes") refuse(where, "quant_method", method, "\"bitsandbytes\"");
+  if (const std::string method = text(json, "quant_method", "bitsandbytes", where); method != "bitsandbytes")
+    refuse(where, "quant_method", method, "\"bitsandbytes\"");
   for (const char* key : {"load_in_8bit", "_load_in_8bit"}) {
     if (flag(json, key, where)) refuse(where, key, true, "false");
   }
