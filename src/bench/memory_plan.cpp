@@ -12,6 +12,7 @@
 #include "model/device.h"
 #include "model/ops/matmul.h"
 #include "train/optimizer.h"
+#include "train/run_plan.h"
 
 namespace allreco::bench {
 namespace {
@@ -76,6 +77,25 @@ std::int64_t runtime_bytes(at::ScalarType dtype) {
   }
   const bool makes_kernels = dtype == at::kBFloat16 && !model::ops::widens_products(dtype);
   return core::resident_bytes() + kFurtherCode + (makes_kernels ? kFurtherKernels : 0);
+}
+
+std::int64_t num_shards_of(const train::TrainConfig& config) {
+  return config.deterministic ? config.virtual_shards : 1;
+}
+
+/// Examples, where one rank has the whole step: a micro-batch does not reach over shards.
+std::int64_t largest_micro_batch(const train::TrainConfig& config) {
+  const std::int64_t of_step = train::configured_global_batch_size(config, 1), shards = num_shards_of(config);
+  return std::min(config.per_device_train_batch_size, (of_step + shards - 1) / shards);
+}
+
+/// Sums of shards that wait for others (train/shard_sums.h), where one rank has them all.
+std::int64_t shard_sum_bytes(const model::ModelConfig& config, const model::LoraConfig& lora,
+                             const train::TrainConfig& train) {
+  std::int64_t parameters = 0, buffers = 0;
+  for (const model::LoraEntry& entry : model::LoraStore::entries_of(config, lora)) parameters += entry.numel();
+  for (std::int64_t shards = 1; shards < num_shards_of(train); shards *= 2) ++buffers;
+  return kFloatBytes * buffers * parameters;
 }
 
 std::string gib(std::int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
@@ -159,14 +179,15 @@ MemoryPlan plan_memory(const BenchConfig& config) {
   plan.storage = source.storage();
   plan.dtype = source.dtype();
   plan.on_gpu = config.base.device == "cuda" || (config.base.device == "auto" && model::num_cuda_devices() > 0);
-  const std::int64_t batch = config.train.per_device_train_batch_size;
+  const std::int64_t batch = largest_micro_batch(config.train);
   plan.batch = {batch * config.sequence_length, batch * (config.sequence_length - 1)};
   const bool quantized = plan.storage != "dense";
   MemoryKinds& kinds = plan.kinds;
   kinds.base = model::WeightLayout(source.stored()).num_bytes();
   kinds.lora_state = lora_state_bytes(model, config.lora, plan.dtype, config.train.optim);
   kinds.activations = activation_bytes(model, config.lora, plan.dtype, plan.batch, config.train.gradient_checkpointing);
-  kinds.workspace = workspace_bytes(model, plan.dtype, plan.batch, quantized, plan.on_gpu);
+  kinds.workspace = workspace_bytes(model, plan.dtype, plan.batch, quantized, plan.on_gpu) +
+                    shard_sum_bytes(model, config.lora, config.train);
   kinds.runtime = plan.on_gpu ? 0 : runtime_bytes(plan.dtype);
   kinds.peak = kinds.base + kinds.lora_state + kinds.activations + kinds.workspace + kinds.runtime;
   const bool drawn = model::is_random_base(plan.model);

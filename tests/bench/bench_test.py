@@ -139,7 +139,8 @@ def collectives(shop: harness.Workshop) -> None:
 
 
 def refusals(shop: harness.Workshop) -> None:
-    for options, said in ((["--plan", "true", "--collectives", "true"], "in two calls"), ([], "model_name_or_path is missing"),
+    for options, said in ((["--plan", "true", "--collectives", "true"], "in two calls"),
+                          (["--plan", "true", "--model_name_or_path", "random:stories260k", "--dataset", str(shop.dataset)], "reads no examples"), ([], "model_name_or_path is missing"),
                           (["--model_name_or_path", "random:stories260k", "--sequence_length", "100000"], "positions"),
                           (["--model_name_or_path", "random:no-such-shape"], "no-such-shape")):
         _, text = bench(shop, 0, *options, code=2)
