@@ -86,6 +86,10 @@ def parse_arguments() -> argparse.Namespace:
     if "--" in arguments:
         at = arguments.index("--")
         arguments, bench_arguments = arguments[:at], arguments[at + 1:]
+    # Its value begins with -- itself, which argparse would take for the next option.
+    for at in (i for i, argument in enumerate(arguments[:-1]) if argument == "--slurm_arguments"):
+        arguments[at:at + 2] = [f"--slurm_arguments={arguments[at + 1]}"]
+        break
     options = parser.parse_args(arguments)
     options.bench_arguments = bench_arguments
     return options

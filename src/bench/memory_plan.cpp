@@ -64,6 +64,17 @@ std::int64_t block_bytes(const model::ModelConfig& c, const LayerRanks& r, bool 
 /// of further operators, the reader, the MPI library; and, in bfloat16, what oneDNN makes for the shapes of a model.
 constexpr std::int64_t kFurtherCode = std::int64_t{15} << 20, kFurtherKernels = std::int64_t{38} << 20;
 
+/// The most of lm_head that a product with it packs at once, and what the allocator's heap holds beside the activations
+/// in bfloat16, as a share of them: oneDNN takes and gives back scratch memory of other sizes between them, which
+/// leaves gaps. Both from trainings of shapes of 135 million to 1.2 billion parameters (bench/plan_memory.py, Xeon with
+/// AMX).
+constexpr std::int64_t kMostPackedHead = std::int64_t{96} << 20;
+constexpr double kGapShare = 0.5;
+
+bool multiplies_in_bfloat16(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 && !model::ops::widens_products(dtype);
+}
+
 /// This process once it computes: the first products bring libtorch's code into memory, and oneDNN's in bfloat16 make
 /// kernels for each shape. Those of a small block stand for the model's.
 std::int64_t runtime_bytes(at::ScalarType dtype) {
@@ -75,8 +86,7 @@ std::int64_t runtime_bytes(at::ScalarType dtype) {
     at::Tensor sum = at::ones({64, 160}, type);
     model::ops::addmm_(sum, x, w.t());
   }
-  const bool makes_kernels = dtype == at::kBFloat16 && !model::ops::widens_products(dtype);
-  return core::resident_bytes() + kFurtherCode + (makes_kernels ? kFurtherKernels : 0);
+  return core::resident_bytes() + kFurtherCode + (multiplies_in_bfloat16(dtype) ? kFurtherKernels : 0);
 }
 
 std::int64_t num_shards_of(const train::TrainConfig& config) {
@@ -162,7 +172,9 @@ std::int64_t workspace_bytes(const model::ModelConfig& config, at::ScalarType dt
   const std::int64_t product = widens ? kFloatBytes : element;
   // A dense bfloat16 weight is packed, or widened, for its product.
   const std::int64_t weight = quantized || dtype != at::kFloat ? product * largest : 0;
-  return std::max(block, head) + weight;
+  const std::int64_t packed_head =
+      on_gpu ? 0 : std::min(kMostPackedHead, product * config.vocab_size * config.hidden_size);
+  return std::max(block, head) + weight + packed_head;
 }
 
 MemoryPlan plan_memory(const BenchConfig& config) {
@@ -188,6 +200,8 @@ MemoryPlan plan_memory(const BenchConfig& config) {
   kinds.activations = activation_bytes(model, config.lora, plan.dtype, plan.batch, config.train.gradient_checkpointing);
   kinds.workspace = workspace_bytes(model, plan.dtype, plan.batch, quantized, plan.on_gpu) +
                     shard_sum_bytes(model, config.lora, config.train);
+  if (!plan.on_gpu && multiplies_in_bfloat16(plan.dtype))
+    kinds.workspace += static_cast<std::int64_t>(kGapShare * static_cast<double>(kinds.activations));
   kinds.runtime = plan.on_gpu ? 0 : runtime_bytes(plan.dtype);
   kinds.peak = kinds.base + kinds.lora_state + kinds.activations + kinds.workspace + kinds.runtime;
   const bool drawn = model::is_random_base(plan.model);

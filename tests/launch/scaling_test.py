@@ -282,6 +282,13 @@ def slurm_runs_one_job_after_another(repository: Repository) -> None:
     expect(near(repository.rows()["random:a", "dense", "weak", 2]["efficiency"], 0.9), "the last job did not collect")
 
 
+def one_argument_for_sbatch_is_enough(repository: Repository) -> None:
+    """It looks like an option of scaling.sh."""
+    repository.run("--models", "random:a", "--ranks", "1", "--mode", "weak", "--launcher", "slurm", "--slurm_arguments", "--partition=p")
+    jobs = [json.loads(line) for line in (repository.scratch / "jobs").read_text().splitlines()]
+    expect(jobs and all("--partition=p" in job for job in jobs), f"jobs {jobs}")
+
+
 def wrong_arguments_are_named(repository: Repository) -> None:
     good = {"--models": "random:a", "--ranks": "1"}
     for option, value, named in [("--ranks", "1,x", "found 'x'"), ("--ranks", "0", "found '0'"), ("--mode", "stron", "found 'stron'"),
@@ -297,7 +304,7 @@ def wrong_arguments_are_named(repository: Repository) -> None:
 
 
 CASES = [every_cell_is_measured_once, a_cell_that_fails_is_a_cell_with_its_reason, a_stop_ends_the_cell_and_the_same_command_goes_on,
-         the_model_of_the_cluster_stands_beside_the_cells, trained_models_stand_with_their_cost, slurm_runs_one_job_after_another, wrong_arguments_are_named]
+         the_model_of_the_cluster_stands_beside_the_cells, trained_models_stand_with_their_cost, slurm_runs_one_job_after_another, one_argument_for_sbatch_is_enough, wrong_arguments_are_named]
 
 
 def work() -> None:
