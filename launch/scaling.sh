@@ -26,6 +26,9 @@
 #   --again       measures cells anew that have a result
 #   --collect     only writes table and page of what DIR has
 #
+# After the cells it measures the sums between the ranks, and a model predicts each cell from the others, and steps on more
+# ranks (docs/cluster.md, launch/cluster_model.sh).
+#
 # A cell is measured once: the same command again runs what is missing or failed. A cell that fails is a cell with its reason.
 # Exit code 0 when all cells have a result, 1 when one failed, 2 for wrong arguments.
 set -euo pipefail

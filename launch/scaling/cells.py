@@ -129,6 +129,25 @@ def run_cell(plan: Plan, cell: Cell, output_dir: pathlib.Path, launcher: str) ->
     return failure
 
 
+def run_collectives(plan: Plan, ranks: int, output_dir: pathlib.Path, launcher: str) -> str:
+    """The data plane on so many ranks, for the model of the cluster; "" or why it failed. As a cell, in collectives/RANKS."""
+    directory = output_dir / "collectives" / str(ranks)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    result = directory / "bench.json"
+    failure = run(on_ranks(plan, launcher, ranks, ["bench", "--collectives", "true", "--output", str(result)]), directory / "log.txt",
+                  plan.cell_timeout, {**os.environ, "OMP_NUM_THREADS": str(plan.threads)})
+    if not failure and not result.is_file():
+        failure = "it ended well and wrote no result"
+    if failure:
+        result.unlink(missing_ok=True)
+    return failure
+
+
+def are_collectives_measured(ranks: int, output_dir: pathlib.Path) -> bool:
+    return (output_dir / "collectives" / str(ranks) / "bench.json").is_file()
+
+
 def is_measured(plan: Plan, cell: Cell, output_dir: pathlib.Path) -> bool:
     """Whether a result of just these options is there."""
     path = output_dir / "cells" / cell.name / "cell.json"

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 
+import cluster_report
 from cells import Cell, Plan, name_of_model, write_json
 from page import page_of
 
@@ -99,19 +100,22 @@ def train_seconds(metrics: pathlib.Path) -> float:
     return seconds
 
 
-def collect(plan: Plan, output_dir: pathlib.Path) -> list[dict]:
+def collect(plan: Plan, output_dir: pathlib.Path) -> tuple[list[dict], dict | None]:
+    """Writes the table and the page; returns the cells' rows, and the model of the cluster where there is enough for one."""
     rows = [row_of(plan, cell, output_dir) for cell in plan.cells()]
     add_efficiencies(rows)
     trained = trained_rows(plan, rows, output_dir)
+    cluster = cluster_report.document_of(cluster_report.measured_cells(plan, output_dir), cluster_report.network_of(output_dir))
     machine = next((json.loads(path.read_text()).get("machine") for path in sorted(output_dir.glob("cells/*/bench.json"))), None)
     write_json(output_dir / "scaling.json", {"version": 1, "plan": dataclasses.asdict(plan), "machine": machine, "cells": rows,
-                                             "trained": trained})
+                                             "trained": trained, "cluster": cluster})
     with (output_dir / "scaling.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         table.writerows(rows)
-    (output_dir / "scaling.html").write_text(page_of(plan, machine, rows, trained))
-    return rows
+    (output_dir / "scaling.html").write_text(page_of(plan, machine, rows, trained,
+                                                         cluster_report.section_of(cluster) if cluster else ""))
+    return rows, cluster
 
 
 def text_of(rows: list[dict]) -> str:

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 
-from cells import ROOT, Cell, Plan, is_measured, run_cell, train_and_evaluate, write_json
+import cluster_report
+from cells import ROOT, Cell, Plan, are_collectives_measured, is_measured, run_cell, run_collectives, train_and_evaluate, write_json
 from collect import collect, text_of
 
 
@@ -80,11 +81,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--preset", default="release")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--collect", action="store_true")
-    parser.add_argument("--run_cell", default="")  # what a job of the chain is started with: a cell's name, or train
+    parser.add_argument("--run_cell", default="")  # what a job of the chain is started with: a cell's name, collectives-RANKS or train
     arguments, bench_arguments = sys.argv[1:], []
     if "--" in arguments:
         at = arguments.index("--")
         arguments, bench_arguments = arguments[:at], arguments[at + 1:]
+    # Its value begins with -- itself, which argparse would take for the next option.
+    for at in (i for i, argument in enumerate(arguments[:-1]) if argument == "--slurm_arguments"):
+        arguments[at:at + 2] = [f"--slurm_arguments={arguments[at + 1]}"]
+        break
     options = parser.parse_args(arguments)
     options.bench_arguments = bench_arguments
     return options
@@ -122,6 +127,10 @@ def pending_cells(plan: Plan, options: argparse.Namespace) -> list[Cell]:
     return [cell for cell in plan.cells() if options.again or not is_measured(plan, cell, options.output_dir)]
 
 
+def pending_collectives(plan: Plan, options: argparse.Namespace) -> list[int]:
+    return [n for n in plan.ranks if n > 1 and (options.again or not are_collectives_measured(n, options.output_dir))]
+
+
 def run_here(plan: Plan, options: argparse.Namespace) -> None:
     pending = pending_cells(plan, options)
     say(f"{len(pending)} of {len(plan.cells())} cells to measure, {plan.threads} thread(s) a rank")
@@ -130,6 +139,8 @@ def run_here(plan: Plan, options: argparse.Namespace) -> None:
     for number, cell in enumerate(pending, 1):
         failure = run_cell(plan, cell, options.output_dir, "mpirun")
         say(f"{number}/{len(pending)} {cell.name}: {failure or 'done'}")
+    for ranks in pending_collectives(plan, options):
+        say(f"collectives of {ranks} ranks: {run_collectives(plan, ranks, options.output_dir, 'mpirun') or 'done'}")
     for model in plan.models if plan.train else []:
         for storage in plan.storages:
             failure = train_and_evaluate(plan, model, storage, options.output_dir, "mpirun")
@@ -158,6 +169,8 @@ def submit(plan: Plan, options: argparse.Namespace) -> None:
     pending = pending_cells(plan, options)
     for cell in pending:
         add(cell.name, cell.ranks, ["--run_cell", cell.name])
+    for ranks in pending_collectives(plan, options):
+        add(f"collectives-{ranks}", ranks, ["--run_cell", f"collectives-{ranks}"])
     if plan.train:
         add("train", max(plan.ranks), ["--run_cell", "train"])
     add("collect", 1, ["--collect"])
@@ -170,6 +183,10 @@ def run_job(plan: Plan, options: argparse.Namespace) -> int:
     if options.run_cell == "train":
         failures = [train_and_evaluate(plan, model, storage, options.output_dir, "slurm") for model in plan.models for storage in plan.storages]
         return int(any(failures))
+    if options.run_cell.startswith("collectives-"):
+        failure = run_collectives(plan, int(options.run_cell.rpartition("-")[2]), options.output_dir, "slurm")
+        say(f"{options.run_cell}: {failure or 'done'}")
+        return int(bool(failure))
     cell = next((cell for cell in plan.cells() if cell.name == options.run_cell), None)
     if cell is None:
         die(f"plan.json has no cell {options.run_cell}")
@@ -191,8 +208,10 @@ def main() -> int:
         return 0
     if not options.collect:
         run_here(plan, options)
-    rows = collect(plan, options.output_dir)
+    rows, cluster = collect(plan, options.output_dir)
     print(text_of(rows))
+    if cluster:
+        print(cluster_report.text_of(cluster))
     say(f"wrote {options.output_dir}/scaling.html, scaling.json and scaling.csv")
     return int(any(row["failure"] for row in rows))
 

@@ -110,7 +110,7 @@ def trained_table(trained: list[dict]) -> str:
 MODES = {"strong": "Strong scaling: the same global batch, dealt to more ranks", "weak": "Weak scaling: the same batch for each rank"}
 
 
-def page_of(plan: Plan, machine, rows: list[dict], trained: list[dict]) -> str:
+def page_of(plan: Plan, machine, rows: list[dict], trained: list[dict], cluster: str) -> str:
     parts = ["<h1>Scaling</h1>", f"<p>{escape(len(rows))} cells, {escape(sum(not row['failure'] for row in rows))} measured. "
              f"{escape(plan.dtype)}, batches of {escape(plan.batch_size)} examples, {escape(plan.threads)} CPU thread(s) a rank"
              f"{'' if plan.dataset else f', random tokens, {plan.sequence_length} an example'}.</p>"]
@@ -122,6 +122,7 @@ def page_of(plan: Plan, machine, rows: list[dict], trained: list[dict]) -> str:
                   chart("Efficiency", "1: each rank as fast as the fewest", series_of(rows, mode, "efficiency"), False)]
     if trained:
         parts.append(trained_table(trained))
+    parts.append(cluster)
     parts.append("<p class=note>Efficiency is tokens per second of a rank, against the fewest ranks of the same row group. Communication is what "
                  "backward did not hide, with waiting for slower ranks. The peak is that of libtorch's fastest product in the same run. "
                  "The numbers: scaling.json, scaling.csv. What each means: docs/bench.md.</p>")

@@ -15,8 +15,8 @@
 namespace allreco::bench {
 namespace {
 
-constexpr std::int64_t kSmallest = 8,
-                       kLargest = std::int64_t{1} << 26;  // bytes, four times as many from one to the next
+// Bytes, four times as many from one to the next.
+constexpr std::int64_t kSmallest = 8, kLargest = std::int64_t{1} << 26;
 constexpr double kEnoughSeconds = 0.1;
 constexpr std::int64_t kWarmUp = 3, kMostRepetitions = 200;
 

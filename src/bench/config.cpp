@@ -12,6 +12,11 @@ void validate(const BenchConfig& config) {
     core::user_error(
         "model_name_or_path is missing: a model directory or a shape, as random:tinyllama-1.1b; collectives = true "
         "needs none");
+  if (config.plan && !config.train.dataset.empty())
+    core::user_error(
+        "plan = true reads no examples, so dataset = {} says nothing: give sequence_length, the tokens of its longest "
+        "examples",
+        config.train.dataset);
 }
 
 }  // namespace allreco::bench

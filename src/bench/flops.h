@@ -32,9 +32,9 @@ StepFlop flop_of_step(const model::ModelConfig& config, const model::LoraConfig&
 /// T tokens, W elements of a layer's frozen projections, P LoRA parameters, S supervised tokens, V vocabulary, D
 /// hidden, H heads, E head dim.
 inline constexpr const char* kFlopFormula =
-    "projections: 4 T sum(W) (forward 2, gradient of the input 2; frozen weights have none); lora: 6 T P; attention: "
-    "12 "
-    "H E sum over layers of the pairs of query and visible key (4 forward, 8 backward); loss head: 4 S V D";
+    "projections: 4 T sum(W) (forward 2, gradient of the input 2; frozen weights have none); lora: 6 T P; "
+    "attention: 12 H E sum over layers of the pairs of query and visible key (4 forward, 8 backward); "
+    "loss head: 4 S V D";
 
 /// A product [tokens, in] x [in, out] as libtorch computes it.
 struct ProductSpeed {

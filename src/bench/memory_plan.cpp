@@ -13,6 +13,7 @@
 #include "model/device.h"
 #include "model/ops/matmul.h"
 #include "train/optimizer.h"
+#include "train/run_plan.h"
 
 namespace allreco::bench {
 namespace {
@@ -64,6 +65,17 @@ std::int64_t block_bytes(const model::ModelConfig& c, const LayerRanks& r, bool 
 /// of further operators, the reader, the MPI library; and, in bfloat16, what oneDNN makes for the shapes of a model.
 constexpr std::int64_t kFurtherCode = std::int64_t{15} << 20, kFurtherKernels = std::int64_t{38} << 20;
 
+/// The most of lm_head that a product with it packs at once, and what the allocator's heap holds beside the activations
+/// in bfloat16, as a share of them: oneDNN takes and gives back scratch memory of other sizes between them, which
+/// leaves gaps. Both from trainings of shapes of 135 million to 1.2 billion parameters (bench/plan_memory.py, Xeon with
+/// AMX).
+constexpr std::int64_t kMostPackedHead = std::int64_t{96} << 20;
+constexpr double kGapShare = 0.5;
+
+bool multiplies_in_bfloat16(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 && !model::ops::widens_products(dtype);
+}
+
 /// This process once it computes: the first products bring libtorch's code into memory, and oneDNN's in bfloat16 make
 /// kernels for each shape. Those of a small block stand for the model's.
 std::int64_t runtime_bytes(at::ScalarType dtype) {
@@ -75,8 +87,26 @@ std::int64_t runtime_bytes(at::ScalarType dtype) {
     at::Tensor sum = at::ones({64, 160}, type);
     model::ops::addmm_(sum, x, w.t());
   }
-  const bool makes_kernels = dtype == at::kBFloat16 && !model::ops::widens_products(dtype);
-  return core::resident_bytes() + kFurtherCode + (makes_kernels ? kFurtherKernels : 0);
+  return core::resident_bytes() + kFurtherCode + (multiplies_in_bfloat16(dtype) ? kFurtherKernels : 0);
+}
+
+std::int64_t num_shards_of(const train::TrainConfig& config) {
+  return config.deterministic ? config.virtual_shards : 1;
+}
+
+/// Examples, where one rank has the whole step: a micro-batch does not reach over shards.
+std::int64_t largest_micro_batch(const train::TrainConfig& config) {
+  const std::int64_t of_step = train::configured_global_batch_size(config, 1), shards = num_shards_of(config);
+  return std::min(config.per_device_train_batch_size, (of_step + shards - 1) / shards);
+}
+
+/// Sums of shards that wait for others (train/shard_sums.h), where one rank has them all.
+std::int64_t shard_sum_bytes(const model::ModelConfig& config, const model::LoraConfig& lora,
+                             const train::TrainConfig& train) {
+  std::int64_t parameters = 0, buffers = 0;
+  for (const model::LoraEntry& entry : model::LoraStore::entries_of(config, lora)) parameters += entry.numel();
+  for (std::int64_t shards = 1; shards < num_shards_of(train); shards *= 2) ++buffers;
+  return kFloatBytes * buffers * parameters;
 }
 
 }  // namespace
@@ -141,7 +171,9 @@ std::int64_t workspace_bytes(const model::ModelConfig& config, at::ScalarType dt
   const std::int64_t product = widens ? kFloatBytes : element;
   // A dense bfloat16 weight is packed, or widened, for its product.
   const std::int64_t weight = quantized || dtype != at::kFloat ? product * largest : 0;
-  return std::max(block, head) + weight;
+  const std::int64_t packed_head =
+      on_gpu ? 0 : std::min(kMostPackedHead, product * config.vocab_size * config.hidden_size);
+  return std::max(block, head) + weight + packed_head;
 }
 
 MemoryPlan plan_memory(const BenchConfig& config) {
@@ -158,14 +190,17 @@ MemoryPlan plan_memory(const BenchConfig& config) {
   plan.storage = source.storage();
   plan.dtype = source.dtype();
   plan.on_gpu = config.base.device == "cuda" || (config.base.device == "auto" && model::num_cuda_devices() > 0);
-  const std::int64_t batch = config.train.per_device_train_batch_size;
+  const std::int64_t batch = largest_micro_batch(config.train);
   plan.batch = {batch * config.sequence_length, batch * (config.sequence_length - 1)};
   const bool quantized = plan.storage != "dense";
   MemoryKinds& kinds = plan.kinds;
   kinds.base = model::WeightLayout(source.stored()).num_bytes();
   kinds.lora_state = lora_state_bytes(model, config.lora, plan.dtype, config.train.optim);
   kinds.activations = activation_bytes(model, config.lora, plan.dtype, plan.batch, config.train.gradient_checkpointing);
-  kinds.workspace = workspace_bytes(model, plan.dtype, plan.batch, quantized, plan.on_gpu);
+  kinds.workspace = workspace_bytes(model, plan.dtype, plan.batch, quantized, plan.on_gpu) +
+                    shard_sum_bytes(model, config.lora, config.train);
+  if (!plan.on_gpu && multiplies_in_bfloat16(plan.dtype))
+    kinds.workspace += static_cast<std::int64_t>(kGapShare * static_cast<double>(kinds.activations));
   kinds.runtime = plan.on_gpu ? 0 : runtime_bytes(plan.dtype);
   kinds.peak = kinds.base + kinds.lora_state + kinds.activations + kinds.workspace + kinds.runtime;
   const bool drawn = model::is_random_base(plan.model);

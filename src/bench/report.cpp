@@ -87,6 +87,7 @@ core::Json to_json(const TrainingResult& result) {
           {"flop", std::move(flop)},
           {"losses", result.losses},
           {"model", result.model},
+          {"gradients", result.gradients},
           {"machine", result.machine},
           {"ranks", std::move(per_rank)}};
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "bench/synthetic_data.h"
@@ -201,6 +202,7 @@ class Runner {
   }
 
   const StepFlop& flop() const { return flop_; }
+  std::vector<dist::GradientBucket> gradient_buckets() const { return step_.gradient_buckets(); }
 
  private:
   void account_for(const train::StepTimes& times, std::int64_t step, RankResult& result) {
@@ -208,7 +210,9 @@ class Runner {
     result.parts.data += times.data_wait_ms;
     result.parts.communication += times.communication_exposed_ms;
     result.parts.optimizer += times.optimizer_ms;
-    const std::vector<ExampleSize> sizes = sizes_of(*bench_.data, planner_.plan(step).micro_batches());
+    const data::MicroBatches batches = planner_.plan(step).micro_batches();
+    result.micro_batches += std::count_if(batches.begin(), batches.end(), [](const auto& b) { return !b.empty(); });
+    const std::vector<ExampleSize> sizes = sizes_of(*bench_.data, batches);
     for (const ExampleSize& size : sizes) result.tokens += size.tokens;
     add(flop_, flop_of_step(bench_.base->config, bench_.config.lora, sizes));
   }
@@ -266,6 +270,16 @@ core::Json model_json(const Bench& bench) {
           {"config", model::to_json(bench.base->config)}};
 }
 
+/// What the ranks sum in a step, bucket by bucket, and how: what a model of the cluster starts from.
+core::Json gradients_json(const Bench& bench, const std::vector<dist::GradientBucket>& buckets) {
+  core::Json parts = core::Json::array();
+  for (const dist::GradientBucket& bucket : buckets)
+    parts.push_back({{"bytes", bucket.bytes}, {"layers_done", bucket.num_slices}});
+  return {{"operation", bench.train.sum_order() == dist::SumOrder::tree ? "tree_sum" : "all_reduce_sum"},
+          {"overlap", bench.train.overlap_grad_reduce},
+          {"buckets", std::move(parts)}};
+}
+
 }  // namespace
 
 double TrainingResult::seconds() const {
@@ -290,6 +304,7 @@ TrainingResult bench_training(dist::Session& session, const BenchConfig& config)
     Runner runner(bench);
     mine = runner.run(result.losses);
     const StepFlop& own = runner.flop();
+    result.gradients = gradients_json(bench, runner.gradient_buckets());
     flop = {own.projections, own.lora, own.attention, own.loss_head, static_cast<double>(mine.tokens)};
   }
   measure_peak(bench, mine);
@@ -301,8 +316,10 @@ TrainingResult bench_training(dist::Session& session, const BenchConfig& config)
   result.num_steps = config.max_steps;
   result.examples_per_step = bench.run_plan.global_batch_size;
   result.model = model_json(bench);
-  result.machine = {
-      {"cpu", core::cpu_model()}, {"threads_per_rank", at::get_num_threads()}, {"device", bench.device.str()}};
+  result.machine = {{"cpu", core::cpu_model()},
+                    {"cores", std::max(1U, std::thread::hardware_concurrency())},
+                    {"threads_per_rank", at::get_num_threads()},
+                    {"device", bench.device.str()}};
   return result;
 }
 

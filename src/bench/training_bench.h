@@ -56,7 +56,8 @@ struct MemoryKinds {
 
 struct RankResult {
   std::string host;
-  std::int64_t tokens = 0;  // of all measured steps
+  std::int64_t tokens = 0;         // of all measured steps
+  std::int64_t micro_batches = 0;  // of all measured steps
   double seconds = 0;
   double step_ms = 0, median_step_ms = 0;
   StepParts parts;
@@ -68,6 +69,7 @@ struct RankResult {
   void fields(Archive& a) {
     a("host", host);
     a("tokens", tokens);
+    a("micro_batches", micro_batches);
     a("seconds", seconds);
     a("step_ms", step_ms);
     a("median_step_ms", median_step_ms);
@@ -85,7 +87,7 @@ struct TrainingResult {
   std::int64_t tokens = 0;     // of all ranks and measured steps
   StepFlop flop;               // of all ranks and measured steps
   std::vector<double> losses;  // of all steps, those that warm up among them
-  core::Json model, machine;
+  core::Json model, machine, gradients;
 
   double seconds() const;  // of the slowest rank
   double tokens_per_second() const { return static_cast<double>(tokens) / seconds(); }

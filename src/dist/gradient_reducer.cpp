@@ -45,6 +45,13 @@ GradientReducer::GradientReducer(Communicator& communicator, at::Tensor gradient
   under_way_.reserve(buckets_.size());
 }
 
+std::vector<GradientBucket> GradientReducer::buckets() const {
+  std::vector<GradientBucket> shapes;
+  for (const Bucket& bucket : buckets_)
+    shapes.push_back({static_cast<std::int64_t>(bucket.view.nbytes()), bucket.last_slice + 1});
+  return shapes;
+}
+
 void GradientReducer::layer_done(std::int64_t index) {
   if (index != num_done_ || index >= num_slices_)
     core::fault("layer_done({}) where layer_done({}) of {} is due", index, num_done_, num_slices_);

@@ -17,6 +17,12 @@ struct GradientSlice {
   std::int64_t end = 0;
 };
 
+/// A part of the buffer that is summed at once, as soon as `num_slices` slices are complete.
+struct GradientBucket {
+  std::int64_t bytes = 0;
+  std::int64_t num_slices = 0;
+};
+
 /// How the sum over the ranks is made: fastest, or in a fixed tree (Communicator::start_tree_sum).
 enum class SumOrder { fastest, tree };
 
@@ -47,6 +53,8 @@ class GradientReducer {
   /// Milliseconds that finish() took in the last step: communication that backward did not hide.
   double exposed_ms() const { return exposed_ms_; }
   std::int64_t num_buckets() const { return static_cast<std::int64_t>(buckets_.size()); }
+  /// In the order in which they start.
+  std::vector<GradientBucket> buckets() const;
 
  private:
   struct Bucket {

@@ -2,6 +2,7 @@
 // while backward still fills the layers below.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "dist/communicator.h"
 #include "dist/gradient_reducer.h"
@@ -32,6 +33,7 @@ class StepGradients {
   bool reducer_failed() const { return reducer_failed_; }
   /// Milliseconds that finish() took in the last step.
   double exposed_ms() const { return reducer_.exposed_ms(); }
+  std::vector<dist::GradientBucket> buckets() const { return reducer_.buckets(); }
 
  private:
   model::LoraStore& store_;

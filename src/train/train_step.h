@@ -62,6 +62,8 @@ class TrainStep {
 
   /// From now on the steps' micro-batches add to it; null: no more.
   void report_passes(model::PassReport* report) { pass_report_ = report; }
+  /// What the ranks sum in a step, and when backward completes it.
+  std::vector<dist::GradientBucket> gradient_buckets() const { return gradients_.buckets(); }
 
  private:
   struct LocalResult {

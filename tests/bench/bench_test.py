@@ -64,6 +64,10 @@ def adds_up(shop: harness.Workshop) -> None:
             peak = kinds.pop("peak")
             harness.expect(sum(kinds.values()) == peak and min(kinds.values()) >= 0, f"memory {rank['memory_bytes']}")
         parameters = result["model"]["lora_parameters"]
+        # One of all layers, since they have less than 1 MiB: 15 KB each.
+        harness.expect(result["gradients"] == {"operation": "all_reduce_sum", "overlap": True,
+                                               "buckets": [{"bytes": 4 * parameters, "layers_done": 5}]}, f"{result['gradients']}")
+        harness.expect([rank["micro_batches"] for rank in result["ranks"]] == [4] * world, f"{result['ranks']}")
         # float32 parameters, gradients and two moments: 16 bytes each; no compute copy in float32.
         harness.expect(result["ranks"][0]["memory_bytes"]["lora_state"] == 16 * parameters, f"{result['ranks'][0]['memory_bytes']}, {parameters}")
 
@@ -78,6 +82,20 @@ def is_the_trainers_step(shop: harness.Workshop) -> None:
     harness.expect(run.returncode == 0, f"train: {run.stderr[-2000:]}")
     losses = [line["loss"] for line in harness.metrics(shop.scratch / "trained") if "loss" in line]
     harness.expect(len(losses) == 6 and result["losses"] == losses, f"bench: {result['losses']}, train: {losses}")
+
+
+def buckets_are_those_of_the_cluster_model(shop: harness.Workshop) -> None:
+    """launch/scaling/overlap.py puts them together by itself, from each layer's LoRA parameters."""
+    sys.path.insert(0, str(harness.ROOT / "launch/scaling"))
+    import overlap
+    for r in (40, 128, 300):
+        result, _ = bench(shop, 0, "--model_name_or_path", "random:stories260k", "--sequence_length", "16", "--per_device_train_batch_size", "5", "--max_steps",
+                          "1", "--gradient_accumulation_steps", "2", "--lora_r", str(r), "--target_modules", "all-linear", "--deterministic", "true",
+                          "--virtual_shards", "2")
+        parameters = r * (2 * 128 + 2 * 96 + 3 * 236)  # q and o, k and v, gate and up and down
+        wanted = [{"bytes": b.num_bytes, "layers_done": b.layers_done} for b in overlap.buckets_of_layers([4 * parameters] * 5)]
+        harness.expect(result["gradients"]["buckets"] == wanted and result["gradients"]["operation"] == "tree_sum", f"{result['gradients']}, {wanted}")
+        harness.expect(result["ranks"][0]["micro_batches"] == 2, f"{result['ranks'][0]['micro_batches']} micro-batches")
 
 
 def checkpointing_trades_memory_for_time(shop: harness.Workshop) -> None:
@@ -121,7 +139,8 @@ def collectives(shop: harness.Workshop) -> None:
 
 
 def refusals(shop: harness.Workshop) -> None:
-    for options, said in ((["--plan", "true", "--collectives", "true"], "in two calls"), ([], "model_name_or_path is missing"),
+    for options, said in ((["--plan", "true", "--collectives", "true"], "in two calls"),
+                          (["--plan", "true", "--model_name_or_path", "random:stories260k", "--dataset", str(shop.dataset)], "reads no examples"), ([], "model_name_or_path is missing"),
                           (["--model_name_or_path", "random:stories260k", "--sequence_length", "100000"], "positions"),
                           (["--model_name_or_path", "random:no-such-shape"], "no-such-shape")):
         _, text = bench(shop, 0, *options, code=2)
@@ -130,7 +149,7 @@ def refusals(shop: harness.Workshop) -> None:
 
 def work() -> None:
     with harness.workshop(harness.parser(__doc__).parse_args()) as shop:
-        for case in (adds_up, is_the_trainers_step, checkpointing_trades_memory_for_time, the_plan_is_what_it_takes, collectives, refusals):
+        for case in (adds_up, is_the_trainers_step, buckets_are_those_of_the_cluster_model, checkpointing_trades_memory_for_time, the_plan_is_what_it_takes, collectives, refusals):
             case(shop)
             print(f"{case.__name__}: as expected", flush=True)
 

@@ -3,8 +3,10 @@
 //
 //   SLOW_MPI_LATENCY_MS   a non-blocking sum of at least SLOW_MPI_MIN_BYTES (default 4096: tensors, not the few doubles
 //                         of the control plane) looks unfinished until so long after its start, as on a network of
-//                         that latency: several under way at once wait at the same time
-//   SLOW_MPI_SERIAL       1: as on a network of that throughput: each begins to count when the one before it is done
+//                         that latency: several under way at once wait at the same time. So does each swap of a tree
+//                         sum (the only tensors of floats that are received)
+//   SLOW_MPI_MB_PER_S     and its bytes pass a link of that bandwidth (MB: 1e6 bytes) before, one message after another
+//   SLOW_MPI_SERIAL       1: each begins to count when the one before it is done, latency included
 //   SLOW_MPI_FAULT        RANK:PLACE:NUMBER:ACTION. On that rank, at the NUMBER-th (from 1) of PLACE, ACTION is kill
 //                         (SIGKILL), stop (SIGSTOP) or, of an all_reduce, flip (a bit of the sum's first float,
 //                          as a fault of the memory does). PLACE: all_reduce (just after a sum of that size was
@@ -62,11 +64,14 @@ Fault read_fault() {
 struct Shim {
   std::chrono::duration<double, std::milli> latency{std::atof(environment("SLOW_MPI_LATENCY_MS", "0").c_str())};
   long min_bytes = std::atol(environment("SLOW_MPI_MIN_BYTES", "4096").c_str());
+  std::chrono::duration<double, std::milli> per_byte{std::atof(environment("SLOW_MPI_MB_PER_S", "0").c_str()) > 0
+                                                         ? 1e-3 / std::atof(environment("SLOW_MPI_MB_PER_S").c_str())
+                                                         : 0};
   bool serial = environment("SLOW_MPI_SERIAL") == "1";
   Fault fault = read_fault();
   std::string mark = environment("SLOW_MPI_MARK");
-  std::map<MPI_Request, Clock::time_point> due;  // of the slowed sums under way
-  Clock::time_point network_free;
+  std::map<MPI_Request, Clock::time_point> due;  // of the slowed sums and swaps under way
+  Clock::time_point link_free;
   long num_met = 0;
 
   std::map<MPI_Request, unsigned char*> flips;  // the sum under way whose result is to be wrong
@@ -85,6 +90,15 @@ struct Shim {
     ::raise(fault.action == "kill" ? SIGKILL : SIGSTOP);
   }
 
+  /// From now on `request` looks unfinished until its bytes could have passed.
+  void slow_down(MPI_Request request, long bytes) {
+    if (latency.count() <= 0 && per_byte.count() <= 0) return;
+    const auto passed =
+        std::max(Clock::now(), link_free) + std::chrono::duration_cast<Clock::duration>(per_byte * bytes);
+    due[request] = passed + std::chrono::duration_cast<Clock::duration>(latency);
+    link_free = serial ? due[request] : passed;
+  }
+
   static int rank() {
     int rank = -1;
     PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -97,10 +111,10 @@ Shim& shim() {
   return *the_shim;
 }
 
-bool is_slowed(int count, MPI_Datatype type) {
+long bytes_of(int count, MPI_Datatype type) {
   int size = 0;
   PMPI_Type_size(type, &size);
-  return long{count} * size >= shim().min_bytes;
+  return long{count} * size;
 }
 
 }  // namespace
@@ -116,16 +130,20 @@ int MPI_Init_thread(int* argc, char*** argv, int required, int* provided) {
 int MPI_Iallreduce(const void* send, void* receive, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
                    MPI_Request* request) {
   const int error = PMPI_Iallreduce(send, receive, count, type, op, comm, request);
-  if (error != MPI_SUCCESS || !is_slowed(count, type)) return error;
-  if (shim().latency.count() > 0) {
-    const Clock::time_point begin = shim().serial ? std::max(Clock::now(), shim().network_free) : Clock::now();
-    shim().network_free = begin + std::chrono::duration_cast<Clock::duration>(shim().latency);
-    shim().due[*request] = shim().network_free;
-  }
+  const long bytes = bytes_of(count, type);
+  if (error != MPI_SUCCESS || bytes < shim().min_bytes) return error;
+  shim().slow_down(*request, bytes);
   if (shim().fault.action != "flip")
     shim().meet("all_reduce");
   else if (shim().is_met("all_reduce"))
     shim().flips[*request] = static_cast<unsigned char*>(receive);
+  return error;
+}
+
+int MPI_Irecv(void* data, int count, MPI_Datatype type, int from, int tag, MPI_Comm comm, MPI_Request* request) {
+  const int error = PMPI_Irecv(data, count, type, from, tag, comm, request);
+  const long bytes = type == MPI_FLOAT ? bytes_of(count, type) : 0;
+  if (error == MPI_SUCCESS && bytes > 0 && bytes >= shim().min_bytes) shim().slow_down(*request, bytes);
   return error;
 }
 

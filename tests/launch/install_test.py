@@ -32,9 +32,13 @@ cd "$out"
   --max_eval_samples 4 --generate false --ranking exhaustive --output_dir EV
 "$allreco" report OUT EV --output report.html
 "$allreco" recommend --model_name_or_path "$share/examples/stories260k" --adapter_name_or_path OUT --dataset DS \
-  --history "B004LLIKVU" --json
+  --history "$3" --json
 test -s report.html
 """
+
+
+# README's, so that its items are in the data.
+HISTORY = re.search(r'recommend .*--history "([^"]+)"', (ROOT / "README.md").read_text())[1]
 
 
 def fail(message: str):
@@ -99,7 +103,7 @@ def work() -> None:
         output = scratch / "output"
         output.mkdir()
         output.chmod(0o777)
-        steps = ["bash", "-c", STEPS, "steps", prefix, output]
+        steps = ["bash", "-c", STEPS, "steps", prefix, output, HISTORY]
         where = "with the repository in place"
         if can_hide_directories(prefix):
             where = "as nobody, where the repository is not to be seen"

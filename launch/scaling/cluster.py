@@ -1,0 +1,47 @@
+"""launch/cluster_model.sh's work; its opening comment is the help."""
+import argparse
+import json
+import pathlib
+import sys
+
+import cluster_report
+import projection
+from cells import Plan, write_json
+
+
+def die(text: str):
+    print(f"cluster_model.sh: error: {text}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        die(f"{message}; see --help")
+
+
+def scaling_document(directory: pathlib.Path) -> dict:
+    if not (directory / "plan.json").is_file():
+        die(f"--scaling: {directory} has no plan.json, which scaling.sh writes")
+    plan = Plan(**json.loads((directory / "plan.json").read_text()))
+    document = cluster_report.document_of(cluster_report.measured_cells(plan, directory), cluster_report.network_of(directory))
+    if document is None:
+        die(f"--scaling: {directory} has no measured cell, or no collectives of several ranks; run scaling.sh on 2 ranks or more")
+    return document
+
+
+def main() -> int:
+    parser = Parser(add_help=False, allow_abbrev=False)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--scaling", type=pathlib.Path)
+    what.add_argument("--project", action="store_true")
+    parser.add_argument("--output", type=pathlib.Path)
+    options = parser.parse_args()
+    document = projection.project() if options.project else scaling_document(options.scaling)
+    print(projection.markdown_of(document) if options.project else cluster_report.text_of(document))
+    if options.output:
+        write_json(options.output, document)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
