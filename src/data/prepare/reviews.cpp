@@ -78,7 +78,7 @@ bool find_flag(const Json& object, const char* key) {
 }
 
 /// "" or why this line is no review.
-std::string parse_review(const Json& object, Interner& reviewers, Interner& asins, Review& review) {
+std::string parse_review(const Json& object, ReviewRow& row) {
   const std::string* reviewer = find_string(object, "reviewerID");
   const std::string* asin = find_string(object, "asin");
   const auto rating = object.find("overall");
@@ -87,11 +87,9 @@ std::string parse_review(const Json& object, Interner& reviewers, Interner& asin
   if (rating == object.end() || !rating->is_number()) return "no overall (a number) in it";
   if (const double stars = rating->get<double>(); !(stars >= 0 && stars <= kMostStars))
     return fmt::format("overall is {}: ratings are 0 to {} stars", rating->dump(), kMostStars);
-  if (std::string problem = find_time(object, review.timestamp); !problem.empty()) return problem;
-  review.rating = rating->get<float>();
-  review.verified = find_flag(object, "verified");
-  review.reviewer = reviewers.number_of(*reviewer);
-  review.asin = asins.number_of(*asin);
+  std::int64_t seconds = 0;
+  if (std::string problem = find_time(object, seconds); !problem.empty()) return problem;
+  row = {*reviewer, *asin, seconds * 1000, rating->get<float>(), find_flag(object, "verified")};
   return "";
 }
 
@@ -111,25 +109,67 @@ bool parse_review_time(std::string_view text, std::int64_t& seconds) {
   return true;
 }
 
-ReviewFile read_reviews(const std::filesystem::path& path, double max_bad_share) {
-  ReviewFile file;
-  Interner reviewers(file.reviewers);
-  Interner asins(file.asins);
-  JsonLines lines(path, max_bad_share);
-  Json object;
-  while (lines.next(object)) {
-    if (file.reviews.empty()) refuse_dialect_of_2023(object, path);
-    Review review;
-    const std::string problem = parse_review(object, reviewers, asins, review);
-    if (problem.empty()) {
-      file.reviews.push_back(review);
-    } else {
-      lines.reject(problem);
-    }
+struct ReviewReader::State {
+  State(const InputPart& part, double share) : reader(part), max_bad_share(share) {}
+
+  std::string parse(std::string_view line, ReviewRow& row) {
+    std::string problem = parse_object(line, object);
+    if (!problem.empty()) return problem;
+    if (counts.lines == 1) refuse_dialect_of_2023(object, reader.path());
+    return parse_review(object, row);
   }
-  if (file.reviews.empty()) core::user_error("{} holds no review: is it the right file?", path.string());
-  file.lines = lines.report();
-  return file;
+
+  LineReader reader;
+  double max_bad_share;
+  LineCounts counts;
+  Json object;
+};
+
+ReviewReader::ReviewReader(const InputPart& part, double max_bad_share)
+    : state_(std::make_unique<State>(part, max_bad_share)) {}
+ReviewReader::~ReviewReader() = default;
+ReviewReader::ReviewReader(ReviewReader&&) noexcept = default;
+
+bool ReviewReader::next(ReviewRow& row) {
+  State& s = *state_;
+  for (std::string_view line; s.reader.next(line);) {
+    ++s.counts.total_lines;
+    if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
+    if (++s.counts.lines == 1) require_json_lines(line, s.reader.path());
+    std::string problem = s.parse(line, row);
+    if (problem.empty()) return true;
+    s.counts.reject(s.reader.line_number(), std::move(problem));
+    if (s.counts.malformed == kHopelessLines && s.counts.lines == kHopelessLines)
+      s.counts.check_share(s.reader.path(), s.max_bad_share);
+  }
+  return false;
+}
+
+bool ReviewReader::tells_verified() const { return true; }
+const LineCounts& ReviewReader::counts() const { return state_->counts; }
+std::uint64_t ReviewReader::bytes_read() const { return state_->reader.bytes_read(); }
+
+ReviewFile read_reviews(const std::string& files, double max_bad_share) {
+  ReviewFile all;
+  Interner reviewers(all.reviewers);
+  Interner asins(all.asins);
+  std::vector<Json> reports;
+  for (const InputPart& part : input_parts(input_files(files), kWholeFile)) {
+    const size_t num_before = all.reviews.size();
+    ReviewReader reader(part, max_bad_share);
+    for (ReviewRow row; reader.next(row);) {
+      const std::int64_t seconds = (row.time_ms - (row.time_ms < 0 ? 999 : 0)) / 1000;
+      all.reviews.push_back(
+          {reviewers.number_of(row.user), asins.number_of(row.item), seconds, row.rating, row.verified});
+    }
+    reader.counts().warn(part.path);
+    reader.counts().check_share(part.path, max_bad_share);
+    if (all.reviews.size() == num_before)
+      core::user_error("{} holds no review: is it the right file?", part.path.string());
+    reports.push_back(reader.counts().report(part.path));
+  }
+  all.lines = joined_reports(reports);
+  return all;
 }
 
 }  // namespace allreco::data
