@@ -41,6 +41,16 @@ Spool::Spool(Spool&& other) noexcept
       in_file_(other.in_file_),
       descriptor_(std::exchange(other.descriptor_, -1)) {}
 
+Spool& Spool::operator=(Spool&& other) noexcept {
+  std::swap(directory_, other.directory_);
+  std::swap(memory_bytes_, other.memory_bytes_);
+  std::swap(chunks_, other.chunks_);
+  std::swap(size_, other.size_);
+  std::swap(in_file_, other.in_file_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
 Spool::~Spool() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }

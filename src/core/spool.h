@@ -24,7 +24,7 @@ class Spool {
   Spool(std::filesystem::path directory, std::uint64_t memory_bytes);
   ~Spool();
   Spool(Spool&& other) noexcept;
-  Spool& operator=(Spool&&) = delete;
+  Spool& operator=(Spool&& other) noexcept;
 
   /// UserError when the disk is full.
   void append(std::string_view bytes);

@@ -138,16 +138,6 @@ void Session::all_sum(std::vector<double>& values) {
   if (state_->control) state_->control->all_sum(values);
 }
 
-void Session::all_reduce(std::vector<std::int64_t>& values, Reduction reduction) {
-  if (state_->control) state_->control->all_reduce(values, reduction);
-}
-
-std::vector<std::string> Session::all_to_all(const std::vector<std::string>& texts) {
-  return state_->control ? state_->control->all_to_all(texts) : texts;
-}
-
-void Session::leave_if_peer_failed() { state_->watchdog->leave_if_peer_failed(); }
-
 void Session::set_piece_bytes(std::int64_t bytes) {
   if (state_->control) state_->control->set_piece_bytes(bytes);
 }

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "dist/communicator.h"
-#include "dist/reduction.h"
 
 namespace allreco::dist {
 
@@ -58,14 +57,6 @@ class Session {
   std::int64_t all_max(std::int64_t value);
   /// Collective, in place: element-wise sum in double; the same bits on every rank and in every run of this world size.
   void all_sum(std::vector<double>& values);
-  /// Collective, in place: of whole numbers, element by element, exact.
-  void all_reduce(std::vector<std::int64_t>& values, Reduction reduction);
-  /// Collective. texts[r] goes to rank r; the result holds what each rank sent here. What a rank sends and receives
-  /// together is less than 2 GiB: more goes in rounds.
-  std::vector<std::string> all_to_all(const std::vector<std::string>& texts);
-  /// Not collective; for long work between collectives: throws when another rank failed in a `together` that this one
-  /// is in, so that it does not work on in vain. Cheap.
-  void leave_if_peer_failed();
   /// What the above send at once, on all ranks alike: more goes in pieces, below 2 GiB each. For tests.
   void set_piece_bytes(std::int64_t bytes);
   /// Collective; no rank returns before all have called it.

@@ -21,12 +21,6 @@ using core::Json;
 
 namespace {
 
-struct FinishedShard {
-  ShardTotals totals;
-  std::string sha256;
-  std::int64_t bytes = 0;
-};
-
 /// One split: the shard that is being filled and what is known of those before it.
 struct Split {
   std::optional<ShardWriter> open;
@@ -36,10 +30,6 @@ struct Split {
 
 std::string shard_name(const std::string& split, size_t index, size_t count) {
   return fmt::format("{}-{:05}-of-{:05}.h5", split, index, count);
-}
-
-std::string unfinished_name(const std::string& split, size_t index) {
-  return fmt::format("{}-{:05}.part", split, index);
 }
 
 Json shard_json(const std::string& name, const FinishedShard& shard) {
@@ -73,6 +63,7 @@ struct DatasetWriter::State {
   std::int64_t largest_item = -1;
 
   void close_shard(const std::string& name, Split& split);
+  void add_shard(Split& split, const FinishedShard& shard);
   Json split_json(const std::string& name, const Split& split);
   Json splits_json();
   Json write_catalogue(const std::vector<Item>& items) const;
@@ -80,13 +71,14 @@ struct DatasetWriter::State {
 };
 
 void DatasetWriter::State::close_shard(const std::string& name, Split& split) {
-  const fs::path path = staging.path() / unfinished_name(name, split.finished.size());
-  split.open->write(path);
-  FinishedShard shard{split.open->totals(), core::sha256_of_file(path), static_cast<std::int64_t>(fs::file_size(path))};
-  split.finished.push_back(std::move(shard));
-  max_length = std::max(max_length, split.open->totals().longest);
-  largest_item = std::max(largest_item, split.open->totals().largest_item);
+  add_shard(split, split.open->write(staging.path() / unfinished_name(name, split.finished.size())));
   split.open.reset();
+}
+
+void DatasetWriter::State::add_shard(Split& split, const FinishedShard& shard) {
+  split.finished.push_back(shard);
+  max_length = std::max(max_length, shard.totals.longest);
+  largest_item = std::max(largest_item, shard.totals.largest_item);
 }
 
 Json DatasetWriter::State::split_json(const std::string& name, const Split& split) {
@@ -161,6 +153,18 @@ void DatasetWriter::append(const std::string& name, const Example& example) {
                        ShardIdentity{state_->options.tokenizer_sha256, state_->options.vocab_size});
   split.open->append(example);
   if (split.open->totals().examples == state_->options.examples_per_shard) state_->close_shard(name, split);
+}
+
+const fs::path& DatasetWriter::staging() const { return state_->staging.path(); }
+
+std::string DatasetWriter::unfinished_name(const std::string& split, std::size_t index) {
+  return fmt::format("{}-{:05}.part", split, index);
+}
+
+void DatasetWriter::adopt(const std::string& name, std::size_t index, const FinishedShard& shard) {
+  Split& split = state_->splits[name];
+  core::require(!split.open && index == split.finished.size(), "shards are adopted in order");
+  state_->add_shard(split, shard);
 }
 
 void DatasetWriter::finish(const std::vector<Item>& items, const Json& description) {
