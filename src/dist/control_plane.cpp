@@ -177,25 +177,30 @@ std::vector<std::string> ControlPlane::all_to_all(const std::vector<std::string>
   sizes = state_->run("all_to_all", std::move(sizes), [comm = state_->comm, num_ranks](auto& buffer, auto* request) {
     return MPI_Ialltoall(buffer.data(), 1, MPI_INT64_T, buffer.data() + num_ranks, 1, MPI_INT64_T, comm, request);
   });
+  // One buffer, as it must outlive a wait that fails: what is sent, a byte, what is received. The byte, because Open MPI
+  // takes equal addresses of both for MPI_IN_PLACE.
   std::vector<int> counts, offsets;
   std::int64_t total = 0;
-  for (const std::int64_t size : sizes) {
-    counts.push_back(static_cast<int>(size));
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (i == num_ranks) ++total;
+    counts.push_back(static_cast<int>(sizes[i]));
     offsets.push_back(static_cast<int>(total));
-    total += size;
+    total += sizes[i];
+    core::require(total < std::int64_t{1} << 31, "all_to_all moves less than 2 GiB at a time");
   }
-  core::require(total < std::int64_t{1} << 31, "all_to_all moves less than 2 GiB at a time");
   std::vector<char> bytes(static_cast<size_t>(total));
   for (size_t rank = 0; rank < num_ranks; ++rank)
     std::copy(texts[rank].begin(), texts[rank].end(), bytes.begin() + offsets[rank]);
-  bytes = state_->run("all_to_all", std::move(bytes), [comm = state_->comm, counts, offsets, num_ranks](auto& buffer,
-                                                                                                      auto* request) {
-    return MPI_Ialltoallv(buffer.data(), counts.data(), offsets.data(), MPI_BYTE, buffer.data(),
+  const int first_received = offsets[num_ranks];
+  for (size_t rank = num_ranks; rank < 2 * num_ranks; ++rank) offsets[rank] -= first_received;
+  const auto start = [=, comm = state_->comm](auto& buffer, MPI_Request* request) {
+    return MPI_Ialltoallv(buffer.data(), counts.data(), offsets.data(), MPI_BYTE, buffer.data() + first_received,
                           counts.data() + num_ranks, offsets.data() + num_ranks, MPI_BYTE, comm, request);
-  });
+  };
+  bytes = state_->run("all_to_all", std::move(bytes), start);
   std::vector<std::string> received;
   for (size_t rank = num_ranks; rank < 2 * num_ranks; ++rank)
-    received.emplace_back(bytes.data() + offsets[rank], static_cast<size_t>(counts[rank]));
+    received.emplace_back(bytes.data() + first_received + offsets[rank], static_cast<size_t>(counts[rank]));
   return received;
 }
 

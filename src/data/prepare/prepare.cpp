@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/interrupt.h"
 #include "core/log.h"
+#include "core/memory.h"
 #include "core/options_json.h"
 #include "data/prepare/example_encoder.h"
 #include "data/prepare/prepare_sources.h"
@@ -178,10 +179,16 @@ Prepared prepare_shoppers(const PrepareConfig& config, const Tokenizer& tokenize
                           std::int64_t num_threads, const DatasetPlace& place) {
   PrepareProgress progress(ranks.is_leader());
   const auto begin = std::chrono::steady_clock::now();
+  const std::int64_t bytes_before = core::resident_bytes();
+  core::reset_peak_resident_bytes();
   Prepared prepared = prepare_reviews(
       config, tokenizer, {ranks, num_threads, memory_plan(config, place.staging), progress}, place);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (ranks.is_leader()) core::log_info("{:.1f} s: {}", seconds, progress.times());
+  constexpr double kMiB = 1 << 20;
+  const std::int64_t more_bytes = ranks.max(core::peak_resident_bytes() - bytes_before);
+  if (ranks.is_leader())
+    core::log_info("{:.1f} s: {}. At most {:.0f} MiB of memory on a rank, beyond {:.0f} MiB at the start", seconds,
+                   progress.times(), static_cast<double>(more_bytes) / kMiB, static_cast<double>(bytes_before) / kMiB);
   return prepared;
 }
 
