@@ -17,9 +17,7 @@ std::string clock_text(double seconds) {
 }
 
 ProgressBar::ProgressBar(bool shown)
-    : shown_(shown),
-      is_terminal_(shown && ::isatty(STDERR_FILENO) == 1),
-      last_(std::chrono::steady_clock::now()) {}
+    : shown_(shown), is_terminal_(shown && ::isatty(STDERR_FILENO) == 1), last_(std::chrono::steady_clock::now()) {}
 
 ProgressBar::~ProgressBar() { wipe(); }
 

@@ -75,7 +75,7 @@ class SpoolReader {
   void fill(std::size_t at_least);
 
   const Spool& spool_;
-  std::uint64_t place_, end_;      // of what read() returns next
+  std::uint64_t place_, end_;  // of what read() returns next
   std::vector<char> buffer_;
   std::size_t first_ = 0, held_ = 0;  // bytes of buffer_ that are not read yet: [first_, first_ + held_)
 };

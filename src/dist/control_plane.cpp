@@ -152,9 +152,7 @@ void ControlPlane::all_sum(std::vector<double>& values) {
 }
 
 void ControlPlane::all_reduce(std::vector<std::int64_t>& values, Reduction reduction) {
-  const MPI_Op operation = reduction == Reduction::sum       ? MPI_SUM
-                           : reduction == Reduction::minimum ? MPI_MIN
-                                                             : MPI_MAX;
+  const MPI_Op operation = reduction == Reduction::sum ? MPI_SUM : reduction == Reduction::minimum ? MPI_MIN : MPI_MAX;
   const auto start = [comm = state_->comm, operation](auto& buffer, MPI_Request* request) {
     return MPI_Iallreduce(MPI_IN_PLACE, buffer.data(), static_cast<int>(buffer.size()), MPI_INT64_T, operation, comm,
                           request);
@@ -177,8 +175,8 @@ std::vector<std::string> ControlPlane::all_to_all(const std::vector<std::string>
   sizes = state_->run("all_to_all", std::move(sizes), [comm = state_->comm, num_ranks](auto& buffer, auto* request) {
     return MPI_Ialltoall(buffer.data(), 1, MPI_INT64_T, buffer.data() + num_ranks, 1, MPI_INT64_T, comm, request);
   });
-  // One buffer, as it must outlive a wait that fails: what is sent, a byte, what is received. The byte, because Open MPI
-  // takes equal addresses of both for MPI_IN_PLACE.
+  // One buffer, as it must outlive a wait that fails: what is sent, a byte, what is received. The byte, because Open
+  // MPI takes equal addresses of both for MPI_IN_PLACE.
   std::vector<int> counts, offsets;
   std::int64_t total = 0;
   for (size_t i = 0; i < sizes.size(); ++i) {

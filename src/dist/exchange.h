@@ -1,5 +1,5 @@
-// Exchange: collectives of bulk data and whole numbers between the ranks of a session, for work that is no training. Main
-// thread only; made by all ranks at once, and gone before the session.
+// Exchange: collectives of bulk data and whole numbers between the ranks of a session, for work that is no training.
+// Main thread only; made by all ranks at once, and gone before the session.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -11,7 +11,7 @@ namespace allreco::data {
 
 namespace {
 
-constexpr std::size_t kTasksOfPiece = 32;         // examples that a thread makes at a time
+constexpr std::size_t kTasksOfPiece = 32;           // examples that a thread makes at a time
 constexpr std::size_t kPiecesWaitingPerThread = 8;  // so that no thread waits for the one that reads shoppers
 
 }  // namespace
@@ -54,8 +54,7 @@ Fit ExampleMaker::encode(const HistoryExample& history, Example& example) const 
 }
 
 void ExampleMaker::make(const Task& task, Made& made) const {
-  HistoryExample history =
-      example_at(task.buyer->shopper, task.example.place, kept_.catalogue, config_.max_history);
+  HistoryExample history = example_at(task.buyer->shopper, task.example.place, kept_.catalogue, config_.max_history);
   if (config_.num_candidates > 0 && !sampler_.draw(history, task.buyer->exclusions, config_.num_candidates)) {
     ++made.counts.too_few_negatives;
     return;

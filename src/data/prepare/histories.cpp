@@ -70,8 +70,7 @@ bool NegativeSampler::draw_matched(const HistoryExample& example, const std::vec
                                    std::vector<std::uint32_t>& list) const {
   return matched_->draw(example.target, num_negatives, stream, list, [&](std::uint32_t item) {
     const std::uint32_t title = catalogue_[item].title_id;
-    return available_by_item_[item] <= example.timestamp &&
-           !std::binary_search(bought.begin(), bought.end(), title) &&
+    return available_by_item_[item] <= example.timestamp && !std::binary_search(bought.begin(), bought.end(), title) &&
            std::none_of(list.begin(), list.end(),
                         [&](std::uint32_t other) { return catalogue_[other].title_id == title; });
   });

@@ -85,8 +85,8 @@ struct TitleRecord {
   void pack(std::string& bytes) const {
     append_number(bytes, item);
     append_number(bytes, row);
-    append_number(bytes, static_cast<std::uint8_t>(static_cast<int>(problem) << 2 | (was_cut ? 2 : 0) |
-                                                   (is_described ? 1 : 0)));
+    append_number(
+        bytes, static_cast<std::uint8_t>(static_cast<int>(problem) << 2 | (was_cut ? 2 : 0) | (is_described ? 1 : 0)));
     append_text(bytes, text);
   }
   static TitleRecord take(std::string_view& bytes) {
@@ -162,8 +162,8 @@ void MetadataJoin::read_part(std::size_t part, const PartReaders::Emit& emit) {
   };
   for (MetadataRow row; reader.next(row);) {
     const std::uint64_t place = static_cast<std::uint64_t>(part) << 40 | static_cast<std::uint64_t>(counts.rows++);
-    TitleRecord{table_.place_of(row.item), place,          row.is_described,
-                row.title.was_cut,         row.title.problem, row.title.text}
+    TitleRecord{table_.place_of(row.item), place,         row.is_described, row.title.was_cut,
+                row.title.problem,         row.title.text}
         .pack(batch);
     if (batch.size() >= PartReaders::kBatchBytes) send();
   }
@@ -228,8 +228,7 @@ void MetadataJoin::count() {
     } else {
       ++usable;
       cut += title.was_cut ? 1 : 0;
-      table_.title_ids[item] =
-          ids.try_emplace(title.text, static_cast<std::uint32_t>(ids.size())).first->second;
+      table_.title_ids[item] = ids.try_emplace(title.text, static_cast<std::uint32_t>(ids.size())).first->second;
     }
   }
   table_.num_title_ids = static_cast<std::uint32_t>(ids.size());

@@ -16,8 +16,9 @@ constexpr std::uint32_t kNoItem = 0xFFFFFFFF;
 
 /// All counters, in one order.
 std::array<std::int64_t*, 11> counters(ReviewCounts& c) {
-  return {&c.rows,          &c.below_min_rating, &c.not_verified, &c.duplicate_row,     &c.repeated_item, &c.no_metadata,
-          &c.title_missing, &c.title_script,     &c.kept,         &c.title_markup_only, &c.below_core};
+  return {&c.rows,          &c.below_min_rating,  &c.not_verified,  &c.duplicate_row,
+          &c.repeated_item, &c.no_metadata,       &c.title_missing, &c.title_script,
+          &c.kept,          &c.title_markup_only, &c.below_core};
 }
 
 void sum_over_ranks(PrepareRanks& ranks, ReviewCounts& counts) {

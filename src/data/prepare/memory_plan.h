@@ -16,7 +16,7 @@ inline constexpr std::uint64_t kSmallestLimit = std::uint64_t{32} << 20;
 
 /// Shares of one limit: what is held at the same time stays below it together.
 struct MemoryPlan {
-  std::uint64_t limit = 0;               // 0: none
+  std::uint64_t limit = 0;                // 0: none
   std::filesystem::path spill_directory;  // of nameless files
 
   std::uint64_t sorter() const { return limit / 2; }  // 0: none

@@ -18,8 +18,8 @@ std::uint64_t bytes_of(const InputPart& part) {
 Json to_json(const PartCounts& counts) {
   Json bad = Json::array();
   for (const BadLine& line : counts.lines.first_malformed) bad.push_back({line.line, line.reason});
-  return {counts.lines.total_lines, counts.lines.lines,     counts.lines.malformed, std::move(bad),
-          counts.rows,              counts.tells_verified};
+  return {counts.lines.total_lines, counts.lines.lines, counts.lines.malformed,
+          std::move(bad),           counts.rows,        counts.tells_verified};
 }
 
 PartCounts from_json(const Json& json) {

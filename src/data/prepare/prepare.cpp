@@ -181,8 +181,8 @@ Prepared prepare_shoppers(const PrepareConfig& config, const Tokenizer& tokenize
   const auto begin = std::chrono::steady_clock::now();
   const std::int64_t bytes_before = core::resident_bytes();
   core::reset_peak_resident_bytes();
-  Prepared prepared = prepare_reviews(
-      config, tokenizer, {ranks, num_threads, memory_plan(config, place.staging), progress}, place);
+  Prepared prepared =
+      prepare_reviews(config, tokenizer, {ranks, num_threads, memory_plan(config, place.staging), progress}, place);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   constexpr double kMiB = 1 << 20;
   const std::int64_t more_bytes = ranks.max(core::peak_resident_bytes() - bytes_before);

@@ -26,9 +26,9 @@ std::string PrepareProgress::line(double done, double tokens) const {
   const double seconds = std::max(1e-3, std::chrono::duration<double>(Clock::now() - start_).count());
   const double rate = done / seconds, share = total_ > 0 ? std::min(1.0, done / total_) : 0;
   const auto filled = static_cast<std::size_t>(kWidth * share);
-  std::string text = fmt::format("{} [{}{}] {:.0f} {}", phase_, std::string(filled, '#'),
-                                 std::string(static_cast<std::size_t>(kWidth) - filled, '-'),
-                                 done * ranks_ / unit_size_, unit_);
+  std::string text =
+      fmt::format("{} [{}{}] {:.0f} {}", phase_, std::string(filled, '#'),
+                  std::string(static_cast<std::size_t>(kWidth) - filled, '-'), done * ranks_ / unit_size_, unit_);
   if (total_ > 0) text += fmt::format(" of {:.0f}", total_ * ranks_ / unit_size_);
   text += fmt::format(", {:.1f} {}/s", rate * ranks_ / unit_size_, unit_);
   if (tokens > 0) text += fmt::format(", {:.0f} tokens/s", tokens * ranks_ / seconds);
@@ -37,7 +37,8 @@ std::string PrepareProgress::line(double done, double tokens) const {
 }
 
 void PrepareProgress::add(std::string_view name, double seconds) {
-  const auto found = std::find_if(seconds_.begin(), seconds_.end(), [&](const auto& entry) { return entry.first == name; });
+  const auto found =
+      std::find_if(seconds_.begin(), seconds_.end(), [&](const auto& entry) { return entry.first == name; });
   if (found == seconds_.end())
     seconds_.emplace_back(name, seconds);
   else

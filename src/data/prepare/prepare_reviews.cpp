@@ -1,5 +1,6 @@
-// From reviews, or sequences, to a dataset, on all ranks: read and exchange rows (review_intake), shoppers and catalogue
-// (reviewed_items, item_table, kept_shoppers), splits (split_plan), examples (example_maker), shards (shard_assembly).
+// From reviews, or sequences, to a dataset, on all ranks: read and exchange rows (review_intake), shoppers and
+// catalogue (reviewed_items, item_table, kept_shoppers), splits (split_plan), examples (example_maker), shards
+// (shard_assembly).
 #include <algorithm>
 #include <utility>
 
@@ -96,8 +97,9 @@ void ReviewsJob::read_reviews() {
         take_in_reviews(context_, config_.reviews, config_.max_bad_line_share, config_.verified_only, sorter);
     review_lines_ = std::move(intake.lines);
     context_.ranks.enter("sort");
-    items = progress.timed(
-        "sort", [&] { return reviewed.fill(sorter, {config_.min_rating, config_.verified_only}, counts); });
+    items = progress.timed("sort", [&] {
+      return reviewed.fill(sorter, {config_.min_rating, config_.verified_only}, counts);
+    });
   }
   const TitleRules rules{config_.max_title_length, config_.untitled_items == "describe"};
   ItemTable table = progress.timed(
@@ -140,8 +142,7 @@ void ReviewsJob::say_visibility() const {
 
 void ReviewsJob::make_examples(const SplitPlan& plan) {
   context_.ranks.enter("encode");
-  const ExampleMaker maker(config_, encoder_, kept_, plan,
-                           negative_pool(context_.ranks, config_, kept_, plan));
+  const ExampleMaker maker(config_, encoder_, kept_, plan, negative_pool(context_.ranks, config_, kept_, plan));
   std::vector<ExamplePartWriter> parts = open_parts(place_.staging, context_.ranks.rank());
   const auto share = static_cast<double>(plan.counts().possible) / context_.ranks.size();
   context_.progress.begin("examples", share, "examples", 1, context_.ranks.size());
@@ -155,16 +156,16 @@ void ReviewsJob::make_examples(const SplitPlan& plan) {
 
 Json ReviewsJob::dropped(const PlanCounts& plan) const {
   const ReviewCounts& c = kept_.counts;
-  Json reviews = {{"duplicate_row", c.duplicate_row},         {"repeated_item", c.repeated_item},
-                  {"no_metadata", c.no_metadata},             {"title_missing", c.title_missing},
-                  {"title_script", c.title_script},           {"title_markup_only", c.title_markup_only},
-                  {"below_min_rating", c.below_min_rating},   {"not_verified", c.not_verified}};
+  Json reviews = {{"duplicate_row", c.duplicate_row},       {"repeated_item", c.repeated_item},
+                  {"no_metadata", c.no_metadata},           {"title_missing", c.title_missing},
+                  {"title_script", c.title_script},         {"title_markup_only", c.title_markup_only},
+                  {"below_min_rating", c.below_min_rating}, {"not_verified", c.not_verified}};
   if (!kept_.k_core.is_null()) reviews["below_core"] = c.below_core;
-  return {{"malformed_lines", review_lines_["malformed"]},
-          {"reviews", std::move(reviews)},
-          {"shoppers",
-           {{"shoppers_with_too_few_purchases", plan.short_shoppers}, {"their_reviews", plan.short_reviews}}},
-          {"examples", {{"too_few_negatives", made_.too_few_negatives}, {"too_long", made_.too_long}}}};
+  return {
+      {"malformed_lines", review_lines_["malformed"]},
+      {"reviews", std::move(reviews)},
+      {"shoppers", {{"shoppers_with_too_few_purchases", plan.short_shoppers}, {"their_reviews", plan.short_reviews}}},
+      {"examples", {{"too_few_negatives", made_.too_few_negatives}, {"too_long", made_.too_long}}}};
 }
 
 Json ReviewsJob::counts(const PlanCounts& plan) const {

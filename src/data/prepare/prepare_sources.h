@@ -23,7 +23,7 @@ struct Prepared {
 
 /// Where a dataset is built by several ranks.
 struct DatasetPlace {
-  std::filesystem::path staging;    // of the writer; all ranks see it
+  std::filesystem::path staging;  // of the writer; all ranks see it
   ShardIdentity identity;
   DatasetWriter* writer = nullptr;  // of the leader, else null
 };

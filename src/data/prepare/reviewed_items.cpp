@@ -75,8 +75,7 @@ std::vector<std::string> ReviewedItems::fill(RowSorter& sorter, const ReviewFilt
   return numbers.take();
 }
 
-void ReviewedItems::for_each(
-    const std::function<void(std::uint64_t user, std::span<ReviewedItem>)>& visit) const {
+void ReviewedItems::for_each(const std::function<void(std::uint64_t user, std::span<ReviewedItem>)>& visit) const {
   core::SpoolReader reader(spool_);
   std::vector<ReviewedItem> items;
   while (!reader.at_end()) {

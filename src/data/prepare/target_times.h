@@ -13,8 +13,8 @@ namespace allreco::data {
 using ForEachTime = std::function<void(const std::function<void(std::int64_t time)>&)>;
 
 /// Collective. time_boundaries of all ranks' targets. The targets are counted by day; then the days around a boundary,
-/// and the first two, by second, until every boundary lies where its neighbours are known by second: sizes fall from one
-/// time to the next, so that the closest lies between the days' beginnings around it.
+/// and the first two, by second, until every boundary lies where its neighbours are known by second: sizes fall from
+/// one time to the next, so that the closest lies between the days' beginnings around it.
 TimeBoundaries time_boundaries(PrepareRanks& ranks, const ForEachTime& for_each_time, double validation_share,
                                double test_share);
 

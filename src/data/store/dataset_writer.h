@@ -37,9 +37,9 @@ class DatasetWriter {
   /// the disk is full.
   void append(const std::string& split, const Example& example);
 
-  /// For several ranks, which write shards into the directory that is still unpublished: where it is, under which name a
-  /// shard waits there, and the shard that a rank has written. REQUIRES indices from 0 on, in order, and no append() to
-  /// the split.
+  /// For several ranks, which write shards into the directory that is still unpublished: where it is, under which name
+  /// a shard waits there, and the shard that a rank has written. REQUIRES indices from 0 on, in order, and no append()
+  /// to the split.
   const std::filesystem::path& staging() const;
   static std::string unfinished_name(const std::string& split, std::size_t index);
   void adopt(const std::string& split, std::size_t index, const FinishedShard& shard);

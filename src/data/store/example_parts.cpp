@@ -141,8 +141,7 @@ struct ExampleCursor::State {
     std::memmove(buffer.data(), buffer.data() + first, held);
     first = 0;
     if (buffer.size() < std::max(at_least, kBufferBytes)) buffer.resize(std::max(at_least, kBufferBytes));
-    const auto more =
-        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size() - held, file->size() - place));
+    const auto more = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size() - held, file->size() - place));
     file->read(place, more, buffer.data() + held);
     place += more;
     held += more;
@@ -178,8 +177,8 @@ void ExampleCursor::next(Example& example) {
   unpack_example(state_->record(), example);
 }
 
-FinishedShard write_shard(const std::vector<fs::path>& paths, const std::vector<ExamplePart>& parts,
-                          std::int64_t first, std::int64_t count, const ShardIdentity& identity, const fs::path& shard,
+FinishedShard write_shard(const std::vector<fs::path>& paths, const std::vector<ExamplePart>& parts, std::int64_t first,
+                          std::int64_t count, const ShardIdentity& identity, const fs::path& shard,
                           const std::function<void()>& at_times) {
   ShardWriter writer(shard.parent_path(), identity);
   ExampleCursor cursor(paths, parts, first);

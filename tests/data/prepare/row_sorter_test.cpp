@@ -51,9 +51,8 @@ TEST(RowSorterTest, OrdersAsOneSortWhateverTheMemory) {
       sorter.add(packed);
     }
     std::vector<Key> found;
-    sorter.for_each_sorted([&](const RowView& row) {
-      found.emplace_back(row.user, row.item, row.time_ms, -row.rating, !row.verified);
-    });
+    sorter.for_each_sorted(
+        [&](const RowView& row) { found.emplace_back(row.user, row.item, row.time_ms, -row.rating, !row.verified); });
     EXPECT_EQ(found, expected);
     EXPECT_EQ(sorter.spilled_bytes() > 0, memory > 0);
     EXPECT_EQ(scratch.num_entries(), 0u);

@@ -69,19 +69,19 @@ std::map<std::string, std::string> digests(const fs::path& directory) {
 
 TEST(SeveralRanksTest, ByteForByteTheSameWithAnyNumberAndMemory) {
   const support::TemporaryDirectory scratch;
-  const std::vector<std::function<void(PrepareConfig&)>> changes = {
-      [](PrepareConfig&) {},
-      [](PrepareConfig& c) { c.split = "random"; },
-      [](PrepareConfig& c) {
-        c.min_user_interactions = 6;
-        c.min_item_interactions = 4;
-        c.negatives = "popularity";
-        c.split = "leave_last_two_out";
-      }};
+  const std::vector<std::function<void(PrepareConfig&)>> changes = {[](PrepareConfig&) {},
+                                                                    [](PrepareConfig& c) { c.split = "random"; },
+                                                                    [](PrepareConfig& c) {
+                                                                      c.min_user_interactions = 6;
+                                                                      c.min_item_interactions = 4;
+                                                                      c.negatives = "popularity";
+                                                                      c.split = "leave_last_two_out";
+                                                                    }};
   int number = 0;
   for (const auto& change : changes) {
     std::map<std::string, std::string> expected;
-    for (const auto& [ranks, limit] : std::vector<std::pair<int, std::uint64_t>>{{1, 0}, {1, 130'000}, {2, 0}, {5, 130'000}}) {
+    for (const auto& [ranks, limit] :
+         std::vector<std::pair<int, std::uint64_t>>{{1, 0}, {1, 130'000}, {2, 0}, {5, 130'000}}) {
       PrepareConfig config = config_of(scratch.path() / std::to_string(number++));
       change(config);
       prepare_on(ranks, limit, config);
@@ -104,8 +104,7 @@ TEST(SeveralRanksTest, AnErrorOfOneRankEndsAll) {
 
 TEST(SeveralRanksTest, TooLittleMemoryForTheItemsIsSaid) {
   const support::TemporaryDirectory scratch;
-  const std::string message =
-      support::message_of([&] { prepare_on(2, 20'000, config_of(scratch.path() / "ds")); });
+  const std::string message = support::message_of([&] { prepare_on(2, 20'000, config_of(scratch.path() / "ds")); });
   EXPECT_TRUE(contains(message, "give at least")) << message;
 }
 
@@ -232,7 +231,8 @@ TEST_F(SplitsOfRanksTest, VisibleTargetsAreCounted) {
     shown[*example.user].insert(example.history.begin(), example.history.end());
   }
   std::int64_t visible = 0;
-  for (std::int64_t i = 0; i < test.size(); ++i) visible += shown[*test.example(i).user].contains(*test.example(i).target);
+  for (std::int64_t i = 0; i < test.size(); ++i)
+    visible += shown[*test.example(i).user].contains(*test.example(i).target);
   const Json json = read_dataset_info(config.output_dir).json;
   EXPECT_GT(visible, 0);
   EXPECT_EQ(json["visibility"]["targets_in_histories_of_train"]["test"], visible);
