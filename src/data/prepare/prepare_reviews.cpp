@@ -124,7 +124,7 @@ void ReviewsJob::read() {
     target_counts_.resize(data_.catalogue.size());
     return;
   }
-  const ReviewFile reviews = read_reviews(config_.reviews, config_.max_bad_line_share);
+  const ReviewFile reviews = read_reviews(config_.reviews, config_.max_bad_line_share, config_.verified_only);
   const std::unordered_set<std::string> wanted(reviews.asins.begin(), reviews.asins.end());
   const TitleRules rules{config_.max_title_length, config_.untitled_items == "describe"};
   const Metadata metadata = read_metadata(config_.metadata, wanted, rules, config_.max_bad_line_share);
@@ -326,7 +326,8 @@ std::vector<Item> ReviewsJob::catalogue() const {
   std::vector<Item> items;
   for (const CatalogueEntry& entry : data_.catalogue) {
     const auto id = static_cast<std::uint32_t>(items.size());
-    items.push_back({id, entry.asin, entry.title, target_counts_[id], encoder_.encode_answer(entry.title)});
+    items.push_back(
+        {id, entry.asin, entry.title, target_counts_[id], encoder_.encode_answer(entry.title), entry.details.category});
   }
   return items;
 }

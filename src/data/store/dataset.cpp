@@ -111,7 +111,8 @@ Item item_of(const std::string& line, const fs::path& file, std::int64_t vocab_s
   const Json json = core::parse_json(line, file.string());
   return {field<std::uint32_t>(json, "id", file), field<std::string>(json, "asin", file),
           field<std::string>(json, "title", file), field<std::int64_t>(json, "train_count", file),
-          token_ids(json, file, vocab_size)};
+          token_ids(json, file, vocab_size),
+          json.contains("category") ? field<std::string>(json, "category", file) : ""};
 }
 
 }  // namespace

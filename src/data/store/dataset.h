@@ -36,6 +36,7 @@ struct Item {
   std::string title;             // cleaned; what an answer says
   std::int64_t train_count = 0;  // how often it is a target in the train split
   std::vector<TokenId> tokens;   // of the title as an answer, without EOS; empty for token datasets
+  std::string category = {};     // what a shop files it under; empty: unknown
 };
 
 /// dataset.json, read and checked.
