@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
 #include "core/check.h"
 #include "data/prepare/json_lines.h"
 #include "data/prepare/line_fields.h"
+#include "data/tokenizer/unicode.h"
 
 namespace allreco::data {
 
@@ -31,12 +33,20 @@ CleanTitle describe(const std::string& brand, const std::string& category, const
 
 std::string_view last_of(const Field& path) { return path.list.empty() ? std::string_view() : path.list.back(); }
 
+/// "" for what no product costs.
+std::string written_price(double price) {
+  constexpr double kLargest = 9'999'999;
+  return price >= 0.01 && price <= kLargest ? fmt::format("{:.2f}", price) : "";
+}
+
 /// meta_Gift_Cards.json.gz is of Gift_Cards.
 std::string stem_of(const std::filesystem::path& path) {
   std::string stem = path.filename().string();
   stem.resize(std::min(stem.find('.', 1), stem.size()));
   constexpr std::string_view kPrefix = "meta_";
-  return stem.starts_with(kPrefix) && stem.size() > kPrefix.size() ? stem.substr(kPrefix.size()) : stem;
+  if (stem.starts_with(kPrefix)) stem.erase(0, kPrefix.size());
+  const std::string text = clean_text(to_valid_utf8(stem), 200);
+  return text.empty() ? "unknown" : text;
 }
 
 }  // namespace
@@ -53,8 +63,8 @@ std::string price_of(std::string_view text) {
   double price = 0;
   const auto [stop, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), price, std::chars_format::fixed);
-  const bool is_price = error == std::errc{} && stop == digits.data() + digits.size() && price > 0 && price < 1e7;
-  return is_price ? fmt::format("{:.2f}", price) : "";
+  const bool is_number = error == std::errc{} && stop == digits.data() + digits.size();
+  return is_number ? written_price(price) : "";
 }
 
 struct MetadataReader::State {
@@ -94,8 +104,7 @@ struct MetadataReader::State {
 
   std::string price() const {
     const Field& field = fields[kPrice];
-    if (field.kind != Field::Kind::number) return price_of(text(kPrice));
-    return field.number > 0 && field.number < 1e7 ? fmt::format("{:.2f}", field.number) : "";
+    return field.kind == Field::Kind::number ? written_price(field.number) : price_of(text(kPrice));
   }
 
   /// 2023's main category; else the narrowest of the path below its root, which is the same for a whole file; else the

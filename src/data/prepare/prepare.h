@@ -61,7 +61,7 @@ struct PrepareConfig {
           {"items", items, "A line `item text` for each item of --sequences."},
           {"prompts", prompts,
            "Instead: ready prompts, JSON lines {instruction, input, output} or {prompt, output}, optionally options, "
-           "gold, split."},
+           "gold, split, user, timestamp."},
           {"option_pattern", option_pattern,
            "How rows of --prompts without options show them: a regular expression, each group of whose first match is "
            "an "
