@@ -34,11 +34,16 @@ void set(Field& field, dom::element value) {
     case dom::element_type::OBJECT:
       field.kind = Field::Kind::object;
       break;
-    case dom::element_type::ARRAY:
+    case dom::element_type::ARRAY: {
       field.kind = Field::Kind::list;
-      for (const dom::element entry : value.get_array().value_unsafe())
-        field.list.push_back(entry.is_string() ? entry.get_string().value_unsafe() : std::string_view());
+      const dom::array entries = value.get_array().value_unsafe();
+      for (const dom::element entry : entries) {
+        std::string_view text;
+        if (entry.is_string()) text = entry.get_string().value_unsafe();
+        field.list.push_back(text);
+      }
       break;
+    }
     default:
       field.kind = Field::Kind::number, field.number = value.get_double().value_unsafe();
   }

@@ -68,7 +68,7 @@ class ReviewsJob {
       : config_(config),
         min_history_(min_history_of(config)),
         template_(template_for(config, tokenizer)),
-        encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos}),
+        encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos, config.seed}),
         writer_(writer) {}
 
   Prepared run() {
@@ -234,12 +234,15 @@ void ReviewsJob::write_example(const HistoryExample& history, Split split) {
 }
 
 Fit ReviewsJob::encode(const HistoryExample& history, Example& example) const {
-  const auto titles_of = [&](const std::vector<std::uint32_t>& items) {
-    std::vector<std::string_view> titles;
-    for (std::uint32_t item : items) titles.push_back(data_.catalogue[item].title);
-    return titles;
+  const auto texts_of = [&](const std::vector<std::uint32_t>& items) {
+    std::vector<ItemText> texts;
+    for (const std::uint32_t item : items) {
+      const CatalogueEntry& entry = data_.catalogue[item];
+      texts.push_back({entry.title, entry.details.brand, entry.details.category, entry.details.price});
+    }
+    return texts;
   };
-  return encoder_.encode_history(titles_of(history.history), titles_of(history.candidates),
+  return encoder_.encode_history(texts_of(history.history), texts_of(history.candidates),
                                  data_.catalogue[history.target].title, example);
 }
 

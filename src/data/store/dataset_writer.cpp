@@ -55,6 +55,8 @@ std::string item_line(const Item& item) {
   Json line = {{"id", item.id}, {"asin", item.asin}, {"title", item.title}, {"train_count", item.train_count}};
   line["tokens"] = item.tokens;
   if (!item.category.empty()) line["category"] = item.category;
+  if (!item.brand.empty()) line["brand"] = item.brand;
+  if (!item.price.empty()) line["price"] = item.price;
   try {
     return line.dump() + "\n";
   } catch (const Json::exception&) {
