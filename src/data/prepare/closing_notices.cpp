@@ -9,7 +9,7 @@ namespace {
 
 constexpr double kNearlyAll = 0.99;
 
-std::int64_t count(const Json& object, const char* key) {
+std::int64_t integer_of(const Json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
 }
@@ -30,12 +30,12 @@ std::vector<std::string> closing_notices(const Json& description) {
   std::vector<std::string> notices;
   const Json counts = description.value("counts", Json::object());
   const Json dropped = counts.value("dropped", Json::object());
-  add_losses(dropped, count(counts, "rows"), "rows", notices);
-  add_losses(dropped.value("reviews", Json::object()), count(counts, "review_rows"), "reviews", notices);
-  add_losses(dropped.value("examples", Json::object()), count(counts, "examples_possible"), "examples", notices);
+  add_losses(dropped, integer_of(counts, "rows"), "rows", notices);
+  add_losses(dropped.value("reviews", Json::object()), integer_of(counts, "review_rows"), "reviews", notices);
+  add_losses(dropped.value("examples", Json::object()), integer_of(counts, "examples_possible"), "examples", notices);
   const Json shoppers = dropped.value("shoppers", Json::object());
-  add_losses({{"min_history", count(shoppers, "their_reviews")}}, count(counts, "reviews_kept"), "kept reviews",
-             notices);
+  add_losses({{"min_history", integer_of(shoppers, "their_reviews")}}, integer_of(counts, "reviews_kept"),
+             "kept reviews", notices);
   const Json ties = description.value("share_of_targets_tied_with_last_item", Json::object());
   for (const auto& [split, share] : ties.items()) {
     if (share.get<double>() < kNearlyAll) continue;

@@ -46,7 +46,7 @@ std::string parse_object(std::string_view line, Json& object) {
   }
 }
 
-bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
+bool is_blank_line(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
 
 void give_up_hopeless(const LineCounts& counts, const fs::path& path, double max_bad_share) {
   constexpr std::int64_t kHopelessLines = 1000;
@@ -58,7 +58,7 @@ JsonLines::JsonLines(const fs::path& path, double max_bad_share) : reader_(path)
 bool JsonLines::next(Json& object) {
   while (reader_.next(line_)) {
     ++counts_.total_lines;
-    if (is_blank(line_)) continue;
+    if (is_blank_line(line_)) continue;
     if (++counts_.lines == 1) require_json_lines(line_, reader_.path());
     const std::string problem = parse_object(line_, object);
     if (problem.empty()) return true;

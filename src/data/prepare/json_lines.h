@@ -42,7 +42,7 @@ const std::string* find_string(const core::Json& object, const char* key);
 /// UserError for a file of another form, told by its first line that is not blank: its lines would only be malformed.
 void require_json_lines(std::string_view first_line, const std::filesystem::path& path);
 
-bool is_blank(std::string_view line);
+bool is_blank_line(std::string_view line);
 
 /// LineCounts::check_share when the first 1000 lines have all been malformed: a file of another kind is not read on.
 void give_up_hopeless(const LineCounts& counts, const std::filesystem::path& path, double max_bad_share);

@@ -19,23 +19,23 @@ static_assert(kLinePadding >= simdjson::SIMDJSON_PADDING);
 /// Below core::kMaxJsonDepth, however simdjson counts; what lies deeper is for the slower parser to judge.
 constexpr size_t kMaxDepth = core::kMaxJsonDepth - 2;
 
-void set(Field& field, dom::element value) {
+void set(LineField& field, dom::element value) {
   field.list.clear();
   switch (value.type()) {
     case dom::element_type::STRING:
-      field.kind = Field::Kind::text, field.text = value.get_string().value_unsafe();
+      field.kind = LineField::Kind::text, field.text = value.get_string().value_unsafe();
       break;
     case dom::element_type::BOOL:
-      field.kind = Field::Kind::flag, field.flag = value.get_bool().value_unsafe();
+      field.kind = LineField::Kind::flag, field.flag = value.get_bool().value_unsafe();
       break;
     case dom::element_type::NULL_VALUE:
-      field.kind = Field::Kind::null;
+      field.kind = LineField::Kind::null;
       break;
     case dom::element_type::OBJECT:
-      field.kind = Field::Kind::object;
+      field.kind = LineField::Kind::object;
       break;
     case dom::element_type::ARRAY: {
-      field.kind = Field::Kind::list;
+      field.kind = LineField::Kind::list;
       const dom::array entries = value.get_array().value_unsafe();
       for (const dom::element entry : entries) {
         std::string_view text;
@@ -45,7 +45,7 @@ void set(Field& field, dom::element value) {
       break;
     }
     default:
-      field.kind = Field::Kind::number, field.number = value.get_double().value_unsafe();
+      field.kind = LineField::Kind::number, field.number = value.get_double().value_unsafe();
   }
 }
 
@@ -53,15 +53,15 @@ std::string_view text_of(const Json& value) {
   return value.is_string() ? std::string_view(value.get_ref<const std::string&>()) : std::string_view();
 }
 
-void set(Field& field, const Json& value) {
+void set(LineField& field, const Json& value) {
   field.list.clear();
-  if (value.is_null()) field.kind = Field::Kind::null;
-  if (value.is_boolean()) field.kind = Field::Kind::flag, field.flag = value.get<bool>();
-  if (value.is_number()) field.kind = Field::Kind::number, field.number = value.get<double>();
-  if (value.is_string()) field.kind = Field::Kind::text, field.text = text_of(value);
-  if (value.is_object()) field.kind = Field::Kind::object;
+  if (value.is_null()) field.kind = LineField::Kind::null;
+  if (value.is_boolean()) field.kind = LineField::Kind::flag, field.flag = value.get<bool>();
+  if (value.is_number()) field.kind = LineField::Kind::number, field.number = value.get<double>();
+  if (value.is_string()) field.kind = LineField::Kind::text, field.text = text_of(value);
+  if (value.is_object()) field.kind = LineField::Kind::object;
   if (!value.is_array()) return;
-  field.kind = Field::Kind::list;
+  field.kind = LineField::Kind::list;
   for (const Json& entry : value) field.list.push_back(text_of(entry));
 }
 
@@ -116,7 +116,7 @@ FieldParser::~FieldParser() = default;
 FieldParser::FieldParser(FieldParser&&) noexcept = default;
 
 std::string FieldParser::parse(std::string_view line) {
-  for (Field& field : fields_) field.kind = Field::Kind::missing;
+  for (LineField& field : fields_) field.kind = LineField::Kind::missing;
   const auto take = [&](std::string_view key, const auto& value) {
     for (size_t i = 0; i < fields_.size(); ++i)
       if (state_->keys[i] == key) set(fields_[i], value);

@@ -10,7 +10,7 @@
 namespace allreco::data {
 
 /// What an object has under one key; of a key that comes twice the last value counts. Texts are valid UTF-8.
-struct Field {
+struct LineField {
   enum class Kind { missing, null, flag, number, text, list, object };
   Kind kind = Kind::missing;
   bool flag = false;
@@ -32,11 +32,11 @@ class FieldParser {
   /// "" or why the line holds no object. REQUIRES kLinePadding readable bytes behind the line.
   std::string parse(std::string_view line);
   /// Of the line that was parsed last, by the index of its key; valid up to the next parse().
-  const Field& operator[](size_t key) const { return fields_[key]; }
+  const LineField& operator[](size_t key) const { return fields_[key]; }
 
  private:
   struct State;
-  std::vector<Field> fields_;
+  std::vector<LineField> fields_;
   std::unique_ptr<State> state_;
 };
 

@@ -31,7 +31,7 @@ CleanTitle describe(const std::string& brand, const std::string& category, const
   return left > 0 ? clean_title(clean_title(about, left).text + name, max_length) : clean_title(asin, max_length);
 }
 
-std::string_view last_of(const Field& path) { return path.list.empty() ? std::string_view() : path.list.back(); }
+std::string_view last_of(const LineField& path) { return path.list.empty() ? std::string_view() : path.list.back(); }
 
 /// "" for what no product costs.
 std::string written_price(double price) {
@@ -81,7 +81,7 @@ struct MetadataReader::State {
     row = {};
     if (std::string problem = fields.parse(line); !problem.empty()) return problem;
     const bool is_2023 = !fields[kAsin].is_there() && fields[kParentAsin].is_there();
-    const Field& item = fields[is_2023 ? kParentAsin : kAsin];
+    const LineField& item = fields[is_2023 ? kParentAsin : kAsin];
     if (!item.is_text()) return is_2023 ? "no parent_asin (a text) in it" : "no asin (a text) in it";
     std::string name(item.text);
     if (wanted && !wanted(name)) return "";
@@ -90,7 +90,7 @@ struct MetadataReader::State {
     row.title = clean_title(text(kTitle), rules.max_length);
     row.brand = clean_text(text(is_2023 ? kStore : kBrand), rules.max_length);
     row.price = price();
-    const Field& path = fields[is_2023 ? kCategories : kCategory];
+    const LineField& path = fields[is_2023 ? kCategories : kCategory];
     row.category = category(path);
     row.is_described = rules.describe_untitled && row.title.problem != TitleProblem::none;
     if (row.is_described)
@@ -99,17 +99,17 @@ struct MetadataReader::State {
   }
 
   std::string_view text(Key key) const {
-    return fields[key].kind == Field::Kind::text ? fields[key].text : std::string_view();
+    return fields[key].kind == LineField::Kind::text ? fields[key].text : std::string_view();
   }
 
   std::string price() const {
-    const Field& field = fields[kPrice];
-    return field.kind == Field::Kind::number ? written_price(field.number) : price_of(text(kPrice));
+    const LineField& field = fields[kPrice];
+    return field.kind == LineField::Kind::number ? written_price(field.number) : price_of(text(kPrice));
   }
 
   /// 2023's main category; else the narrowest of the path below its root, which is the same for a whole file; else the
   /// file's name.
-  std::string category(const Field& path) const {
+  std::string category(const LineField& path) const {
     std::string name = clean_text(text(kMainCategory), rules.max_length);
     if (name.empty() && path.list.size() > 1) name = clean_text(path.list.back(), rules.max_length);
     return name.empty() ? stem : name;
@@ -135,7 +135,7 @@ bool MetadataReader::next(MetadataRow& row) {
   State& s = *state_;
   for (std::string_view line; s.reader.next(line);) {
     ++s.counts.total_lines;
-    if (is_blank(line)) continue;
+    if (is_blank_line(line)) continue;
     if (++s.counts.lines == 1) require_json_lines(line, s.reader.path());
     std::string problem = s.parse(line, row);
     if (problem.empty() && row.item.empty()) continue;

@@ -98,8 +98,8 @@ std::string read_user(const Json& row, std::optional<std::uint64_t>& user) {
 std::string read_timestamp(const Json& row, std::optional<std::int64_t>& timestamp) {
   const auto found = row.find("timestamp");
   if (found == row.end() || found->is_null()) return "";
-  Field field;
-  if (found->is_number()) field.kind = Field::Kind::number, field.number = found->get<double>();
+  LineField field;
+  if (found->is_number()) field.kind = LineField::Kind::number, field.number = found->get<double>();
   std::int64_t time = 0;
   const bool is_ms = field.number >= kFirstMillisecond;
   std::string problem = is_ms ? milliseconds_of(field, "timestamp", time) : seconds_of(field, "timestamp", time);

@@ -13,7 +13,7 @@ namespace allreco::data {
 
 namespace {
 
-constexpr size_t kBlockBytes = size_t{1} << 20;
+constexpr size_t kAheadBlockBytes = size_t{1} << 20;
 constexpr size_t kMaxBlocks = 4;
 
 /// The thread fills blocks, read() empties them; what ends the thread, an error too, comes behind its last block.
@@ -86,8 +86,8 @@ class ReadAhead final : public ByteSource {
         spare_.pop_back();
       }
     }
-    block.bytes.resize(kBlockBytes);
-    block.bytes.resize(source_->read(block.bytes.data(), kBlockBytes));
+    block.bytes.resize(kAheadBlockBytes);
+    block.bytes.resize(source_->read(block.bytes.data(), kAheadBlockBytes));
     block.file_bytes = source_->bytes_read();
     if (block.bytes.empty()) return false;
     const std::lock_guard lock(mutex_);

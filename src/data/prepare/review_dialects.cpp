@@ -47,7 +47,7 @@ class JsonReviews final : public ReviewDialect {
     kTimestamp
   };
 
-  const Field& field(Key key) const { return fields_[key]; }
+  const LineField& field(Key key) const { return fields_[key]; }
 
   std::string parse_2018(ReviewRow& row) const {
     if (!field(kReviewerId).is_text()) return "no reviewerID (a text) in it";
@@ -63,10 +63,10 @@ class JsonReviews final : public ReviewDialect {
   }
 
   std::string time_2018(std::int64_t& seconds) const {
-    const Field& time = field(kUnixReviewTime);
-    if (time.is_there() && time.kind != Field::Kind::null) return seconds_of(time, "unixReviewTime", seconds);
-    const Field& day = field(kReviewTime);
-    if (day.kind == Field::Kind::text && parse_review_time(day.text, seconds)) return "";
+    const LineField& time = field(kUnixReviewTime);
+    if (time.is_there() && time.kind != LineField::Kind::null) return seconds_of(time, "unixReviewTime", seconds);
+    const LineField& day = field(kReviewTime);
+    if (day.kind == LineField::Kind::text && parse_review_time(day.text, seconds)) return "";
     return "neither unixReviewTime (seconds) nor reviewTime (\"MM DD, YYYY\") in it";
   }
 
@@ -82,7 +82,7 @@ class JsonReviews final : public ReviewDialect {
     return "";
   }
 
-  bool is_true(Key key) const { return field(key).kind == Field::Kind::flag && field(key).flag; }
+  bool is_true(Key key) const { return field(key).kind == LineField::Kind::flag && field(key).flag; }
 
   FieldParser fields_{{"reviewerID", "asin", "overall", "verified", "unixReviewTime", "reviewTime", "user_id",
                        "parent_asin", "rating", "verified_purchase", "timestamp"}};
@@ -121,7 +121,7 @@ class CsvReviews final : public ReviewDialect {
   }
 
  private:
-  std::string time_of(const Field& field, std::int64_t& milliseconds) const {
+  std::string time_of(const LineField& field, std::int64_t& milliseconds) const {
     if (columns_.is_2023) return milliseconds_of(field, "timestamp", milliseconds);
     std::string problem = seconds_of(field, "timestamp", milliseconds);
     milliseconds *= 1000;
@@ -144,7 +144,7 @@ std::unique_ptr<ReviewDialect> csv_dialect(const std::vector<std::string_view>& 
   const auto rating = column_of(first, "rating"), time = column_of(first, "timestamp");
   if (user && item && rating && time)
     return std::make_unique<CsvReviews>(CsvColumns{*user, *item, *rating, *time, first.size(), true});
-  if (first.size() == 4 && number_field(first[2]).kind == Field::Kind::number)
+  if (first.size() == 4 && number_field(first[2]).kind == LineField::Kind::number)
     return std::make_unique<CsvReviews>(CsvColumns{});
   core::user_error(
       "{} looks like csv, but neither like Amazon 2023's (a first line user_id,parent_asin,rating,timestamp) nor like "

@@ -12,21 +12,21 @@ namespace {
 
 constexpr double kFirstSecond = -62'167'219'200;  // the year 0, from which on parse_review_time takes them
 
-bool is_whole(const Field& field) {
-  return field.kind == Field::Kind::number && std::floor(field.number) == field.number;
+bool is_whole(const LineField& field) {
+  return field.kind == LineField::Kind::number && std::floor(field.number) == field.number;
 }
 
 }  // namespace
 
-std::string rating_of(const Field& field, const char* name, float& rating) {
-  if (field.kind != Field::Kind::number) return fmt::format("no {} (a number) in it", name);
+std::string rating_of(const LineField& field, const char* name, float& rating) {
+  if (field.kind != LineField::Kind::number) return fmt::format("no {} (a number) in it", name);
   if (!(field.number >= 0 && field.number <= kMostStars))
     return fmt::format("{} is {}: ratings are 0 to {} stars", name, field.number, kMostStars);
   rating = static_cast<float>(field.number);
   return "";
 }
 
-std::string seconds_of(const Field& field, const char* name, std::int64_t& seconds) {
+std::string seconds_of(const LineField& field, const char* name, std::int64_t& seconds) {
   if (!is_whole(field)) return fmt::format("{} is no whole number of seconds", name);
   if (std::abs(field.number) >= kFirstMillisecond)
     return fmt::format("{} is {}: seconds since 1970 are expected, not milliseconds", name, field.number);
@@ -35,7 +35,7 @@ std::string seconds_of(const Field& field, const char* name, std::int64_t& secon
   return "";
 }
 
-std::string milliseconds_of(const Field& field, const char* name, std::int64_t& milliseconds) {
+std::string milliseconds_of(const LineField& field, const char* name, std::int64_t& milliseconds) {
   if (!is_whole(field)) return fmt::format("{} is no whole number of milliseconds", name);
   if (field.number < kFirstMillisecond)
     return fmt::format("{} is {}: milliseconds since 1970 are expected, not seconds", name, field.number);
@@ -45,11 +45,11 @@ std::string milliseconds_of(const Field& field, const char* name, std::int64_t& 
   return "";
 }
 
-Field number_field(std::string_view text) {
-  Field field;
+LineField number_field(std::string_view text) {
+  LineField field;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), field.number);
   const bool is_number = error == std::errc{} && end == text.data() + text.size() && std::isfinite(field.number);
-  if (is_number) field.kind = Field::Kind::number;
+  if (is_number) field.kind = LineField::Kind::number;
   return field;
 }
 

@@ -13,13 +13,13 @@ inline constexpr double kMostStars = 5;
 inline constexpr double kFirstMillisecond = 1e11;
 
 /// Each returns "" and the value, or what is wrong; `name` is the field's.
-std::string rating_of(const Field& field, const char* name, float& rating);
+std::string rating_of(const LineField& field, const char* name, float& rating);
 /// Whole seconds since 1970, from the year 0 on; 1.5e9 and 1500000000.0 are whole, too.
-std::string seconds_of(const Field& field, const char* name, std::int64_t& seconds);
+std::string seconds_of(const LineField& field, const char* name, std::int64_t& seconds);
 /// Whole milliseconds since 1970, from 1973 on.
-std::string milliseconds_of(const Field& field, const char* name, std::int64_t& milliseconds);
+std::string milliseconds_of(const LineField& field, const char* name, std::int64_t& milliseconds);
 
 /// A whole text that is a number as csv has them; nothing of kind `missing` otherwise.
-Field number_field(std::string_view text);
+LineField number_field(std::string_view text);
 
 }  // namespace allreco::data

@@ -61,7 +61,7 @@ struct ReviewReader::State {
   static std::unique_ptr<ReviewDialect> dialect_of_file(const std::filesystem::path& path) {
     LineReader lines(path);
     for (std::string_view line; lines.next(line);)
-      if (!is_blank(line)) return review_dialect(line, path);
+      if (!is_blank_line(line)) return review_dialect(line, path);
     return nullptr;
   }
 
@@ -80,7 +80,7 @@ bool ReviewReader::next(ReviewRow& row) {
   State& s = *state_;
   for (std::string_view line; s.reader.next(line);) {
     ++s.counts.total_lines;
-    if (is_blank(line)) continue;
+    if (is_blank_line(line)) continue;
     if (s.dialect == nullptr) {
       s.dialect = review_dialect(line, s.reader.path());
       if (s.dialect->has_header()) continue;

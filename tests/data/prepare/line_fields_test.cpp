@@ -26,8 +26,8 @@ class PaddedLine {
 };
 
 /// What nlohmann's parser says the field is.
-void expect_field(const Field& field, const core::Json& object, const std::string& key, const std::string& line) {
-  using Kind = Field::Kind;
+void expect_field(const LineField& field, const core::Json& object, const std::string& key, const std::string& line) {
+  using Kind = LineField::Kind;
   if (!object.contains(key)) {
     EXPECT_EQ(field.kind, Kind::missing) << line;
     return;
@@ -40,9 +40,15 @@ void expect_field(const Field& field, const core::Json& object, const std::strin
                     : value.is_array()   ? Kind::list
                                          : Kind::object;
   ASSERT_EQ(field.kind, kind) << line;
-  if (kind == Kind::flag) EXPECT_EQ(field.flag, value.get<bool>()) << line;
-  if (kind == Kind::number) EXPECT_EQ(field.number, value.get<double>()) << line;
-  if (kind == Kind::text) EXPECT_EQ(field.text, value.get<std::string>()) << line;
+  if (kind == Kind::flag) {
+    EXPECT_EQ(field.flag, value.get<bool>()) << line;
+  }
+  if (kind == Kind::number) {
+    EXPECT_EQ(field.number, value.get<double>()) << line;
+  }
+  if (kind == Kind::text) {
+    EXPECT_EQ(field.text, value.get<std::string>()) << line;
+  }
   if (kind != Kind::list) return;
   ASSERT_EQ(field.list.size(), value.size()) << line;
   for (size_t i = 0; i < value.size(); ++i)

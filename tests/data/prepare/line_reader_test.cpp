@@ -135,7 +135,7 @@ TEST_F(LineReaderTest, ListsOfFilesHaveNoEmptyAndNoRepeatedEntry) {
 TEST_F(LineReaderTest, CountsOfPartsAddUpToThoseOfTheFile) {
   LineCounts whole, parts;
   for (int part = 0; part < 4; ++part) {
-    LineCounts counts{.total_lines = 10, .lines = 8};
+    LineCounts counts{.total_lines = 10, .lines = 8, .malformed = 0, .first_malformed = {}};
     for (int line = 1; line <= 10; line += 3) {
       counts.reject(line, fmt::format("{}", 10 * part + line));
       whole.reject(10 * part + line, fmt::format("{}", 10 * part + line));

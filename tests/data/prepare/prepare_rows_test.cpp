@@ -389,7 +389,9 @@ TEST_F(PrepareRowsTest, TheLastRowOfEachUserIsLeftOut) {
     for (const auto& [user, list] : times) newest_before[user] = list.back();
     for (std::int64_t i = 0; i < dataset.size(); ++i) {
       const Example example = dataset.example(i);
-      if (newest_before.contains(*example.user)) EXPECT_GT(*example.timestamp, newest_before[*example.user]);
+      if (newest_before.contains(*example.user)) {
+        EXPECT_GT(*example.timestamp, newest_before[*example.user]);
+      }
       times[*example.user].push_back(*example.timestamp);
     }
     for (auto& [user, list] : times) std::sort(list.begin(), list.end());

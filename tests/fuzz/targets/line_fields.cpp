@@ -16,10 +16,10 @@ void line_fields(Input input) {
   core::require(parser.parse(std::string_view(padded).substr(0, line.size())) == problem, "both parsers say the same");
   if (!problem.empty()) return;
   const std::string* asin = data::find_string(object, "asin");
-  const data::Field& field = parser[0];
+  const data::LineField& field = parser[0];
   core::require(field.is_there() == object.contains("asin"), "both parsers find the same keys");
   core::require(
-      (asin != nullptr) == (field.kind == data::Field::Kind::text) && (asin == nullptr || *asin == field.text),
+      (asin != nullptr) == (field.kind == data::LineField::Kind::text) && (asin == nullptr || *asin == field.text),
       "both parsers find the same texts");
 }
 
