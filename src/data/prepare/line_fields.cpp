@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -104,13 +105,21 @@ struct FieldParser::State {
     return object;
   }
 
+  /// The keys' indices by their lengths: most keys of a line are none of those that are asked for.
+  void set_keys(std::vector<std::string> wanted) {
+    for (size_t i = 0; i < wanted.size(); ++i) of_length(wanted[i].size()).push_back(i);
+    keys = std::move(wanted);
+  }
+  std::vector<size_t>& of_length(size_t length) { return by_length[std::min(length, by_length.size() - 1)]; }
+
+  std::array<std::vector<size_t>, 32> by_length;
   std::vector<std::string> keys;
   dom::parser parser;
   Json slow_object;
 };
 
 FieldParser::FieldParser(std::vector<std::string> keys) : fields_(keys.size()), state_(std::make_unique<State>()) {
-  state_->keys = std::move(keys);
+  state_->set_keys(std::move(keys));
 }
 FieldParser::~FieldParser() = default;
 FieldParser::FieldParser(FieldParser&&) noexcept = default;
@@ -118,7 +127,7 @@ FieldParser::FieldParser(FieldParser&&) noexcept = default;
 std::string FieldParser::parse(std::string_view line) {
   for (LineField& field : fields_) field.kind = LineField::Kind::missing;
   const auto take = [&](std::string_view key, const auto& value) {
-    for (size_t i = 0; i < fields_.size(); ++i)
+    for (const size_t i : state_->of_length(key.size()))
       if (state_->keys[i] == key) set(fields_[i], value);
   };
   if (const auto object = state_->fast_object(line)) {
