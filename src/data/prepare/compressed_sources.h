@@ -10,7 +10,7 @@
 namespace allreco::data {
 
 /// One gzip member or several. Bytes behind the last that are neither a member nor zeros are damage: what is behind
-/// them would be lost in silence. ISA-L inflates three times as fast as zlib (bench_readers).
+/// them would be lost in silence. ISA-L inflates twice as fast as zlib (bench/README.md).
 std::unique_ptr<ByteSource> open_gzip(core::InputFile file);
 
 /// One zstd frame or several, with windows of up to 2^27 bytes (zstd -19; --long=27), which bounds its memory.
