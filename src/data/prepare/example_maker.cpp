@@ -44,12 +44,15 @@ ExampleMaker::ExampleMaker(const PrepareConfig& config, const ExampleEncoder& en
       has_times_(config.sequences.empty()) {}
 
 Fit ExampleMaker::encode(const HistoryExample& history, Example& example) const {
-  const auto titles_of = [&](const std::vector<std::uint32_t>& items) {
-    std::vector<std::string_view> titles;
-    for (const std::uint32_t item : items) titles.push_back(kept_.catalogue[item].title);
-    return titles;
+  const auto texts_of = [&](const std::vector<std::uint32_t>& items) {
+    std::vector<ItemText> texts;
+    for (const std::uint32_t item : items) {
+      const CatalogueEntry& entry = kept_.catalogue[item];
+      texts.push_back({entry.title, entry.details.brand, entry.details.category, entry.details.price});
+    }
+    return texts;
   };
-  return encoder_.encode_history(titles_of(history.history), titles_of(history.candidates),
+  return encoder_.encode_history(texts_of(history.history), texts_of(history.candidates),
                                  kept_.catalogue[history.target].title, example);
 }
 

@@ -80,14 +80,14 @@ struct TitleRecord {
   std::uint64_t row = 0;  // smaller in earlier parts, and earlier in a part
   bool is_described = false, was_cut = false;
   TitleProblem problem = TitleProblem::none;
-  std::string_view text;
+  std::string_view text, brand, category, price;
 
   void pack(std::string& bytes) const {
     append_number(bytes, item);
     append_number(bytes, row);
     append_number(
         bytes, static_cast<std::uint8_t>(static_cast<int>(problem) << 2 | (was_cut ? 2 : 0) | (is_described ? 1 : 0)));
-    append_text(bytes, text);
+    for (const std::string_view field : {text, brand, category, price}) append_text(bytes, field);
   }
   static TitleRecord take(std::string_view& bytes) {
     TitleRecord record;
@@ -97,7 +97,8 @@ struct TitleRecord {
     record.is_described = (flags & 1) != 0;
     record.was_cut = (flags & 2) != 0;
     record.problem = static_cast<TitleProblem>(flags >> 2);
-    record.text = take_text(bytes);
+    for (std::string_view* field : {&record.text, &record.brand, &record.category, &record.price})
+      *field = take_text(bytes);
     return record;
   }
 };
@@ -162,8 +163,15 @@ void MetadataJoin::read_part(std::size_t part, const PartReaders::Emit& emit) {
   };
   for (MetadataRow row; reader.next(row);) {
     const std::uint64_t place = static_cast<std::uint64_t>(part) << 40 | static_cast<std::uint64_t>(counts.rows++);
-    TitleRecord{table_.place_of(row.item), place,         row.is_described, row.title.was_cut,
-                row.title.problem,         row.title.text}
+    TitleRecord{.item = table_.place_of(row.item),
+                .row = place,
+                .is_described = row.is_described,
+                .was_cut = row.title.was_cut,
+                .problem = row.title.problem,
+                .text = row.title.text,
+                .brand = row.brand,
+                .category = row.category,
+                .price = row.price}
         .pack(batch);
     if (batch.size() >= PartReaders::kBatchBytes) send();
   }
@@ -176,6 +184,7 @@ void MetadataJoin::keep(const TitleRecord& record) {
   first_rows_[record.item] = record.row;
   is_described_[record.item] = record.is_described;
   table_.titles[record.item] = {std::string(record.text), record.problem, record.was_cut};
+  table_.details[record.item] = {std::string(record.brand), std::string(record.category), std::string(record.price)};
 }
 
 void MetadataJoin::read() {
@@ -199,7 +208,17 @@ void MetadataJoin::exchange() {
     while (item < first_rows_.size() && first_rows_[item] == kNoRow) ++item;
     if (item == first_rows_.size()) return false;
     const CleanTitle& title = table_.titles[item];
-    TitleRecord{item, first_rows_[item], is_described_[item], title.was_cut, title.problem, title.text}.pack(bytes);
+    const ItemDetails& details = table_.details[item];
+    TitleRecord{.item = item,
+                .row = first_rows_[item],
+                .is_described = is_described_[item],
+                .was_cut = title.was_cut,
+                .problem = title.problem,
+                .text = title.text,
+                .brand = details.brand,
+                .category = details.category,
+                .price = details.price}
+        .pack(bytes);
     ++item;
     return true;
   };
@@ -273,9 +292,13 @@ ItemTable join_items(const PrepareContext& context, const std::vector<std::strin
   for (const std::string& item : table.items) text_bytes += item.size();
   context.memory.require_room_for_items(table.items.size(), text_bytes);
   table.titles.resize(table.items.size());
+  table.details.resize(table.items.size());
   table.has_metadata.resize(table.items.size());
   MetadataJoin(context, files, rules, max_bad_share, table).run();
-  for (const CleanTitle& title : table.titles) text_bytes += title.text.size();
+  for (std::size_t item = 0; item < table.items.size(); ++item) {
+    const ItemDetails& details = table.details[item];
+    text_bytes += table.titles[item].text.size() + details.brand.size() + details.category.size();
+  }
   context.memory.require_room_for_items(table.items.size(), text_bytes);
   return table;
 }

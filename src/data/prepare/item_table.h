@@ -32,6 +32,7 @@ struct ItemTable {
 
   std::vector<std::string> items;        // sorted
   std::vector<CleanTitle> titles;        // of items; unusable ones too, with their problem
+  std::vector<ItemDetails> details;      // of items
   std::vector<bool> has_metadata;        // of items
   std::vector<std::uint32_t> title_ids;  // of items: equal for equal titles; kNoTitle where unusable
   std::uint32_t num_title_ids = 0;

@@ -46,12 +46,19 @@ std::string parse_object(std::string_view line, Json& object) {
   }
 }
 
+bool is_blank_line(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
+
+void give_up_hopeless(const LineCounts& counts, const fs::path& path, double max_bad_share) {
+  constexpr std::int64_t kHopelessLines = 1000;
+  if (counts.malformed == kHopelessLines && counts.lines == kHopelessLines) counts.check_share(path, max_bad_share);
+}
+
 JsonLines::JsonLines(const fs::path& path, double max_bad_share) : reader_(path), max_bad_share_(max_bad_share) {}
 
 bool JsonLines::next(Json& object) {
   while (reader_.next(line_)) {
     ++counts_.total_lines;
-    if (line_.find_first_not_of(" \t") == std::string::npos) continue;
+    if (is_blank_line(line_)) continue;
     if (++counts_.lines == 1) require_json_lines(line_, reader_.path());
     const std::string problem = parse_object(line_, object);
     if (problem.empty()) return true;
@@ -65,8 +72,7 @@ void JsonLines::reject(const std::string& reason) {
   if (counts_.malformed < std::int64_t{LineCounts::kNumBadLinesShown})
     core::log_warning("{} line {} is skipped: {}", reader_.path().string(), line_number(), reason);
   counts_.reject(line_number(), reason);
-  if (counts_.malformed == kHopelessLines && counts_.lines == kHopelessLines)
-    counts_.check_share(reader_.path(), max_bad_share_);
+  give_up_hopeless(counts_, reader_.path(), max_bad_share_);
 }
 
 const std::string* find_string(const Json& object, const char* key) {

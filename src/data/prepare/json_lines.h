@@ -42,8 +42,10 @@ const std::string* find_string(const core::Json& object, const char* key);
 /// UserError for a file of another form, told by its first line that is not blank: its lines would only be malformed.
 void require_json_lines(std::string_view first_line, const std::filesystem::path& path);
 
-/// Files of another kind are given up after so many lines, if all are malformed.
-inline constexpr std::int64_t kHopelessLines = 1000;
+bool is_blank_line(std::string_view line);
+
+/// LineCounts::check_share when the first 1000 lines have all been malformed: a file of another kind is not read on.
+void give_up_hopeless(const LineCounts& counts, const std::filesystem::path& path, double max_bad_share);
 
 /// "" and the object, or why the line holds none.
 std::string parse_object(std::string_view line, core::Json& object);

@@ -154,8 +154,8 @@ void Keeping::build_catalogue(std::vector<CatalogueEntry>& catalogue, std::vecto
   for (std::size_t place = 0; place < items.size(); ++place) {
     if (is_used[place] == 0) continue;
     items[place] = static_cast<std::uint32_t>(catalogue.size());
-    catalogue.push_back(
-        {std::move(table_.items[place]), std::move(table_.titles[place].text), table_.title_ids[place]});
+    catalogue.push_back({std::move(table_.items[place]), std::move(table_.titles[place].text), table_.title_ids[place],
+                         std::move(table_.details[place])});
   }
 }
 

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr size_t kBlockBytes = size_t{1} << 18;
+constexpr size_t kLineBlockBytes = size_t{1} << 18;
 
 }  // namespace
 
@@ -45,8 +45,8 @@ struct LineReader::State {
     std::memmove(buffer.data(), buffer.data() + start, filled - start);
     filled -= start;
     start = 0;
-    if (buffer.size() < filled + kBlockBytes + kLinePadding)
-      buffer.resize(std::max(2 * buffer.size(), filled + kBlockBytes + kLinePadding));
+    if (buffer.size() < filled + kLineBlockBytes + kLinePadding)
+      buffer.resize(std::max(2 * buffer.size(), filled + kLineBlockBytes + kLinePadding));
     const size_t num_read = read_on(buffer.data() + filled, buffer.size() - kLinePadding - filled);
     filled += num_read;
     return num_read > 0;
@@ -85,7 +85,7 @@ struct LineReader::State {
 
   InputPart part;
   std::unique_ptr<ByteSource> source;
-  std::vector<char> buffer = std::vector<char>(kBlockBytes + kLinePadding);
+  std::vector<char> buffer = std::vector<char>(kLineBlockBytes + kLinePadding);
   size_t start = 0;              // of the next line, in the buffer
   size_t filled = 0;             // bytes of the buffer
   std::uint64_t line_begin = 0;  // of the next line, in the file's (decompressed) bytes

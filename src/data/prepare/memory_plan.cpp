@@ -17,7 +17,7 @@ namespace {
 constexpr double kMiB = 1 << 20;
 
 /// An item's texts beside their bytes, its counts, and its places in what negatives are drawn from.
-constexpr std::uint64_t kBytesOfItem = 320;
+constexpr std::uint64_t kBytesOfItem = 420;
 
 double unit_of(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, double>, 10> units{{{"", 1.0},

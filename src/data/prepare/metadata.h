@@ -1,5 +1,6 @@
-// Amazon's product files: 2018's JSON lines, one object a line. Only asin, title, brand, category and price are used:
-// also_buy, also_view, similar_item and rank were crawled after the reviews and give the future away.
+// Amazon's product files as published, one JSON object a line, of 2018 (asin, title, brand, category, price) and of
+// 2023 (parent_asin, title, store, categories, main_category, price). Nothing else of them is used: also_buy,
+// also_view, similar_item, bought_together and rank were crawled after the reviews and give the future away.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -23,11 +24,13 @@ struct TitleRules {
 };
 
 struct MetadataRow {
-  std::string item;                    // not empty
-  CleanTitle title;                    // unusable ones too, with their problem
-  bool is_described = false;           // the title is a description
-  std::string brand, category, price;  // cleaned; empty where the row has none
-  std::uint32_t input = 0;             // InputPart::input
+  std::string item;           // not empty
+  CleanTitle title;           // unusable ones too, with their problem
+  bool is_described = false;  // the title is a description
+  std::string brand;          // cleaned; 2023 calls it store; empty where the row has none
+  std::string category;       // cleaned; never empty: see docs/prepare.md
+  std::string price;          // as "12.99"; empty where the row has none
+  std::uint32_t input = 0;    // InputPart::input
 };
 
 /// The items of one part of a file, in its order; one thread.
@@ -49,9 +52,19 @@ class MetadataReader {
   std::unique_ptr<State> state_;
 };
 
+/// "12.99" for "$12.99", "from 12.99" or "$12.99 - $20.00" (the lower one); "" for what is no price: 2018's field often
+/// holds scraps of style sheets.
+std::string price_of(std::string_view text);
+
+/// What describes an item beside its title.
+struct ItemDetails {
+  std::string brand, category, price;  // as in MetadataRow
+};
+
 struct Metadata {
   std::unordered_map<std::string, CleanTitle>
-      titles;                      // by asin, of the wanted asins only; unusable titles too, with their problem
+      titles;  // by asin, of the wanted asins only; unusable titles too, with their problem
+  std::unordered_map<std::string, ItemDetails> details = {};  // by asin, of the same
   std::int64_t num_described = 0;  // items without a usable title that got a description instead
   std::int64_t num_repeated = 0;   // rows of an asin that had a row before: the first is kept
   core::Json lines;                // joined_reports

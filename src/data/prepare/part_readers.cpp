@@ -18,8 +18,7 @@ std::uint64_t bytes_of(const InputPart& part) {
 Json to_json(const PartCounts& counts) {
   Json bad = Json::array();
   for (const BadLine& line : counts.lines.first_malformed) bad.push_back({line.line, line.reason});
-  return {counts.lines.total_lines, counts.lines.lines, counts.lines.malformed,
-          std::move(bad),           counts.rows,        counts.tells_verified};
+  return {counts.lines.total_lines, counts.lines.lines, counts.lines.malformed, std::move(bad), counts.rows};
 }
 
 PartCounts from_json(const Json& json) {
@@ -30,7 +29,6 @@ PartCounts from_json(const Json& json) {
   for (const Json& bad : json[3])
     counts.lines.first_malformed.push_back({bad[0].get<std::int64_t>(), bad[1].get<std::string>()});
   counts.rows = json[4].get<std::int64_t>();
-  counts.tells_verified = json[5].get<bool>();
   return counts;
 }
 

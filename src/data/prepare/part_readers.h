@@ -60,7 +60,6 @@ class PartReaders {
 struct PartCounts {
   LineCounts lines;
   std::int64_t rows = 0;
-  bool tells_verified = true;
 };
 
 /// Collective. Every rank's counts of its parts, by the index of the part; `mine` has those of this rank's parts.

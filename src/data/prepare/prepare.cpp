@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/options_json.h"
+#include "data/prepare/closing_notices.h"
 #include "data/prepare/example_encoder.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/template_choice.h"
@@ -43,15 +44,15 @@ void validate_sources(const PrepareConfig& c) {
 }
 
 void validate_split(const PrepareConfig& c) {
-  if (c.split == "time" && c.reviews.empty())
-    core::user_error("split = time: sequences, prompts and tokens carry no time; use leave_last_out, random or rows");
+  if (c.split == "time" && c.reviews.empty() && c.prompts.empty())
+    core::user_error("split = time: sequences and tokens carry no time; use leave_last_out, random or rows");
   const bool has_users = !c.reviews.empty() || !c.sequences.empty();
   if (c.split == "rows" && has_users)
     core::user_error("split = rows: reviews and sequences carry no split; use time, leave_last_out or random");
-  if (c.split.starts_with("leave_last") && !has_users)
-    core::user_error("split = {}: prompts and tokens do not say whose they are; use random or rows", c.split);
+  if (c.split.starts_with("leave_last") && !has_users && c.prompts.empty())
+    core::user_error("split = {}: tokens do not say whose they are; use random or rows", c.split);
   if (c.split == "user" && !has_users)
-    core::user_error("split = user: prompts and tokens do not say whose they are; use random or rows");
+    core::user_error("split = user: it is for reviews and sequences; use random or rows");
   if (!c.split_time.empty()) {
     if (c.split != "auto" && c.split != "time")
       core::user_error("split_time = {} goes with split = time, found split = {}", c.split_time, c.split);
@@ -218,6 +219,7 @@ std::string prepare(const PrepareConfig& config, const std::string& command_line
     Json description = {{"command", command_line}, {"options", options_json(config)}};
     description.update(prepared.description);
     writer->finish(prepared.items, description);
+    for (const std::string& notice : closing_notices(description)) core::log_warning("{}", notice);
   }
   ranks.barrier();
   return prepared.summary;

@@ -58,14 +58,17 @@ struct PrepareConfig {
     using core::between, core::from_below, core::special_or;
     return {
         {"Input and output",
-         {{"reviews", reviews, "Amazon 2018 reviews, .json or .json.gz; with --metadata."},
-          {"metadata", metadata, "Amazon 2018 metadata, .json or .json.gz."},
+         {{"reviews", reviews,
+           "Amazon reviews of 2018 or 2023, JSON lines or ratings-only csv, plain, .gz or .zst; several: "
+           "file,file,...; "
+           "with --metadata."},
+          {"metadata", metadata, "Amazon metadata of 2018 or 2023, JSON lines; several: file,file,..."},
           {"sequences", sequences,
            "Instead: a line `user item item ...` for each user, in the order of purchase; with --items."},
           {"items", items, "A line `item text` for each item of --sequences."},
           {"prompts", prompts,
            "Instead: ready prompts, JSON lines {instruction, input, output} or {prompt, output}, optionally options, "
-           "gold, split."},
+           "gold, split, user, timestamp."},
           {"option_pattern", option_pattern,
            "How rows of --prompts without options show them: a regular expression, each group of whose first match is "
            "an "

@@ -44,7 +44,7 @@ class ReviewsJob {
         context_(context),
         place_(place),
         template_(template_for(config, tokenizer)),
-        encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos}),
+        encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos, config.seed}),
         kept_(context.memory) {}
 
   Prepared run();
@@ -205,8 +205,14 @@ std::vector<Item> ReviewsJob::catalogue() const {
   core::parallel_for(std::ssize(items), context_.num_threads, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       const CatalogueEntry& entry = kept_.catalogue[i];
-      items[i] = {static_cast<std::uint32_t>(i), entry.asin, entry.title, made_.target_counts[i],
-                  encoder_.encode_answer(entry.title)};
+      items[i] = {static_cast<std::uint32_t>(i),
+                  entry.asin,
+                  entry.title,
+                  made_.target_counts[i],
+                  encoder_.encode_answer(entry.title),
+                  entry.details.category,
+                  entry.details.brand,
+                  entry.details.price};
     }
   });
   return items;

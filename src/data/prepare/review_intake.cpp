@@ -65,9 +65,10 @@ std::vector<std::string> UserSample::splitters(PrepareRanks& ranks) const {
 /// One rank's readers and what they count.
 class Intake {
  public:
-  Intake(const PrepareContext& context, const std::string& files, double max_bad_share)
+  Intake(const PrepareContext& context, const std::string& files, double max_bad_share, bool verified_only)
       : context_(context),
         max_bad_share_(max_bad_share),
+        verified_only_(verified_only),
         files_(input_files(files)),
         parts_(input_parts(files_, kPartBytes)),
         my_parts_(parts_of_rank(parts_, context.ranks.rank(), context.ranks.size())),
@@ -93,13 +94,14 @@ class Intake {
     progress.end();
   }
 
-  core::Json report(bool verified_only);
+  core::Json report();
 
  private:
   void read_part(std::size_t part, const PartReaders::Emit& emit);
 
   const PrepareContext& context_;
   double max_bad_share_;
+  bool verified_only_;
   std::vector<std::filesystem::path> files_;
   std::vector<InputPart> parts_;
   std::vector<std::size_t> my_parts_;
@@ -118,27 +120,21 @@ void Intake::read_part(std::size_t part, const PartReaders::Emit& emit) {
     emit(std::exchange(batch, {}));
   };
   for (ReviewRow row; reader.next(row);) {
-    ++counts.rows;
+    if (counts.rows++ == 0 && verified_only_) reader.require_verified();
     pack_row(row, batch);
     if (batch.size() >= PartReaders::kBatchBytes) send();
   }
-  counts.tells_verified = counts.rows == 0 || reader.tells_verified();
   counts.lines = reader.counts();
   send();
 }
 
-core::Json Intake::report(bool verified_only) {
+core::Json Intake::report() {
   const std::vector<PartCounts> counts = gather_counts(context_.ranks, counts_, my_parts_);
   core::Json json = report_files(files_, parts_, counts, max_bad_share_, context_.ranks.is_leader());
   for (std::size_t file = 0; file < files_.size(); ++file) {
     std::int64_t rows = 0;
-    for (std::size_t part = 0; part < parts_.size(); ++part) {
-      if (parts_[part].input != file) continue;
-      rows += counts[part].rows;
-      if (verified_only && !counts[part].tells_verified)
-        core::user_error("verified_only: {} does not say which reviews are verified purchases; leave it out",
-                         files_[file].string());
-    }
+    for (std::size_t part = 0; part < parts_.size(); ++part)
+      if (parts_[part].input == file) rows += counts[part].rows;
     if (rows == 0) core::user_error("{} holds no review: is it the right file?", files_[file].string());
   }
   return json;
@@ -150,10 +146,10 @@ ReviewIntake take_in_reviews(const PrepareContext& context, const std::string& f
                              bool verified_only, RowSorter& sorter) {
   PrepareRanks& ranks = context.ranks;
   ranks.enter("read");
-  Intake intake(context, files, max_bad_share);
+  Intake intake(context, files, max_bad_share, verified_only);
   if (ranks.size() == 1) {
     intake.read([&](std::string_view row, std::string_view) { sorter.add(row); });
-    return {intake.report(verified_only), 0};
+    return {intake.report(), 0};
   }
   // Whose a row is can be said when all have been seen: until then they wait, in the order in which they were read.
   core::Spool waiting(context.memory.spill_directory, context.memory.spool());
@@ -162,7 +158,7 @@ ReviewIntake take_in_reviews(const PrepareContext& context, const std::string& f
     sample.add(user);
     waiting.append(row);
   });
-  core::Json lines = intake.report(verified_only);
+  core::Json lines = intake.report();
   ranks.enter("exchange");
   const std::vector<std::string> splitters = sample.splitters(ranks);
   ExchangeRounds rounds(ranks, context.memory.round(), [&](std::string_view rows) {

@@ -1,15 +1,12 @@
 #include "data/prepare/reviews.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <chrono>
-#include <cmath>
-#include <optional>
 #include <unordered_map>
 
 #include "core/check.h"
 #include "data/prepare/json_lines.h"
+#include "data/prepare/review_dialects.h"
 
 namespace allreco::data {
 using core::Json;
@@ -39,60 +36,6 @@ bool read_number(std::string_view& text, unsigned& number) {
   return true;
 }
 
-// The year 0, from which on parse_review_time takes them.
-constexpr std::int64_t kFirstSecond = -62'167'219'200;
-
-/// "" or what is wrong. Whole seconds may be written as 1.5e9 or 1500000000.0.
-std::string find_time(const Json& object, std::int64_t& seconds) {
-  constexpr double kFirstMillisecond = 1e11;  // as seconds the year 5138, as milliseconds 1973
-  const auto unix_time = object.find("unixReviewTime");
-  if (unix_time == object.end() || unix_time->is_null()) {
-    const std::string* text = find_string(object, "reviewTime");
-    if (text != nullptr && parse_review_time(*text, seconds)) return "";
-    return "neither unixReviewTime (seconds) nor reviewTime (\"MM DD, YYYY\") in it";
-  }
-  const double value = unix_time->is_number() ? unix_time->get<double>() : std::nan("");
-  if (!(std::floor(value) == value)) return "unixReviewTime is no whole number of seconds";
-  if (std::abs(value) >= kFirstMillisecond)
-    return fmt::format("unixReviewTime is {}: seconds since 1970 are expected, not milliseconds", unix_time->dump());
-  seconds = static_cast<std::int64_t>(value);
-  return seconds >= kFirstSecond ? "" : "unixReviewTime is before the year 0";
-}
-
-constexpr double kMostStars = 5;
-
-/// Amazon 2023 calls everything otherwise, so that no line would be a review.
-void refuse_dialect_of_2023(const Json& object, const std::filesystem::path& path) {
-  if (object.contains("reviewerID") || !object.contains("user_id") || !object.contains("parent_asin")) return;
-  core::user_error(
-      "{} holds reviews of Amazon 2023 (user_id, parent_asin, timestamp in ms); --reviews reads 2018's. Rewrite them: "
-      "jq "
-      "-c '{{reviewerID: .user_id, asin: .parent_asin, overall: .rating, verified: .verified_purchase, unixReviewTime: "
-      "(.timestamp / 1000 | floor)}}'",
-      path.string());
-}
-
-bool find_flag(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_boolean() && found->get<bool>();
-}
-
-/// "" or why this line is no review.
-std::string parse_review(const Json& object, ReviewRow& row) {
-  const std::string* reviewer = find_string(object, "reviewerID");
-  const std::string* asin = find_string(object, "asin");
-  const auto rating = object.find("overall");
-  if (reviewer == nullptr || reviewer->empty()) return "no reviewerID (a text) in it";
-  if (asin == nullptr || asin->empty()) return "no asin (a text) in it";
-  if (rating == object.end() || !rating->is_number()) return "no overall (a number) in it";
-  if (const double stars = rating->get<double>(); !(stars >= 0 && stars <= kMostStars))
-    return fmt::format("overall is {}: ratings are 0 to {} stars", rating->dump(), kMostStars);
-  std::int64_t seconds = 0;
-  if (std::string problem = find_time(object, seconds); !problem.empty()) return problem;
-  row = {*reviewer, *asin, seconds * 1000, rating->get<float>(), find_flag(object, "verified")};
-  return "";
-}
-
 }  // namespace
 
 bool parse_review_time(std::string_view text, std::int64_t& seconds) {
@@ -110,19 +53,22 @@ bool parse_review_time(std::string_view text, std::int64_t& seconds) {
 }
 
 struct ReviewReader::State {
-  State(const InputPart& part, double share) : reader(part), max_bad_share(share) {}
+  // A part in the middle of a file may be all malformed where the file is not.
+  State(const InputPart& part, double share) : reader(part), max_bad_share(part.begin > 0 ? 1 : share) {
+    if (part.begin > 0) dialect = dialect_of_file(part.path);
+  }
 
-  std::string parse(std::string_view line, ReviewRow& row) {
-    std::string problem = parse_object(line, object);
-    if (!problem.empty()) return problem;
-    if (counts.lines == 1) refuse_dialect_of_2023(object, reader.path());
-    return parse_review(object, row);
+  static std::unique_ptr<ReviewDialect> dialect_of_file(const std::filesystem::path& path) {
+    LineReader lines(path);
+    for (std::string_view line; lines.next(line);)
+      if (!is_blank_line(line)) return review_dialect(line, path);
+    return nullptr;
   }
 
   LineReader reader;
   double max_bad_share;
   LineCounts counts;
-  Json object;
+  std::unique_ptr<ReviewDialect> dialect;  // none before the file's first line is read
 };
 
 ReviewReader::ReviewReader(const InputPart& part, double max_bad_share)
@@ -134,22 +80,32 @@ bool ReviewReader::next(ReviewRow& row) {
   State& s = *state_;
   for (std::string_view line; s.reader.next(line);) {
     ++s.counts.total_lines;
-    if (line.find_first_not_of(" \t") == std::string_view::npos) continue;
-    if (++s.counts.lines == 1) require_json_lines(line, s.reader.path());
-    std::string problem = s.parse(line, row);
+    if (is_blank_line(line)) continue;
+    if (s.dialect == nullptr) {
+      s.dialect = review_dialect(line, s.reader.path());
+      if (s.dialect->has_header()) continue;
+    }
+    ++s.counts.lines;
+    std::string problem = s.dialect->parse(line, row);
     if (problem.empty()) return true;
     s.counts.reject(s.reader.line_number(), std::move(problem));
-    if (s.counts.malformed == kHopelessLines && s.counts.lines == kHopelessLines)
-      s.counts.check_share(s.reader.path(), s.max_bad_share);
+    give_up_hopeless(s.counts, s.reader.path(), s.max_bad_share);
   }
   return false;
 }
 
-bool ReviewReader::tells_verified() const { return true; }
+bool ReviewReader::tells_verified() const { return state_->dialect == nullptr || state_->dialect->tells_verified(); }
+
+void ReviewReader::require_verified() const {
+  if (!tells_verified())
+    core::user_error("{} is csv, which does not tell verified purchases: verified_only would drop them all",
+                     state_->reader.path().string());
+}
+
 const LineCounts& ReviewReader::counts() const { return state_->counts; }
 std::uint64_t ReviewReader::bytes_read() const { return state_->reader.bytes_read(); }
 
-ReviewFile read_reviews(const std::string& files, double max_bad_share) {
+ReviewFile read_reviews(const std::string& files, double max_bad_share, bool verified_only) {
   ReviewFile all;
   Interner reviewers(all.reviewers);
   Interner asins(all.asins);
@@ -158,6 +114,7 @@ ReviewFile read_reviews(const std::string& files, double max_bad_share) {
     const size_t num_before = all.reviews.size();
     ReviewReader reader(part, max_bad_share);
     for (ReviewRow row; reader.next(row);) {
+      if (verified_only) reader.require_verified();
       const std::int64_t seconds = (row.time_ms - (row.time_ms < 0 ? 999 : 0)) / 1000;
       all.reviews.push_back(
           {reviewers.number_of(row.user), asins.number_of(row.item), seconds, row.rating, row.verified});

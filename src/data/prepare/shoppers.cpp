@@ -182,6 +182,9 @@ Shoppers build_shoppers(const ReviewFile& file, const Metadata& metadata, const 
     if (is_kept[i]) is_used[rows[i].asin] = true;
   }
   const std::vector<std::uint32_t> items = build_catalogue(joined, is_used, result.catalogue);
+  for (CatalogueEntry& entry : result.catalogue)
+    if (const auto found = metadata.details.find(entry.asin); found != metadata.details.end())
+      entry.details = found->second;
 
   std::vector<std::string> reviewers = file.reviewers;
   std::sort(reviewers.begin(), reviewers.end());

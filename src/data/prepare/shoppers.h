@@ -15,6 +15,7 @@ struct CatalogueEntry {
   std::string asin;
   std::string title;           // cleaned
   std::uint32_t title_id = 0;  // equal for equal titles: different asins often share one
+  ItemDetails details = {};
 };
 
 struct Purchase {

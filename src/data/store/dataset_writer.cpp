@@ -44,10 +44,13 @@ Json shard_json(const std::string& name, const FinishedShard& shard) {
 std::string item_line(const Item& item) {
   Json line = {{"id", item.id}, {"asin", item.asin}, {"title", item.title}, {"train_count", item.train_count}};
   line["tokens"] = item.tokens;
+  if (!item.category.empty()) line["category"] = item.category;
+  if (!item.brand.empty()) line["brand"] = item.brand;
+  if (!item.price.empty()) line["price"] = item.price;
   try {
     return line.dump() + "\n";
   } catch (const Json::exception&) {
-    core::fault("the title or asin of item {} is not UTF-8", item.id);
+    core::fault("the title, asin or category of item {} is not UTF-8", item.id);
   }
 }
 

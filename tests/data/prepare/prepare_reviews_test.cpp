@@ -359,7 +359,7 @@ TEST(PrepareConfigTest, EveryOptionHasItsRange) {
   expect_error(
       [](auto& c) {
         c.reviews = c.metadata = "";
-        c.prompts = "p";
+        c.sequences = c.items = "s";
         c.split = "time";
       },
       "carry no time");
