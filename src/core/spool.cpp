@@ -13,7 +13,7 @@ namespace allreco::core {
 
 namespace {
 
-[[noreturn]] void write_failed(const std::filesystem::path& directory) {
+[[noreturn]] void cannot_write_in(const std::filesystem::path& directory) {
   user_error("cannot write in {}: {}. Free some space or choose another directory", directory.string(),
              std::strerror(errno));
 }
@@ -25,7 +25,7 @@ int open_nameless(const std::filesystem::path& directory) {
   if (descriptor >= 0) return descriptor;
   std::string name = (directory / ".spill-XXXXXX").string();
   descriptor = ::mkostemp(name.data(), O_CLOEXEC);
-  if (descriptor < 0) write_failed(directory);
+  if (descriptor < 0) cannot_write_in(directory);
   ::unlink(name.c_str());
   return descriptor;
 }
@@ -76,7 +76,7 @@ void Spool::write_chunks() {
     for (std::size_t done = 0; done < chunk.size();) {
       const ssize_t written = ::write(descriptor_, chunk.data() + done, chunk.size() - done);
       if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) write_failed(directory_);
+      if (written <= 0) cannot_write_in(directory_);
       done += static_cast<std::size_t>(written);
     }
     in_file_ += chunk.size();

@@ -16,8 +16,6 @@ using core::Json;
 
 namespace {
 
-constexpr std::uint64_t kPartBytes = std::uint64_t{16} << 20;
-
 void append_text(std::string& bytes, std::string_view text) {
   const auto size = static_cast<std::uint32_t>(text.size());
   bytes.append(reinterpret_cast<const char*>(&size), sizeof size);
@@ -113,7 +111,7 @@ class MetadataJoin {
         max_bad_share_(max_bad_share),
         table_(table),
         files_(input_files(files)),
-        parts_(input_parts(files_, kPartBytes)),
+        parts_(input_parts(files_, kInputPartBytes)),
         my_parts_(parts_of_rank(parts_, context.ranks.rank(), context.ranks.size())),
         counts_(parts_.size()),
         first_rows_(table.items.size(), kNoRow),

@@ -12,7 +12,7 @@ using core::Json;
 
 namespace {
 
-constexpr std::uint32_t kNoItem = 0xFFFFFFFF;
+constexpr std::uint32_t kNotInCatalogue = 0xFFFFFFFF;
 
 /// All counters, in one order.
 std::array<std::int64_t*, 11> counters(ReviewCounts& c) {
@@ -150,7 +150,7 @@ void Keeping::build_catalogue(std::vector<CatalogueEntry>& catalogue, std::vecto
       if (is_kept(item)) is_used[places_[item.item]] = 1;
   });
   context_.ranks.all_sum(is_used);
-  items.assign(table_.items.size(), kNoItem);
+  items.assign(table_.items.size(), kNotInCatalogue);
   for (std::size_t place = 0; place < items.size(); ++place) {
     if (is_used[place] == 0) continue;
     items[place] = static_cast<std::uint32_t>(catalogue.size());

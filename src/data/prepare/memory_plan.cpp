@@ -14,7 +14,7 @@ namespace allreco::data {
 
 namespace {
 
-constexpr double kMiB = 1 << 20;
+constexpr double kBytesOfMiB = 1 << 20;
 
 /// An item's texts beside their bytes, its counts, and its places in what negatives are drawn from.
 constexpr std::uint64_t kBytesOfItem = 420;
@@ -62,8 +62,8 @@ void MemoryPlan::require_room_for_items(std::size_t num_items, std::uint64_t tex
   core::user_error(
       "memory_limit = {:.0f} MiB: the {} items that were reviewed take {:.0f} MiB of each rank, of which at most half "
       "of the limit may be; give at least {:.0f} MiB",
-      static_cast<double>(limit) / kMiB, num_items, static_cast<double>(needed) / kMiB,
-      std::ceil(2 * static_cast<double>(needed) / kMiB));
+      static_cast<double>(limit) / kBytesOfMiB, num_items, static_cast<double>(needed) / kBytesOfMiB,
+      std::ceil(2 * static_cast<double>(needed) / kBytesOfMiB));
 }
 
 }  // namespace allreco::data

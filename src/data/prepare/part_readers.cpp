@@ -9,19 +9,19 @@ using core::Json;
 
 namespace {
 
-std::uint64_t bytes_of(const InputPart& part) {
+std::uint64_t bytes_of_part(const InputPart& part) {
   std::error_code error;  // a missing file is told by who opens it
   const std::uint64_t size = std::filesystem::file_size(part.path, error);
   return error ? 0 : std::min<std::uint64_t>(part.end, size) - std::min(part.begin, size);
 }
 
-Json to_json(const PartCounts& counts) {
+Json counts_to_json(const PartCounts& counts) {
   Json bad = Json::array();
   for (const BadLine& line : counts.lines.first_malformed) bad.push_back({line.line, line.reason});
   return {counts.lines.total_lines, counts.lines.lines, counts.lines.malformed, std::move(bad), counts.rows};
 }
 
-PartCounts from_json(const Json& json) {
+PartCounts counts_from_json(const Json& json) {
   PartCounts counts;
   counts.lines.total_lines = json[0].get<std::int64_t>();
   counts.lines.lines = json[1].get<std::int64_t>();
@@ -36,7 +36,7 @@ PartCounts from_json(const Json& json) {
 
 std::vector<std::size_t> parts_of_rank(const std::vector<InputPart>& parts, int rank, int size) {
   std::vector<std::uint64_t> bytes;
-  for (const InputPart& part : parts) bytes.push_back(bytes_of(part));
+  for (const InputPart& part : parts) bytes.push_back(bytes_of_part(part));
   std::vector<std::size_t> order(parts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return bytes[a] > bytes[b]; });
@@ -52,7 +52,7 @@ std::vector<std::size_t> parts_of_rank(const std::vector<InputPart>& parts, int 
 
 std::uint64_t bytes_of(const std::vector<InputPart>& parts, const std::vector<std::size_t>& chosen) {
   std::uint64_t sum = 0;
-  for (const std::size_t part : chosen) sum += bytes_of(parts[part]);
+  for (const std::size_t part : chosen) sum += bytes_of_part(parts[part]);
   return sum;
 }
 
@@ -118,11 +118,11 @@ bool PartReaders::next(std::string& batch) {
 std::vector<PartCounts> gather_counts(PrepareRanks& ranks, const std::vector<PartCounts>& mine,
                                       const std::vector<std::size_t>& my_parts) {
   Json json = Json::array();
-  for (const std::size_t part : my_parts) json.push_back({part, to_json(mine[part])});
+  for (const std::size_t part : my_parts) json.push_back({part, counts_to_json(mine[part])});
   std::vector<PartCounts> all(mine.size());
   // A line that is no UTF-8 may stand in a reason.
   for (const std::string& text : ranks.all_gather(json.dump(-1, ' ', false, Json::error_handler_t::replace)))
-    for (const Json& entry : Json::parse(text)) all[entry[0].get<std::size_t>()] = from_json(entry[1]);
+    for (const Json& entry : Json::parse(text)) all[entry[0].get<std::size_t>()] = counts_from_json(entry[1]);
   return all;
 }
 

@@ -17,6 +17,9 @@
 
 namespace allreco::data {
 
+/// What input_parts makes of plain files.
+inline constexpr std::uint64_t kInputPartBytes = std::uint64_t{16} << 20;
+
 /// Of the parts' indices those that `rank` of `size` reads: each part to whom has the fewest bytes so far, the largest
 /// first. The same on all ranks.
 std::vector<std::size_t> parts_of_rank(const std::vector<InputPart>& parts, int rank, int size);

@@ -12,8 +12,6 @@ namespace allreco::data {
 
 namespace {
 
-constexpr std::uint64_t kPartBytes = std::uint64_t{16} << 20;
-
 /// Users of evenly spread rows, as many as there is room for.
 class UserSample {
  public:
@@ -70,7 +68,7 @@ class Intake {
         max_bad_share_(max_bad_share),
         verified_only_(verified_only),
         files_(input_files(files)),
-        parts_(input_parts(files_, kPartBytes)),
+        parts_(input_parts(files_, kInputPartBytes)),
         my_parts_(parts_of_rank(parts_, context.ranks.rank(), context.ranks.size())),
         counts_(parts_.size()) {}
 

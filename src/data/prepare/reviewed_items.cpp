@@ -41,14 +41,14 @@ class Chooser {
   std::int64_t last_time_ms_ = 0;  // of the last row that passed
 };
 
-struct Header {
+struct ReviewedHeader {
   std::uint64_t user, num_items;
 };
 
 }  // namespace
 
 void ReviewedItems::append(std::uint64_t user, const std::vector<ReviewedItem>& items) {
-  spool_.append_value(Header{user, items.size()});
+  spool_.append_value(ReviewedHeader{user, items.size()});
   spool_.append({reinterpret_cast<const char*>(items.data()), items.size() * sizeof(ReviewedItem)});
   ++num_shoppers_;
 }
@@ -79,7 +79,7 @@ void ReviewedItems::for_each(const std::function<void(std::uint64_t user, std::s
   core::SpoolReader reader(spool_);
   std::vector<ReviewedItem> items;
   while (!reader.at_end()) {
-    const auto header = reader.read_value<Header>();
+    const auto header = reader.read_value<ReviewedHeader>();
     items.resize(header.num_items);
     for (ReviewedItem& item : items) item = reader.read_value<ReviewedItem>();
     visit(header.user, items);

@@ -9,7 +9,7 @@ namespace allreco::data {
 
 namespace {
 
-constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
+constexpr std::size_t kRowChunkBytes = std::size_t{1} << 20;
 constexpr std::size_t kMostRuns = 64;  // then they are merged into one: each takes a file and a buffer
 constexpr std::size_t kTypicalRowBytes = 48;
 
@@ -58,7 +58,7 @@ void RowSorter::add(std::string_view packed_row) {
       memory_bytes_ > 0 && (held_bytes_ + more > memory_bytes_ || entries_.size() == entries_.capacity());
   if (is_full && !entries_.empty()) spill();
   if (chunks_.empty() || used_ + packed_row.size() > chunk_bytes_) {
-    chunk_bytes_ = std::max(kChunkBytes, packed_row.size());
+    chunk_bytes_ = std::max(kRowChunkBytes, packed_row.size());
     chunks_.push_back(std::make_unique_for_overwrite<char[]>(chunk_bytes_));
     used_ = 0;
   }

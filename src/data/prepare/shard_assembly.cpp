@@ -47,12 +47,12 @@ std::vector<PlannedShard> plan_shards(const std::vector<std::vector<ExamplePart>
   return shards;
 }
 
-Json to_json(const FinishedShard& shard) {
+Json shard_to_json(const FinishedShard& shard) {
   const ShardTotals& t = shard.totals;
   return {t.examples, t.tokens, t.supervised_tokens, t.largest_item, t.longest, shard.sha256, shard.bytes};
 }
 
-FinishedShard from_json(const Json& json) {
+FinishedShard shard_from_json(const Json& json) {
   return {{json[0].get<std::int64_t>(), json[1].get<std::int64_t>(), json[2].get<std::int64_t>(),
            json[3].get<std::int64_t>(), json[4].get<std::int64_t>()},
           json[5].get<std::string>(),
@@ -86,12 +86,12 @@ void assemble_shards(const PrepareContext& context, const fs::path& staging, con
     const PlannedShard& shard = shards[i];
     const fs::path file =
         staging / DatasetWriter::unfinished_name(std::string(name_of(kSplits[shard.split])), shard.index);
-    written.push_back({i, to_json(write_shard(paths[shard.split], parts[shard.split], shard.first, shard.count,
+    written.push_back({i, shard_to_json(write_shard(paths[shard.split], parts[shard.split], shard.first, shard.count,
                                               identity, file, look_around))});
   }
   std::vector<FinishedShard> all(shards.size());
   for (const std::string& text : ranks.all_gather(written.dump()))
-    for (const Json& entry : Json::parse(text)) all[entry[0].get<std::size_t>()] = from_json(entry[1]);
+    for (const Json& entry : Json::parse(text)) all[entry[0].get<std::size_t>()] = shard_from_json(entry[1]);
   for (const Split split : kSplits) fs::remove(part_path(staging, split, ranks.rank()));
   ranks.barrier();
   if (writer == nullptr) return;

@@ -7,19 +7,19 @@ namespace allreco::data {
 
 namespace {
 
-struct Header {
+struct ShopperHeader {
   std::uint64_t user;
   std::uint64_t num_purchases, num_titles;
 };
 
 template <class T>
-void append_all(core::Spool& spool, const std::vector<T>& values) {
+void append_values(core::Spool& spool, const std::vector<T>& values) {
   spool.append({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
 }
 
 /// In pieces: a reader's buffer is as large as what is read at once.
 template <class T>
-void read_all(core::SpoolReader& reader, std::size_t count, std::vector<T>& values) {
+void read_values(core::SpoolReader& reader, std::size_t count, std::vector<T>& values) {
   values.resize(count);
   constexpr std::size_t kAtOnce = core::Spool::kChunkBytes / 2;
   char* to = reinterpret_cast<char*>(values.data());
@@ -34,9 +34,9 @@ void read_all(core::SpoolReader& reader, std::size_t count, std::vector<T>& valu
 }  // namespace
 
 void ShopperStore::append(const Shopper& shopper) {
-  spool_.append_value(Header{shopper.user, shopper.purchases.size(), shopper.bought_titles.size()});
-  append_all(spool_, shopper.purchases);
-  append_all(spool_, shopper.bought_titles);
+  spool_.append_value(ShopperHeader{shopper.user, shopper.purchases.size(), shopper.bought_titles.size()});
+  append_values(spool_, shopper.purchases);
+  append_values(spool_, shopper.bought_titles);
   ++num_shoppers_;
   num_purchases_ += std::ssize(shopper.purchases);
 }
@@ -44,11 +44,11 @@ void ShopperStore::append(const Shopper& shopper) {
 void ShopperStore::for_each(const std::function<void(Shopper&&)>& visit) const {
   core::SpoolReader reader(spool_);
   while (!reader.at_end()) {
-    const auto header = reader.read_value<Header>();
+    const auto header = reader.read_value<ShopperHeader>();
     Shopper shopper;
     shopper.user = header.user;
-    read_all(reader, header.num_purchases, shopper.purchases);
-    read_all(reader, header.num_titles, shopper.bought_titles);
+    read_values(reader, header.num_purchases, shopper.purchases);
+    read_values(reader, header.num_titles, shopper.bought_titles);
     visit(std::move(shopper));
   }
 }

@@ -14,10 +14,10 @@ using core::Json;
 
 namespace {
 
-constexpr std::size_t kNowhere = std::numeric_limits<std::size_t>::max();
-constexpr std::size_t index_of(Split split) { return static_cast<std::size_t>(split); }
+constexpr std::size_t kNoPlace = std::numeric_limits<std::size_t>::max();
+constexpr std::size_t split_index(Split split) { return static_cast<std::size_t>(split); }
 
-std::string method_of(const PrepareConfig& config) {
+std::string split_method_of(const PrepareConfig& config) {
   if (!config.split_time.empty()) return "time";
   if (config.split != "auto") return config.split;
   return config.sequences.empty() ? "time" : "leave_last_out";
@@ -26,7 +26,7 @@ std::string method_of(const PrepareConfig& config) {
 }  // namespace
 
 SplitPlan::SplitPlan(const PrepareContext& context, const PrepareConfig& config, const ShopperStore& store)
-    : config_(config), min_history_(min_history_of(config)), method_(method_of(config)) {
+    : config_(config), min_history_(min_history_of(config)), method_(split_method_of(config)) {
   context.ranks.enter("plan");
   count(context.ranks, store);
   if (counts_.possible == 0) return;  // the caller says why
@@ -63,7 +63,7 @@ void SplitPlan::count(PrepareRanks& ranks, const ShopperStore& store) {
 }
 
 void SplitPlan::deal_at_random(const PrepareContext& context) {
-  constexpr std::int64_t kBytesOfExample = 9;  // random_split: its place in the order, and its split
+  constexpr std::int64_t kBytesOfExample = 12;  // random_split: its place in the order, and its split
   const std::uint64_t needed = static_cast<std::uint64_t>(counts_.possible * kBytesOfExample);
   if (context.memory.limit > 0 && needed > context.memory.limit / 2)
     core::user_error(
@@ -104,10 +104,10 @@ std::vector<PlannedExample> SplitPlan::examples_of(const Shopper& shopper, std::
     examples.push_back({place, split_of(shopper, place, first_index + static_cast<std::int64_t>(place - first))});
   if (config_.examples_per_user != "last") return examples;
   std::array<std::size_t, kSplits.size()> newest{};
-  for (std::size_t i = 0; i < examples.size(); ++i) newest[index_of(examples[i].split)] = i;
+  for (std::size_t i = 0; i < examples.size(); ++i) newest[split_index(examples[i].split)] = i;
   std::vector<PlannedExample> last;
   for (std::size_t i = 0; i < examples.size(); ++i)
-    if (newest[index_of(examples[i].split)] == i) last.push_back(examples[i]);
+    if (newest[split_index(examples[i].split)] == i) last.push_back(examples[i]);
   return last;
 }
 
@@ -160,15 +160,15 @@ Visibility count_visibility(PrepareRanks& ranks, const SplitPlan& plan, const Sh
   Visibility result;
   std::int64_t newest_train = std::numeric_limits<std::int64_t>::min() + 1;  // all_min takes its negative
   plan.for_each(store, [&](Shopper&& shopper, std::vector<PlannedExample>&& examples) {
-    std::size_t next_train = kNowhere;  // the purchase that the nearest later train example asks for
+    std::size_t next_train = kNoPlace;  // the purchase that the nearest later train example asks for
     for (std::size_t i = examples.size(); i-- > 0;) {
       const auto [place, split] = examples[i];
-      ++result.targets[index_of(split)];
+      ++result.targets[split_index(split)];
       if (split == Split::train) {
         newest_train = std::max(newest_train, shopper.purchases[place].timestamp);
         next_train = place;
-      } else if (next_train != kNowhere && next_train - place <= static_cast<std::size_t>(max_history)) {
-        ++result.visible[index_of(split)];
+      } else if (next_train != kNoPlace && next_train - place <= static_cast<std::size_t>(max_history)) {
+        ++result.visible[split_index(split)];
       }
     }
   });
@@ -193,9 +193,9 @@ Visibility count_visibility(PrepareRanks& ranks, const SplitPlan& plan, const Sh
 Json Visibility::description(bool has_times) const {
   Json shown = Json::object();
   for (const Split split : {Split::validation, Split::test})
-    if (targets[index_of(split)] > 0) shown[name_of(split)] = visible[index_of(split)];
+    if (targets[split_index(split)] > 0) shown[name_of(split)] = visible[split_index(split)];
   Json json = {{"targets_in_histories_of_train", std::move(shown)}};
-  const std::int64_t tests = targets[index_of(Split::test)];
+  const std::int64_t tests = targets[split_index(Split::test)];
   if (has_times && tests > 0)
     json["share_of_test_targets_before_a_train_target"] =
         static_cast<double>(test_targets_before_train) / static_cast<double>(tests);

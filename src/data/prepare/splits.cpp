@@ -31,7 +31,7 @@ size_t closest_start(const std::vector<TimeCount>& histogram, size_t end, double
 }
 
 /// Seconds since 1970 of `1435622400` or `2015-06-30`.
-std::optional<std::int64_t> parse_time(std::string_view text) {
+std::optional<std::int64_t> parse_split_start(std::string_view text) {
   std::array<int, 3> numbers{};
   size_t count = 0;
   const char* at = text.data();
@@ -110,8 +110,8 @@ TimeBoundaries time_boundaries(const std::vector<TimeCount>& histogram, double v
 
 TimeBoundaries parse_split_time(const std::string& text) {
   const size_t comma = text.find(',');
-  const auto first = parse_time(std::string_view(text).substr(0, comma));
-  const auto second = comma == std::string::npos ? first : parse_time(std::string_view(text).substr(comma + 1));
+  const auto first = parse_split_start(std::string_view(text).substr(0, comma));
+  const auto second = comma == std::string::npos ? first : parse_split_start(std::string_view(text).substr(comma + 1));
   if (!first || !second)
     core::user_error(
         "split_time = {}: one or two times expected, in seconds since 1970 or as a day such as 2015-06-30: where "

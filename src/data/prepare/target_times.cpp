@@ -21,9 +21,9 @@ struct DayCount {
   std::int64_t day = 0, count = 0, first = 0, last = 0;
 };
 
-using Days = std::map<std::int64_t, DayCount>;
+using CountsByDay = std::map<std::int64_t, DayCount>;
 
-void add(Days& days, const DayCount& more) {
+void add_day(CountsByDay& days, const DayCount& more) {
   const auto [place, is_new] = days.try_emplace(more.day, more);
   if (is_new) return;
   DayCount& known = place->second;
@@ -34,7 +34,7 @@ void add(Days& days, const DayCount& more) {
 
 /// Collective. Every rank's records, of a type without pointers, to each rank.
 template <class T, class Take>
-void share(PrepareRanks& ranks, const std::vector<T>& mine, const Take& take) {
+void share_records(PrepareRanks& ranks, const std::vector<T>& mine, const Take& take) {
   std::size_t next = 0;
   const auto pack = [&](std::string& bytes) {
     if (next == mine.size()) return false;
@@ -50,30 +50,30 @@ void share(PrepareRanks& ranks, const std::vector<T>& mine, const Take& take) {
   });
 }
 
-Days count_days(PrepareRanks& ranks, const ForEachTime& for_each_time) {
-  Days mine, all;
-  for_each_time([&](std::int64_t time) { add(mine, {day_of(time), 1, time, time}); });
+CountsByDay count_days(PrepareRanks& ranks, const ForEachTime& for_each_time) {
+  CountsByDay mine, all;
+  for_each_time([&](std::int64_t time) { add_day(mine, {day_of(time), 1, time, time}); });
   std::vector<DayCount> records;
   for (const auto& [day, count] : mine) records.push_back(count);
-  share(ranks, records, [&](const DayCount& count) { add(all, count); });
+  share_records(ranks, records, [&](const DayCount& count) { add_day(all, count); });
   return all;
 }
 
-using Seconds = std::map<std::int64_t, std::int64_t>;  // how many targets at each
+using CountsBySecond = std::map<std::int64_t, std::int64_t>;  // how many targets at each
 
 void count_seconds(PrepareRanks& ranks, const ForEachTime& for_each_time, const std::set<std::int64_t>& days,
-                   std::map<std::int64_t, Seconds>& known) {
-  Seconds mine;
+                   std::map<std::int64_t, CountsBySecond>& known) {
+  CountsBySecond mine;
   for_each_time([&](std::int64_t time) {
     if (days.contains(day_of(time))) ++mine[time];
   });
   std::vector<TimeCount> records;
   for (const auto& [time, count] : mine) records.push_back({time, count});
-  share(ranks, records, [&](const TimeCount& entry) { known[day_of(entry.time)][entry.time] += entry.count; });
+  share_records(ranks, records, [&](const TimeCount& entry) { known[day_of(entry.time)][entry.time] += entry.count; });
 }
 
 /// The days that are not known by second stand as if all their targets came with the first.
-std::vector<TimeCount> histogram_of(const Days& days, const std::map<std::int64_t, Seconds>& known) {
+std::vector<TimeCount> histogram_of(const CountsByDay& days, const std::map<std::int64_t, CountsBySecond>& known) {
   std::vector<TimeCount> histogram;
   for (const auto& [day, count] : days) {
     const auto seconds = known.find(day);
@@ -89,10 +89,10 @@ std::vector<TimeCount> histogram_of(const Days& days, const std::map<std::int64_
 
 TimeBoundaries time_boundaries(PrepareRanks& ranks, const ForEachTime& for_each_time, double validation_share,
                                double test_share) {
-  const Days days = count_days(ranks, for_each_time);
-  std::map<std::int64_t, Seconds> known;  // days by second
+  const CountsByDay days = count_days(ranks, for_each_time);
+  std::map<std::int64_t, CountsBySecond> known;  // days by second
   std::set<std::int64_t> wanted;
-  const auto want = [&](Days::const_iterator day) {
+  const auto want = [&](CountsByDay::const_iterator day) {
     const bool is_one_time = day->second.first == day->second.last;
     if (!is_one_time && !known.contains(day->first)) wanted.insert(day->first);
   };

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Header {
+struct ExampleHeader {
   std::uint64_t num_bytes;  // of the record, with this header
   std::uint64_t user;
   std::int64_t timestamp;
@@ -26,44 +26,44 @@ struct Header {
   std::uint8_t known;  // which of the optional fields there are
 };
 
-constexpr int kUser = 1, kTimestamp = 2, kTarget = 4, kLastItem = 8, kGold = 16;  // of Header::known
+constexpr int kHasUser = 1, kHasTimestamp = 2, kHasTarget = 4, kHasLastItem = 8, kHasGold = 16;  // of ExampleHeader::known
 
 template <class T>
-void append_all(std::string& bytes, const std::vector<T>& values) {
+void append_bytes(std::string& bytes, const std::vector<T>& values) {
   bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
 }
 
 template <class T>
-const char* take_all(const char* from, std::size_t count, std::vector<T>& values) {
+const char* take_values(const char* from, std::size_t count, std::vector<T>& values) {
   values.resize(count);
   if (count > 0) std::memcpy(values.data(), from, count * sizeof(T));
   return from + count * sizeof(T);
 }
 
 template <class T>
-void set(std::optional<T>& field, bool is_known, T value) {
+void set_field(std::optional<T>& field, bool is_known, T value) {
   field = is_known ? std::optional(value) : std::nullopt;
 }
 
 void unpack_example(const char* bytes, Example& example) {
-  Header header;
+  ExampleHeader header;
   std::memcpy(&header, bytes, sizeof header);
   const auto has = [&](int field) { return (header.known & field) != 0; };
   example.prompt_length = header.prompt_length;
-  set(example.user, has(kUser), header.user);
-  set(example.timestamp, has(kTimestamp), header.timestamp);
-  set(example.target, has(kTarget), header.target);
-  set(example.last_item, has(kLastItem), header.last_item);
-  set(example.gold, has(kGold), header.gold);
-  const char* at = take_all(bytes + sizeof header, header.num_tokens, example.tokens);
-  at = take_all(at, header.num_history, example.history);
-  take_all(at, header.num_candidates, example.candidates);
+  set_field(example.user, has(kHasUser), header.user);
+  set_field(example.timestamp, has(kHasTimestamp), header.timestamp);
+  set_field(example.target, has(kHasTarget), header.target);
+  set_field(example.last_item, has(kHasLastItem), header.last_item);
+  set_field(example.gold, has(kHasGold), header.gold);
+  const char* at = take_values(bytes + sizeof header, header.num_tokens, example.tokens);
+  at = take_values(at, header.num_history, example.history);
+  take_values(at, header.num_candidates, example.candidates);
 }
 
 }  // namespace
 
 void pack_example(const Example& example, std::string& bytes) {
-  Header header{};
+  ExampleHeader header{};
   header.num_bytes = sizeof header + example.tokens.size() * sizeof(TokenId) +
                      (example.history.size() + example.candidates.size()) * sizeof(std::uint32_t);
   header.user = example.user.value_or(0);
@@ -75,13 +75,13 @@ void pack_example(const Example& example, std::string& bytes) {
   header.target = example.target.value_or(0);
   header.last_item = example.last_item.value_or(0);
   header.gold = example.gold.value_or(0);
-  header.known = static_cast<std::uint8_t>((example.user ? kUser : 0) | (example.timestamp ? kTimestamp : 0) |
-                                           (example.target ? kTarget : 0) | (example.last_item ? kLastItem : 0) |
-                                           (example.gold ? kGold : 0));
+  header.known = static_cast<std::uint8_t>((example.user ? kHasUser : 0) | (example.timestamp ? kHasTimestamp : 0) |
+                                           (example.target ? kHasTarget : 0) | (example.last_item ? kHasLastItem : 0) |
+                                           (example.gold ? kHasGold : 0));
   bytes.append(reinterpret_cast<const char*>(&header), sizeof header);
-  append_all(bytes, example.tokens);
-  append_all(bytes, example.history);
-  append_all(bytes, example.candidates);
+  append_bytes(bytes, example.tokens);
+  append_bytes(bytes, example.history);
+  append_bytes(bytes, example.candidates);
 }
 
 void ExamplePartWriter::write_failed() const {
