@@ -14,6 +14,11 @@ function(allreco_library folder)
   add_library(allreco_${folder} STATIC ${sources})
   target_include_directories(allreco_${folder} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(allreco_${folder} PUBLIC ${ARG_DEPENDS} PRIVATE allreco_warnings)
+  if(ALLRECO_UNITY) # sources with flags of their own stay alone
+    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    # To GCC only the file that it was given is sure to be compiled once.
+    target_compile_options(allreco_${folder} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
+  endif()
   if(ALLRECO_PRECOMPILE)
     set(torch TORCH)
     if(folder MATCHES "^(core|data)$")

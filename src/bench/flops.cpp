@@ -33,11 +33,11 @@ double seconds_of_product(const at::Tensor& a, const at::Tensor& b, at::Device d
 
 ProductSpeed measure(std::int64_t rows, std::int64_t in, std::int64_t out, at::TensorOptions options) {
   constexpr int kLeast = 3, kMost = 50;
-  constexpr double kEnoughSeconds = 0.2;
+  constexpr double kEnough = 0.2;
   const at::Tensor a = at::ones({rows, in}, options), b = at::ones({out, in}, options).t();  // weights are [out, in]
   seconds_of_product(a, b, options.device());                                                // warms up
   double best = 1e30, sum = 0;
-  for (int i = 0; i < kMost && (i < kLeast || sum < kEnoughSeconds); ++i) {
+  for (int i = 0; i < kMost && (i < kLeast || sum < kEnough); ++i) {
     const double seconds = seconds_of_product(a, b, options.device());
     best = std::min(best, seconds);
     sum += seconds;

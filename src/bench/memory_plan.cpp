@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "bench/units.h"
 #include "core/check.h"
 #include "core/memory.h"
 #include "model/checkpoint/weight_source.h"
@@ -77,8 +78,6 @@ std::int64_t runtime_bytes(at::ScalarType dtype) {
   const bool makes_kernels = dtype == at::kBFloat16 && !model::ops::widens_products(dtype);
   return core::resident_bytes() + kFurtherCode + (makes_kernels ? kFurtherKernels : 0);
 }
-
-std::string gib(std::int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
 
 }  // namespace
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "bench/units.h"
+
 namespace allreco::bench {
 namespace {
 
@@ -23,8 +25,6 @@ double mean_step_ms(const std::vector<RankResult>& ranks) {
   for (const RankResult& rank : ranks) sum += rank.step_ms;
   return sum / static_cast<double>(ranks.size());
 }
-
-std::string gib(std::int64_t bytes) { return fmt::format("{:.3f}", static_cast<double>(bytes) / (1 << 30)); }
 
 std::string parts_text(const TrainingResult& result) {
   const double step = mean_step_ms(result.ranks);

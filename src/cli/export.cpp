@@ -79,8 +79,7 @@ void warn_of_another_base(const model::ExportReport& report) {
   if (report.adapter_storage.empty()) {
     core::log_info(
         "nothing in {} says how the base was kept in training; if it was in 4 bits, export with the same options, "
-        "since merging "
-        "into the dense weights gives another model",
+        "since merging into the dense weights gives another model",
         report.adapter);
     return;
   }
@@ -88,10 +87,8 @@ void warn_of_another_base(const model::ExportReport& report) {
   if (known_in_full ? report.adapter_storage == report.base_storage : report.base_was_quantized) return;
   core::log_warning(
       "the adapter was trained over a base kept as {}, and was merged into one that is {}: that is another model than "
-      "the one that "
-      "was trained (docs/qlora.md has an example: loss 1.24 instead of 0.81). Export from the base, and with the 4-bit "
-      "options, of "
-      "training",
+      "the one that was trained (docs/qlora.md has an example: loss 1.24 instead of 0.81). Export from the base, and "
+      "with the 4-bit options, of training",
       report.adapter_storage, report.base_storage);
 }
 

@@ -38,8 +38,7 @@ struct Options {
            "answered, and that is all."},
           {"input", input,
            "A file of one request a line: {\"history\": [...], \"k\": 5, \"exclude_history\": true, \"id\": ...}, or "
-           "as "
-           "--history. -: standard input; at a terminal it asks."},
+           "as --history. -: standard input; at a terminal it asks."},
           {"serve", serve, "HOST:PORT to answer over HTTP instead, such as 127.0.0.1:8080; port 0: any free one."}}},
         {"Recommendations",
          {{"k", k, between(1, static_cast<double>(recommend::kMostRecommendations)),

@@ -63,8 +63,7 @@ MappedFile::MappedFile(const InputFile& file) : size_(file.size()) {
   if (size_ == 0) return;
   last_words_ = message(
       "error {} was cut short, or its disk failed, while it was in use (SIGBUS). Copy it again and start again; "
-      "nothing "
-      "may change a model's files while they are used\n",
+      "nothing may change a model's files while they are used\n",
       file.path().string());
   install_handler();
   slot_ = take_slot();

@@ -97,8 +97,7 @@ std::int64_t last_beat(int descriptor) {
 [[noreturn]] void refuse(const std::string& shown, const fs::path& file, const Owner& owner, const char* how) {
   user_error(
       "{} is in use by {} ({}). Wait for it or stop it, or give another directory. If that process is gone for "
-      "certain, "
-      "delete {}",
+      "certain, delete {}",
       shown, owner.description, how, file.string());
 }
 
@@ -263,8 +262,7 @@ void LockedDirectory::require_in_place() const {
   if (lock_.is_held()) return;
   fault(
       "{} is no longer the directory that this run opened: it was moved or deleted, or its lock {} was. What was "
-      "written "
-      "went where it is now; nothing is made anew. Put it back and resume, or start again",
+      "written went where it is now; nothing is made anew. Put it back and resume, or start again",
       shown(), RunLock::inside(path_).string());
 }
 

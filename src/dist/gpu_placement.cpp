@@ -31,8 +31,7 @@ void check_all_have_one(const std::vector<GpuPlace>& places) {
   if (on_cpu.empty() || on_gpu.empty()) return;
   core::user_error(
       "{} would compute on a GPU, but {} (the first on {}) on the CPU, since no GPU is visible there: give every rank "
-      "a "
-      "GPU (nvidia-smi must list one on each node, and CUDA_VISIBLE_DEVICES must not hide it), or use device = cpu",
+      "a GPU (nvidia-smi must list one on each node, and CUDA_VISIBLE_DEVICES must not hide it), or use device = cpu",
       list_of(on_gpu), list_of(on_cpu), places[static_cast<size_t>(on_cpu[0])].host);
 }
 

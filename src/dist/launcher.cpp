@@ -28,8 +28,7 @@ Launch detect_launch(const std::function<const char*(const char*)>& get) {
   if (step_size.value_or(1) > 1)
     core::user_error(
         "srun started {} tasks without MPI support, so each would run alone: use `srun --mpi=pmix` (`srun --mpi=list` "
-        "shows "
-        "what this SLURM has) or `mpirun`; for one process, `srun -n 1`",
+        "shows what this SLURM has) or `mpirun`; for one process, `srun -n 1`",
         *step_size);
   return {};
 }
@@ -38,8 +37,7 @@ void check_world_size(const Launch& launch, int world_size) {
   if (!launch.world_size || *launch.world_size == world_size) return;
   core::user_error(
       "{} started {} processes but MPI sees {}: the launcher does not fit the MPI library that allreco was built with. "
-      "Use that "
-      "library's own mpirun, or `srun --mpi=pmix`",
+      "Use that library's own mpirun, or `srun --mpi=pmix`",
       launch.launcher, *launch.world_size, world_size);
 }
 

@@ -74,9 +74,8 @@ std::string NodeMemory::identity() const {
 void NodeMemory::no_memory(std::int64_t available) const {
   core::user_error(
       "the model that the ranks of a node share takes {} bytes of memory, but this node has {} to give: use a node (or "
-      "a "
-      "job) with more memory, or let every rank map the files: model_loading = mmap, and of load_in_4bit what `allreco "
-      "quantize` writes",
+      "a job) with more memory, or let every rank map the files: model_loading = mmap, and of load_in_4bit what "
+      "`allreco quantize` writes",
       num_bytes_, available);
 }
 

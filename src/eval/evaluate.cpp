@@ -64,8 +64,7 @@ void require_finite(const LossResult& loss, model::Decoder& decoder, const data:
   while (example + 1 < chunk.end && is_finite(example)) ++example;
   core::fault(
       "the loss of example {} of the split {} is not finite, so nothing is written: weights of the model or of the "
-      "adapter are "
-      "unusable, or overflow in this dtype (try dtype = float32)",
+      "adapter are unusable, or overflow in this dtype (try dtype = float32)",
       example, split);
 }
 

@@ -51,8 +51,7 @@ struct EvaluateConfig {
           {"control", control, control_choices(),
            "Evaluate a changed split. shuffled_labels: the right candidate is drawn, which must give chance. "
            "blank_history: prompts without their history, which must give no more than popularity. rotated_options: "
-           "each "
-           "candidate stands one place later, the last one first; compare shows what the places do."},
+           "each candidate stands one place later, the last one first; compare shows what the places do."},
           {"baselines_only", baselines_only, "Only what is reached without a model; none is loaded."}}},
         {"Ranking", catalogue.options()}};
   }

@@ -42,9 +42,8 @@ void warn_of_options(const PromptBuilder& prompts) {
   if (prompts.num_options() == 0) return;
   core::log_warning(
       "the template {} shows options, which a request has not: its prompts show the {} items most popular in train "
-      "that "
-      "the history lacks, and the model was taught to answer one of the options. Prepare and train with --template "
-      "amazon-next-item-open to recommend from the whole catalogue",
+      "that the history lacks, and the model was taught to answer one of the options. Prepare and train with "
+      "--template amazon-next-item-open to recommend from the whole catalogue",
       prompts.prompt_template().name, prompts.num_options());
 }
 

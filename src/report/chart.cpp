@@ -200,8 +200,7 @@ Html interval_graphic(double value, const std::optional<eval::Interval>& interva
 Html swatch(std::size_t color) {
   return html(
       "<svg class=\"swatch\" width=\"12\" height=\"12\" viewBox=\"0 0 12 12\" aria-hidden=\"true\"><path class=\"mark "
-      "{}\" "
-      "d=\"{}\"/></svg>",
+      "{}\" d=\"{}\"/></svg>",
       color_class(color), shape(color, 6, 6, 4.2));
 }
 

@@ -48,8 +48,7 @@ void check_best_model(const TrainConfig& c) {
   if (c.save_strategy == "no" || c.eval_strategy != c.save_strategy) {
     core::user_error(
         "load_best_model_at_end needs the same eval_strategy and save_strategy, steps or epoch: found eval_strategy = "
-        "{}, "
-        "save_strategy = {}",
+        "{}, save_strategy = {}",
         c.eval_strategy, c.save_strategy);
   }
   if (c.save_strategy == "steps" && c.save_steps % c.eval_interval() != 0) {

@@ -153,8 +153,7 @@ struct TrainConfig {
           {"load_best_model_at_end", load_best_model_at_end, "End with the best checkpoint's adapter, not the last's."},
           {"metric_for_best_model", metric_for_best_model, metric_choices(),
            "What makes a checkpoint the best, and is measured beside the loss; with or without eval_ in front. "
-           "accuracy: "
-           "among the examples' candidates; hit_rate@10, ndcg@10, mrr: in the whole catalogue."},
+           "accuracy: among the examples' candidates; hit_rate@10, ndcg@10, mrr: in the whole catalogue."},
           {"greater_is_better",
            greater_is_better,
            {"auto", "true", "false"},
@@ -178,8 +177,7 @@ struct TrainConfig {
            "choice."},
           {"replica_check_steps", replica_check_steps, between(0, kMostSteps),
            "Steps between two comparisons of all ranks' parameters, of which a difference ends the run naming the "
-           "rank; "
-           "0: never."},
+           "rank; 0: never."},
           dist::timeout_option(ddp_timeout)}}};
   }
 

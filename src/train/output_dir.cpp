@@ -33,8 +33,7 @@ void refuse_another_run(const fs::path& output_dir) {
   if (files.empty()) return;
   core::user_error(
       "output_dir = {} already holds a run (found {}): choose another directory, go on with resume_from_checkpoint = "
-      "auto, or "
-      "delete that run with overwrite_output_dir = true",
+      "auto, or delete that run with overwrite_output_dir = true",
       output_dir.string(), files.front());
 }
 
@@ -87,8 +86,7 @@ std::optional<fs::path> choose_start(const TrainConfig& config) {
   if (const auto damage = damage_of(checkpoint)) {
     core::user_error(
         "resume_from_checkpoint = {}: cannot resume from {}: {}. Give auto for the newest whole checkpoint in "
-        "output_dir, or "
-        "another checkpoint directory",
+        "output_dir, or another checkpoint directory",
         wanted, checkpoint.string(), *damage);
   }
   const auto files = files_of_a_run(output_dir);

@@ -60,9 +60,9 @@ void require_same_replicas(dist::Session& session, const at::Tensor& parameters,
   if (odd.empty()) return;
   core::fault(
       "after step {} the LoRA parameters are not the same on all ranks: {} differs from the others "
-      "(replica_check_steps). "
-      "That is a fault of memory, GPU or network there: look for ECC and Xid errors (nvidia-smi -q -d ECC, dmesg). The "
-      "gradients since step {} are in doubt: resume from a checkpoint up to it, without that node",
+      "(replica_check_steps). That is a fault of memory, GPU or network there: look for ECC and Xid errors (nvidia-smi "
+      "-q -d ECC, dmesg). The gradients since step {} are in doubt: resume from a checkpoint up to it, without that "
+      "node",
       step, odd, last_step);
 }
 

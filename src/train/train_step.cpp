@@ -137,8 +137,7 @@ void TrainStep::update(std::int64_t step, StepReport& report) {
   if (!all_finite(context_.store.parameters())) {  // the same bits on every rank
     core::fault(
         "step {} made the adapter's parameters NaN or infinite (loss {:g}, gradient norm {:g}, learning rate {:g}): "
-        "lower "
-        "learning_rate, set max_grad_norm, warm up longer, or use dtype = float32",
+        "lower learning_rate, set max_grad_norm, warm up longer, or use dtype = float32",
         step + 1, report.loss, report.grad_norm, report.learning_rate);
   }
   context_.store.refresh_compute_copy();

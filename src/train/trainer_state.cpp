@@ -175,8 +175,7 @@ std::vector<std::string> require_same_identity(const Json& saved, const Json& no
   throw core::UserError(fmt::format(  // with line ends of its own
       "cannot resume from {}, because it belongs to a different run:{}\nResume with the options and data of that run, "
       "name what shall differ in resume_with_changed, or start a new run from its weights with adapter_name_or_path = "
-      "{} "
-      "and another output_dir",
+      "{} and another output_dir",
       core::printable(checkpoint.string()), differences, core::printable(checkpoint.string())));
 }
 

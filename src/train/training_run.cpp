@@ -214,9 +214,8 @@ void TrainingRun::require_finite() const {
   if (all_finite(context_.store.parameters()) && std::all_of(state.begin(), state.end(), all_finite)) return;
   core::fault(
       "after step {} the adapter or its optimiser's moments are not finite (NaN or infinite), so nothing is saved: "
-      "lower "
-      "learning_rate ({:g}), set max_grad_norm, or use dtype = float32; resume_from_checkpoint = auto goes on from the "
-      "newest checkpoint",
+      "lower learning_rate ({:g}), set max_grad_norm, or use dtype = float32; resume_from_checkpoint = auto goes on "
+      "from the newest checkpoint",
       state_.global_step, config_.learning_rate);
 }
 

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import pathlib
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -29,17 +28,8 @@ FOR_GCC = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-unknown-
 def compile_commands(root: pathlib.Path, build: pathlib.Path) -> dict[pathlib.Path, dict]:
     """By source, relative to `root`: its entry without the precompiled header, which is GCC's. isa_*.cpp are left out:
     they use GCC's vector built-ins, which clang lacks."""
-    entries = {}
-    for entry in json.loads((build / "compile_commands.json").read_text()):
-        path = pathlib.Path(entry["file"])
-        if not path.is_relative_to(root / "src") or path.suffix != ".cpp" or path.name.startswith("isa_"):
-            continue
-        command = shlex.split(entry["command"])
-        if os.path.basename(command[0]) == "ccache":
-            command = command[1:]
-        arguments = headers.without_precompiled_header(command)
-        entries[path.relative_to(root)] = {"directory": entry["directory"], "file": entry["file"], "arguments": arguments}
-    return entries
+    return {path.relative_to(root): {"directory": directory, "file": str(path), "arguments": command}
+            for path, command, directory in headers.compile_commands(root, build) if not path.name.startswith("isa_")}
 
 
 def git(root: pathlib.Path, *arguments: str) -> list[str] | None:

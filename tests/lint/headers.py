@@ -9,9 +9,11 @@ Usage: headers.py REPOSITORY BUILD_DIRECTORY
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import layering
@@ -31,18 +33,27 @@ def headers_to_compile(root: pathlib.Path) -> list[pathlib.Path]:
 def compile_flags(root: pathlib.Path, build: pathlib.Path) -> dict[str, list[str]]:
     """The compiler and its flags for each folder of src/, from any of its sources."""
     flags = {}
+    for path, command, _ in compile_commands(root, build):
+        if f"allreco_{path.relative_to(root / 'src').parts[0]}.dir" not in command[command.index("-o") + 1]:
+            continue  # a program that takes single files of a folder along
+        flags[path.relative_to(root / "src").parts[0]] = command[: command.index("-o")]  # then the output, -c, the file
+    return flags
+
+
+def compile_commands(root: pathlib.Path, build: pathlib.Path) -> Iterator[tuple[pathlib.Path, list[str], str]]:
+    """Each .cpp file of src/ that is compiled, by itself or with others in one of CMake's unity files: the file, the
+    command that compiles it alone and without the precompiled header, and the directory to run that in."""
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        path = pathlib.Path(entry["file"])
-        if path.suffix != ".cpp" or not path.is_relative_to(root / "src"):
-            continue
+        compiled = pathlib.Path(entry["file"])
+        is_unity = compiled.parent.name == "Unity" and compiled.is_file()
+        included = re.findall('^#include "(.*)"$', compiled.read_text(), re.MULTILINE) if is_unity else [compiled]
         command = shlex.split(entry["command"])
         if os.path.basename(command[0]) == "ccache":
             command = command[1:]
-        if f"allreco_{path.relative_to(root / 'src').parts[0]}.dir" not in command[command.index("-o") + 1]:
-            continue  # a program that takes single files of a folder along
-        command = command[: command.index("-o")]  # then come the output, -c and the file
-        flags[path.relative_to(root / "src").parts[0]] = without_precompiled_header(command)
-    return flags
+        for path in map(pathlib.Path, included):
+            if path.suffix == ".cpp" and path.is_relative_to(root / "src"):
+                alone = [str(path) if word == str(compiled) else word for word in command]
+                yield path, without_precompiled_header(alone), entry["directory"]
 
 
 def without_precompiled_header(command: list[str]) -> list[str]:

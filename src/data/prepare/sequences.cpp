@@ -32,11 +32,11 @@ void for_each_line(const std::filesystem::path& path, const char* form, bool nee
   }
 }
 
-using Titles = std::map<std::string, CleanTitle>;  // by item
+using TitlesByItem = std::map<std::string, CleanTitle>;  // by item
 
 /// The items that are bought, in order; each one's place is its id.
 std::map<std::string, std::uint32_t> build_catalogue(const std::map<std::string, std::vector<std::string>>& users,
-                                                     const Titles& titles, Shoppers& result) {
+                                                     const TitlesByItem& titles, Shoppers& result) {
   std::map<std::string, std::uint32_t> ids, title_ids;
   std::int64_t num_without_text = 0;
   for (const auto& [user, items] : users)
@@ -74,7 +74,7 @@ Shopper shopper_of(const std::string& user, const std::vector<std::string>& item
 
 Shoppers read_sequences(const std::filesystem::path& sequences, const std::filesystem::path& items,
                         std::int64_t max_title_length) {
-  Titles titles;
+  TitlesByItem titles;
   for_each_line(items, "item text", false, [&](const std::string& item, const std::string& text) {
     titles.emplace(item, clean_title(text, max_title_length));
   });

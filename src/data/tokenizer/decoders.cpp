@@ -13,7 +13,7 @@ namespace allreco::data {
 
 namespace {
 
-constexpr const char* kSupported = "ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, Sequence";
+constexpr const char* kSupportedDecoders = "ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, Sequence";
 constexpr const char* kReplacementCharacter = "\uFFFD";
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
@@ -147,9 +147,9 @@ class Metaspace : public Decoder {
   bool prepends_;
 };
 
-class Sequence : public Decoder {
+class DecoderSequence : public Decoder {
  public:
-  Sequence(std::vector<std::unique_ptr<Decoder>> steps, std::string where)
+  DecoderSequence(std::vector<std::unique_ptr<Decoder>> steps, std::string where)
       : steps_(std::move(steps)), where_(std::move(where)) {}
   void apply(std::vector<std::string>& tokens) const override {
     const size_t before = size_of(tokens);
@@ -192,13 +192,13 @@ std::unique_ptr<Decoder> make_decoder(const Fields& fields, const std::string& w
                           (!fields.contains("prepend_scheme") || fields.at("prepend_scheme") != "never");
     return std::make_unique<Metaspace>(character_field(fields, "replacement", where), prepends);
   }
-  if (type != "Sequence") refuse_type(type, kSupported, where);
+  if (type != "Sequence") refuse_type(type, kSupportedDecoders, where);
   std::vector<std::unique_ptr<Decoder>> steps;
   for (const Fields& step : list_field(fields, "decoders", depth, where)) {
     if (step.is_null()) core::user_error("{}: a step of the Sequence is null", where);
     steps.push_back(make_decoder(step, where, depth + 1));
   }
-  return std::make_unique<Sequence>(std::move(steps), where);
+  return std::make_unique<DecoderSequence>(std::move(steps), where);
 }
 
 }  // namespace allreco::data

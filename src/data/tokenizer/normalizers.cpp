@@ -11,7 +11,7 @@ namespace allreco::data {
 
 namespace {
 
-constexpr const char* kSupported = "NFC, NFD, NFKC, NFKD, Lowercase, Replace, Prepend, Strip, Sequence";
+constexpr const char* kSupportedNormalizers = "NFC, NFD, NFKC, NFKD, Lowercase, Replace, Prepend, Strip, Sequence";
 
 class UnicodeForm : public Normalizer {
  public:
@@ -97,9 +97,9 @@ class Strip : public Normalizer {
   bool left_, right_;
 };
 
-class Sequence : public Normalizer {
+class NormalizerSequence : public Normalizer {
  public:
-  Sequence(std::vector<std::unique_ptr<Normalizer>> steps, std::string where)
+  NormalizerSequence(std::vector<std::unique_ptr<Normalizer>> steps, std::string where)
       : steps_(std::move(steps)), where_(std::move(where)) {}
   bool apply(std::string& text) const override {
     const size_t before = text.size();
@@ -134,13 +134,13 @@ std::unique_ptr<Normalizer> make_normalizer(const Fields& fields, const std::str
   if (type == "Strip") {
     return std::make_unique<Strip>(flag_field(fields, "strip_left", where), flag_field(fields, "strip_right", where));
   }
-  if (type != "Sequence") refuse_type(type, kSupported, where);
+  if (type != "Sequence") refuse_type(type, kSupportedNormalizers, where);
   std::vector<std::unique_ptr<Normalizer>> steps;
   for (const Fields& step : list_field(fields, "normalizers", depth, where)) {
     if (step.is_null()) core::user_error("{}: a step of the Sequence is null", where);
     steps.push_back(make_normalizer(step, where, depth + 1));
   }
-  return std::make_unique<Sequence>(std::move(steps), where);
+  return std::make_unique<NormalizerSequence>(std::move(steps), where);
 }
 
 }  // namespace allreco::data

@@ -6,7 +6,7 @@ namespace allreco::data {
 
 namespace {
 
-constexpr const char* kSupported = "TemplateProcessing, ByteLevel, Sequence";
+constexpr const char* kSupportedPostProcessors = "TemplateProcessing, ByteLevel, Sequence";
 
 void append_special(const Fields& piece, const Fields& specials, std::int64_t vocab_size, const std::string& where,
                     std::vector<TokenId>& ids) {
@@ -44,7 +44,7 @@ Surroundings read_post_processor(const Fields& fields, std::int64_t vocab_size, 
   const std::string type = text_field(fields, "type", where);
   if (type == "ByteLevel") return {};  // it moves offsets only
   if (type == "TemplateProcessing") return read_template(fields, vocab_size, where);
-  if (type != "Sequence") refuse_type(type, kSupported, where);
+  if (type != "Sequence") refuse_type(type, kSupportedPostProcessors, where);
   Surroundings result;
   for (const Fields& step : list_field(fields, "processors", depth, where)) {
     const Surroundings outer = read_post_processor(step, vocab_size, where, depth + 1);

@@ -11,7 +11,8 @@ namespace allreco::data {
 
 namespace {
 
-constexpr const char* kSupported = "ByteLevel, Split, Digits, Metaspace, Punctuation, WhitespaceSplit, Sequence";
+constexpr const char* kSupportedPreTokenizers =
+    "ByteLevel, Split, Digits, Metaspace, Punctuation, WhitespaceSplit, Sequence";
 constexpr const char* kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 /// Writes every word anew: rewrite(word, its text, the text to append to).
@@ -121,9 +122,9 @@ class Metaspace : public PreTokenizer {
   bool split_;
 };
 
-class Sequence : public PreTokenizer {
+class PreTokenizerSequence : public PreTokenizer {
  public:
-  Sequence(std::vector<std::unique_ptr<PreTokenizer>> steps, std::string where)
+  PreTokenizerSequence(std::vector<std::unique_ptr<PreTokenizer>> steps, std::string where)
       : steps_(std::move(steps)), where_(std::move(where)) {}
   void apply(Words& words) const override {
     const size_t before = words.text.size();
@@ -147,8 +148,9 @@ std::unique_ptr<PreTokenizer> make_metaspace(const Fields& fields, const std::st
     core::user_error("{}: prepend_scheme {} is not one of always, first, never", where, scheme);
   if (!flag_field(fields, "add_prefix_space", true, where) && scheme != "never")
     core::user_error("{}: add_prefix_space is false and prepend_scheme is {}; they contradict", where, scheme);
-  using Prepend = Metaspace::Prepend;
-  const Prepend prepend = scheme == "always" ? Prepend::always : scheme == "first" ? Prepend::first : Prepend::never;
+  const auto prepend = scheme == "always"  ? Metaspace::Prepend::always
+                       : scheme == "first" ? Metaspace::Prepend::first
+                                           : Metaspace::Prepend::never;
   return std::make_unique<Metaspace>(replacement, prepend, flag_field(fields, "split", true, where));
 }
 
@@ -176,13 +178,13 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const Fields& fields, const std
   }
   if (type == "WhitespaceSplit") return std::make_unique<CharacterSplit>(is_white_space, Behavior::removed);
   if (type == "Metaspace") return make_metaspace(fields, where);
-  if (type != "Sequence") refuse_type(type, kSupported, where);
+  if (type != "Sequence") refuse_type(type, kSupportedPreTokenizers, where);
   std::vector<std::unique_ptr<PreTokenizer>> steps;
   for (const Fields& step : list_field(fields, "pretokenizers", depth, where)) {
     if (step.is_null()) core::user_error("{}: a step of the Sequence is null", where);
     steps.push_back(make_pre_tokenizer(step, where, depth + 1));
   }
-  return std::make_unique<Sequence>(std::move(steps), where);
+  return std::make_unique<PreTokenizerSequence>(std::move(steps), where);
 }
 
 }  // namespace allreco::data

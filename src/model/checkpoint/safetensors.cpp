@@ -19,7 +19,7 @@
 
 namespace allreco::model {
 namespace fs = std::filesystem;
-using Json = nlohmann::json;  // sorted objects: a header of a million names must not take quadratic time
+using SortedJson = nlohmann::json;  // sorted objects: a header of a million names must not take quadratic time
 using core::user_error;
 
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian and used in place");
@@ -29,19 +29,19 @@ namespace {
 constexpr std::uint64_t kLargestHeader = 100'000'000;  // the safetensors library's own limit
 
 /// The whole header, parsed; a name given twice would hide a tensor, so it is refused.
-Json parse_header(std::string_view text, const std::string& file) {
+SortedJson parse_header(std::string_view text, const std::string& file) {
   if (core::nests_too_deeply(text)) user_error("{}: the header nests too deeply; this is no safetensors file", file);
   std::set<std::string> seen;
-  const auto note_keys = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth == 1 && event == Json::parse_event_t::key && !seen.insert(parsed.get<std::string>()).second) {
+  const auto note_keys = [&](int depth, SortedJson::parse_event_t event, SortedJson& parsed) {
+    if (depth == 1 && event == SortedJson::parse_event_t::key && !seen.insert(parsed.get<std::string>()).second) {
       user_error("{}: the header names {} twice; the file is damaged", file, parsed.dump());
     }
     return true;
   };
-  Json header;
+  SortedJson header;
   try {
-    header = Json::parse(text, note_keys);
-  } catch (const Json::exception& e) {
+    header = SortedJson::parse(text, note_keys);
+  } catch (const SortedJson::exception& e) {
     user_error("{}: the header is not valid JSON ({}); the file is damaged or no safetensors file", file, e.what());
   }
   if (!header.is_object()) user_error("{}: the header is no JSON object; this is no safetensors file", file);
@@ -57,10 +57,10 @@ std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, st
   return bytes;
 }
 
-std::vector<std::int64_t> parse_shape(const Json& value) {
+std::vector<std::int64_t> parse_shape(const SortedJson& value) {
   std::vector<std::int64_t> shape;
   if (!value.is_array()) throw std::invalid_argument("shape is no list");
-  for (const Json& extent : value) {
+  for (const SortedJson& extent : value) {
     if (!extent.is_number_unsigned() || extent.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) {
       throw std::invalid_argument("shape is no list of sizes");
     }
@@ -101,7 +101,7 @@ SafetensorsFile::SafetensorsFile(const fs::path& path, FileAccess access)
   }
   std::string text(header_size, '\0');
   bytes_->read(sizeof(header_size), header_size, text.data());
-  const Json header = parse_header(text, path.string());
+  const SortedJson header = parse_header(text, path.string());
   const std::uint64_t data_begin = sizeof(header_size) + header_size;
   for (const auto& [name, value] : header.items()) {
     if (name == "__metadata__") {
@@ -115,7 +115,7 @@ SafetensorsFile::SafetensorsFile(const fs::path& path, FileAccess access)
   check_layout(data_begin);
 }
 
-SafetensorsFile::Entry SafetensorsFile::parse_entry(const std::string& name, const Json& value,
+SafetensorsFile::Entry SafetensorsFile::parse_entry(const std::string& name, const SortedJson& value,
                                                     std::uint64_t data_begin) const {
   const auto refuse = [&](const std::string& what) {
     user_error("{}: tensor {}: {}; the file is damaged or of an unsupported kind", path_.string(), name, what);
@@ -127,13 +127,13 @@ SafetensorsFile::Entry SafetensorsFile::parse_entry(const std::string& name, con
     if (!dtype) refuse(fmt::format("dtype {} is not supported", dtype_name));
     entry.dtype = *dtype;
     entry.shape = parse_shape(value.at("shape"));
-    const Json& offsets = value.at("data_offsets");
+    const SortedJson& offsets = value.at("data_offsets");
     if (offsets.size() != 2 || !offsets.at(0).is_number_unsigned() || !offsets.at(1).is_number_unsigned()) {
       refuse("data_offsets are no two positions");
     }
     entry.begin = offsets.at(0).get<std::uint64_t>();
     entry.end = offsets.at(1).get<std::uint64_t>();
-  } catch (const Json::exception& e) {
+  } catch (const SortedJson::exception& e) {
     refuse(e.what());
   } catch (const std::invalid_argument& e) {
     refuse(e.what());

@@ -22,9 +22,8 @@ namespace {
   if (model_type == "gemma3") {
     user_error(
         "{}: model_type = \"gemma3\" is the Gemma 3 that reads images, too; its language model alone is supported: "
-        "save "
-        "that as model_type gemma3_text (in Python: transformers.Gemma3ForCausalLM.from_pretrained(DIR)"
-        ".save_pretrained(NEW_DIR))",
+        "save that as model_type gemma3_text (in Python: "
+        "transformers.Gemma3ForCausalLM.from_pretrained(DIR).save_pretrained(NEW_DIR))",
         keys.file());
   }
   std::vector<std::string_view> known;

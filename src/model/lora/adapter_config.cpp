@@ -65,8 +65,7 @@ void check_initialization(const Json& value, const fs::path& file) {
   if (!leaves_base_alone) {
     user_error(
         "{}: init_lora_weights = {} is not supported: it is not an adapter of the original base but of a changed one; "
-        "convert it with PEFT "
-        "(path_initial_model_for_weight_conversion)",
+        "convert it with PEFT (path_initial_model_for_weight_conversion)",
         file.string(), value.dump());
   }
 }

@@ -200,8 +200,7 @@ void check_target_name(const std::string& name) {
   }
   user_error(
       "target_modules: unknown module {}, expected all-linear, a regular expression, or some of q_proj, k_proj, "
-      "v_proj, "
-      "o_proj, gate_proj, up_proj, down_proj, also with their paths as in model.layers.0.mlp.up_proj",
+      "v_proj, o_proj, gate_proj, up_proj, down_proj, also with their paths as in model.layers.0.mlp.up_proj",
       name);
 }
 
