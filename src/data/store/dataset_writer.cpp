@@ -22,7 +22,7 @@ using core::Json;
 namespace {
 
 /// One split: the shard that is being filled and what is known of those before it.
-struct Split {
+struct OpenSplit {
   std::optional<ShardWriter> open;
   std::vector<FinishedShard> finished;
   std::optional<std::pair<bool, bool>> fields;  // whether its examples have user, timestamp
@@ -61,30 +61,30 @@ struct DatasetWriter::State {
 
   DatasetWriterOptions options;
   core::StagingDirectory staging;
-  std::map<std::string, Split> splits;
+  std::map<std::string, OpenSplit> splits;
   std::int64_t max_length = 0;
   std::int64_t largest_item = -1;
 
-  void close_shard(const std::string& name, Split& split);
-  void add_shard(Split& split, const FinishedShard& shard);
-  Json split_json(const std::string& name, const Split& split);
+  void close_shard(const std::string& name, OpenSplit& split);
+  void add_shard(OpenSplit& split, const FinishedShard& shard);
+  Json split_json(const std::string& name, const OpenSplit& split);
   Json splits_json();
   Json write_catalogue(const std::vector<Item>& items) const;
   void copy_tokenizer() const;
 };
 
-void DatasetWriter::State::close_shard(const std::string& name, Split& split) {
+void DatasetWriter::State::close_shard(const std::string& name, OpenSplit& split) {
   add_shard(split, split.open->write(staging.path() / unfinished_name(name, split.finished.size())));
   split.open.reset();
 }
 
-void DatasetWriter::State::add_shard(Split& split, const FinishedShard& shard) {
+void DatasetWriter::State::add_shard(OpenSplit& split, const FinishedShard& shard) {
   split.finished.push_back(shard);
   max_length = std::max(max_length, shard.totals.longest);
   largest_item = std::max(largest_item, shard.totals.largest_item);
 }
 
-Json DatasetWriter::State::split_json(const std::string& name, const Split& split) {
+Json DatasetWriter::State::split_json(const std::string& name, const OpenSplit& split) {
   Json shards = Json::array();
   ShardTotals sum;
   for (size_t i = 0; i < split.finished.size(); ++i) {
@@ -147,7 +147,7 @@ void DatasetWriter::append(const std::string& name, const Example& example) {
   core::throw_if_interrupted();
   core::require(!name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos,
                 "a split's name consists of lower-case letters");
-  Split& split = state_->splits[name];
+  OpenSplit& split = state_->splits[name];
   const std::pair<bool, bool> fields{example.user.has_value(), example.timestamp.has_value()};
   if (!split.fields) split.fields = fields;
   core::require(*split.fields == fields, "all examples of a split have user and timestamp, or none has");
@@ -165,7 +165,7 @@ std::string DatasetWriter::unfinished_name(const std::string& split, std::size_t
 }
 
 void DatasetWriter::adopt(const std::string& name, std::size_t index, const FinishedShard& shard) {
-  Split& split = state_->splits[name];
+  OpenSplit& split = state_->splits[name];
   core::require(!split.open && index == split.finished.size(), "shards are adopted in order");
   state_->add_shard(split, shard);
 }
