@@ -81,7 +81,7 @@ TEST(SeveralRanksTest, ByteForByteTheSameWithAnyNumberAndMemory) {
   for (const auto& change : changes) {
     std::map<std::string, std::string> expected;
     for (const auto& [ranks, limit] :
-         std::vector<std::pair<int, std::uint64_t>>{{1, 0}, {1, 130'000}, {2, 0}, {5, 130'000}}) {
+         std::vector<std::pair<int, std::uint64_t>>{{1, 0}, {1, 180'000}, {2, 0}, {5, 180'000}}) {
       PrepareConfig config = config_of(scratch.path() / std::to_string(number++));
       change(config);
       prepare_on(ranks, limit, config);
