@@ -87,7 +87,7 @@ void assemble_shards(const PrepareContext& context, const fs::path& staging, con
     const fs::path file =
         staging / DatasetWriter::unfinished_name(std::string(name_of(kSplits[shard.split])), shard.index);
     written.push_back({i, shard_to_json(write_shard(paths[shard.split], parts[shard.split], shard.first, shard.count,
-                                              identity, file, look_around))});
+                                                    identity, file, look_around))});
   }
   std::vector<FinishedShard> all(shards.size());
   for (const std::string& text : ranks.all_gather(written.dump()))

@@ -26,7 +26,8 @@ struct ExampleHeader {
   std::uint8_t known;  // which of the optional fields there are
 };
 
-constexpr int kHasUser = 1, kHasTimestamp = 2, kHasTarget = 4, kHasLastItem = 8, kHasGold = 16;  // of ExampleHeader::known
+constexpr int kHasUser = 1, kHasTimestamp = 2, kHasTarget = 4, kHasLastItem = 8,
+              kHasGold = 16;  // of ExampleHeader::known
 
 template <class T>
 void append_bytes(std::string& bytes, const std::vector<T>& values) {
