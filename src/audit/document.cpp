@@ -124,4 +124,11 @@ std::string audit_table(const AuditDocument& document) {
   return text + core::message("{} warning(s)\n", document.num_warnings);
 }
 
+std::string warnings_text(const AuditDocument& document) {
+  std::string text = core::message("audit: {} warning(s)\n", document.num_warnings);
+  for (const Verdict& verdict : document.verdicts)
+    if (verdict.status == "warning") text += core::message("  {:<25} {}\n", verdict.name, verdict.text);
+  return text;
+}
+
 }  // namespace allreco::audit

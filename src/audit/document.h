@@ -243,4 +243,7 @@ core::Json json_of(const AuditDocument& document);
 /// What rank 0 prints.
 std::string audit_table(const AuditDocument& document);
 
+/// Its warnings alone, one a line; or that there are none.
+std::string warnings_text(const AuditDocument& document);
+
 }  // namespace allreco::audit

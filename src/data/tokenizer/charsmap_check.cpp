@@ -2,11 +2,10 @@
 
 #include <cstdint>
 #include <cstring>
-#include <functional>
-#include <optional>
 #include <vector>
 
 #include "core/check.h"
+#include "data/tokenizer/protobuf_fields.h"
 
 namespace allreco::data {
 
@@ -14,36 +13,6 @@ namespace {
 
 // Fields of sentencepiece_model.proto.
 constexpr std::uint64_t kNormalizerSpec = 3, kDenormalizerSpec = 5, kPrecompiledCharsmap = 2;
-
-std::optional<std::uint64_t> take_varint(std::string_view& bytes) {
-  std::uint64_t value = 0;
-  for (unsigned shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
-    const auto byte = static_cast<unsigned char>(bytes.front());
-    bytes.remove_prefix(1);
-    value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
-    if (byte < 0x80) return value;
-  }
-  return std::nullopt;
-}
-
-/// Calls visit with each field of protobuf's wire type 2 (bytes, messages). False where the message is malformed; a tag
-/// that does not fit 32 bits is, so that the library cannot take it for another one.
-bool for_each_field(std::string_view message, const std::function<bool(std::uint64_t, std::string_view)>& visit) {
-  while (!message.empty()) {
-    const auto tag = take_varint(message);
-    if (!tag || *tag > UINT32_MAX) return false;
-    const std::uint64_t type = *tag & 7;
-    std::optional<std::uint64_t> size;
-    if (type == 0 && take_varint(message)) size = 0;
-    if (type == 1) size = 8;
-    if (type == 2) size = take_varint(message);
-    if (type == 5) size = 4;
-    if (!size || *size > message.size()) return false;
-    if (type == 2 && !visit(*tag >> 3, message.substr(0, *size))) return false;
-    message.remove_prefix(*size);
-  }
-  return true;
-}
 
 /// A unit of darts-clone's array: the child for byte c of the unit at i lies at i ^ offset ^ c, its value, if any, at
 /// i ^ offset. Units with the highest bit are values, which no search goes on from, except at the root.
@@ -81,16 +50,17 @@ bool is_sound_charsmap(std::string_view blob) {
 }
 
 bool is_sound_normalizer(std::string_view message) {
-  return for_each_field(message, [](std::uint64_t number, std::string_view bytes) {
-    return number != kPrecompiledCharsmap || is_sound_charsmap(bytes);
+  return for_each_field(message, [](const ProtobufField& field) {
+    return field.number != kPrecompiledCharsmap || !field.is_bytes || is_sound_charsmap(field.bytes);
   });
 }
 
 }  // namespace
 
 void check_charsmaps(std::string_view model, const std::string& source) {
-  const bool is_sound = for_each_field(model, [](std::uint64_t number, std::string_view bytes) {
-    return (number != kNormalizerSpec && number != kDenormalizerSpec) || is_sound_normalizer(bytes);
+  const bool is_sound = for_each_field(model, [](const ProtobufField& field) {
+    const bool is_normalizer = field.number == kNormalizerSpec || field.number == kDenormalizerSpec;
+    return !is_normalizer || !field.is_bytes || is_sound_normalizer(field.bytes);
   });
   if (is_sound) return;
   core::user_error(

@@ -11,7 +11,6 @@ namespace allreco::data {
 
 namespace {
 
-constexpr size_t kMaxKeptScratches = 8;
 constexpr std::string_view kSpaceOfWords = "\u2581";
 
 Fields parse(const std::string& bytes, const std::string& where) {
@@ -34,33 +33,6 @@ const Fields& optional_field(const Fields& document, const char* key) {
 
 }  // namespace
 
-/// A scratch of the tokenizer's for the time of one call.
-class JsonTokenizer::Lease {
- public:
-  explicit Lease(const JsonTokenizer& tokenizer) : tokenizer_(tokenizer) {
-    const std::lock_guard lock(tokenizer.mutex_);
-    if (tokenizer.scratches_.empty()) return;
-    scratch_ = std::move(tokenizer.scratches_.back());
-    tokenizer.scratches_.pop_back();
-  }
-  ~Lease() {
-    const std::lock_guard lock(tokenizer_.mutex_);
-    if (scratch_ && tokenizer_.scratches_.size() < kMaxKeptScratches)
-      tokenizer_.scratches_.push_back(std::move(scratch_));
-  }
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
-
-  Scratch& scratch() {
-    if (!scratch_) scratch_ = std::make_unique<Scratch>();
-    return *scratch_;
-  }
-
- private:
-  const JsonTokenizer& tokenizer_;
-  std::unique_ptr<Scratch> scratch_;
-};
-
 JsonTokenizer::JsonTokenizer(const std::string& bytes, const std::string& where) {
   const Fields document = parse(bytes, where);
   if (!document.is_object()) core::user_error("{}: a JSON object is needed, not {}", where, document.type_name());
@@ -77,13 +49,13 @@ JsonTokenizer::JsonTokenizer(const std::string& bytes, const std::string& where)
 }
 
 std::vector<TokenId> JsonTokenizer::encode(std::string_view text, const Options& options) const {
-  Lease lease(*this);
+  ScratchPool<Scratch>::Lease scratch(scratches_);
   std::vector<TokenId> ids;
   if (options.add_special_tokens) ids = surroundings_.before;
   if (is_valid_utf8(text)) {
-    encode_raw(text, options, lease.scratch(), ids);
+    encode_raw(text, options, *scratch, ids);
   } else {
-    encode_raw(to_valid_utf8(text), options, lease.scratch(), ids);
+    encode_raw(to_valid_utf8(text), options, *scratch, ids);
   }
   if (options.add_special_tokens) ids.insert(ids.end(), surroundings_.after.begin(), surroundings_.after.end());
   return ids;
@@ -147,13 +119,9 @@ void JsonTokenizer::encode_word(std::string_view word, Scratch& scratch, std::ve
 
 void JsonTokenizer::encode_part(std::string_view part, Scratch& scratch, std::vector<TokenId>& ids) const {
   if (!WordCache::takes(part)) return model_->encode(part, scratch.merging, ids);
-  WordCache::Entry& entry = scratch.cache.place_of(part);
-  if (entry.word != part) {
-    entry.word.assign(part);
-    entry.ids.clear();
-    model_->encode(part, scratch.merging, entry.ids);
-  }
-  ids.insert(ids.end(), entry.ids.begin(), entry.ids.end());
+  const std::vector<TokenId>& known =
+      scratch.cache.ids_of(part, [&](std::vector<TokenId>& own) { model_->encode(part, scratch.merging, own); });
+  ids.insert(ids.end(), known.begin(), known.end());
 }
 
 std::string JsonTokenizer::decode(const std::vector<TokenId>& ids, bool skip_special_tokens) const {

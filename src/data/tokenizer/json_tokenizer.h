@@ -3,7 +3,6 @@
 #include <array>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "data/tokenizer/normalizers.h"
 #include "data/tokenizer/post_processors.h"
 #include "data/tokenizer/pre_tokenizers.h"
+#include "data/tokenizer/scratch_pool.h"
 #include "data/tokenizer/word_cache.h"
 
 namespace allreco::data {
@@ -50,7 +50,6 @@ class JsonTokenizer {
     std::vector<Segment> raw, normalized;
     std::string text;
   };
-  class Lease;
 
   void encode_raw(std::string_view text, const Options& options, Scratch& scratch, std::vector<TokenId>& ids) const;
   void encode_between(std::string_view text, bool is_first, bool special_as_text, Scratch& scratch,
@@ -66,10 +65,7 @@ class JsonTokenizer {
   std::unique_ptr<Decoder> decoder_;
   Surroundings surroundings_;
   std::int64_t size_ = 0;
-
-  // Threads borrow them; when all are out, a thread makes its own.
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Scratch>> scratches_;
+  mutable ScratchPool<Scratch> scratches_;
 };
 
 }  // namespace allreco::data

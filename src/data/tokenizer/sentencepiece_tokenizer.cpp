@@ -5,7 +5,10 @@
 
 #include "core/check.h"
 #include "data/tokenizer/charsmap_check.h"
+#include "data/tokenizer/scratch_pool.h"
+#include "data/tokenizer/sentencepiece_cuts.h"
 #include "data/tokenizer/tokenizer_backend.h"
+#include "data/tokenizer/word_cache.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -39,7 +42,7 @@ Match first_special(std::string_view text, const std::vector<SpecialPiece>& piec
 
 class SentencePieceTokenizer : public TokenizerBackend {
  public:
-  SentencePieceTokenizer(const std::string& bytes, const fs::path& path) : path_(path.string()) {
+  SentencePieceTokenizer(const std::string& bytes, const fs::path& path) : path_(path.string()), cuts_(bytes) {
     check_charsmaps(bytes, path.string());
     const auto status = processor_.LoadFromSerializedProto(bytes);
     if (!status.ok() || processor_.GetPieceSize() == 0)
@@ -55,8 +58,12 @@ class SentencePieceTokenizer : public TokenizerBackend {
 
   std::vector<TokenId> encode(std::string_view text) const override {
     std::vector<TokenId> ids;
-    const auto status = processor_.Encode(text, &ids);
-    if (!status.ok()) core::user_error("{} cannot encode a text of {} bytes: {}", path_, text.size(), status.message());
+    if (!cuts_.are_proven()) {
+      encode_whole(text, ids);
+      return ids;
+    }
+    ScratchPool<WordCache>::Lease cache(caches_);
+    cuts_.for_each_part(text, [&](std::string_view part) { encode_part(part, *cache, ids); });
     return ids;
   }
 
@@ -97,8 +104,29 @@ class SentencePieceTokenizer : public TokenizerBackend {
   std::int64_t vocab_size() const override { return processor_.GetPieceSize(); }
 
  private:
+  /// Replaces `ids`.
+  void encode_whole(std::string_view text, std::vector<TokenId>& ids) const {
+    const auto status = processor_.Encode(text, &ids);
+    if (!status.ok()) core::user_error("{} cannot encode a text of {} bytes: {}", path_, text.size(), status.message());
+  }
+
+  void encode_part(std::string_view part, WordCache& cache, std::vector<TokenId>& ids) const {
+    if (part.empty()) return;
+    if (WordCache::takes(part)) {
+      const std::vector<TokenId>& known =
+          cache.ids_of(part, [&](std::vector<TokenId>& own) { encode_whole(part, own); });
+      ids.insert(ids.end(), known.begin(), known.end());
+      return;
+    }
+    std::vector<TokenId> own;
+    encode_whole(part, own);
+    ids.insert(ids.end(), own.begin(), own.end());
+  }
+
   std::string path_;
+  SentencePieceCuts cuts_;
   sentencepiece::SentencePieceProcessor processor_;
+  mutable ScratchPool<WordCache> caches_;
   std::vector<SpecialPiece> special_pieces_;
   bool begins_with_space_ = false;
 };
