@@ -329,8 +329,8 @@ std::vector<Item> ReviewsJob::catalogue() const {
   std::vector<Item> items;
   for (const CatalogueEntry& entry : data_.catalogue) {
     const auto id = static_cast<std::uint32_t>(items.size());
-    items.push_back(
-        {id, entry.asin, entry.title, target_counts_[id], encoder_.encode_answer(entry.title), entry.details.category});
+    items.push_back({id, entry.asin, entry.title, target_counts_[id], encoder_.encode_answer(entry.title),
+                     entry.details.category, entry.details.brand, entry.details.price});
   }
   return items;
 }
