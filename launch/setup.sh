@@ -18,6 +18,7 @@ PACKAGES=(
   g++ cmake ninja-build pkg-config ccache python3 python3-venv ca-certificates
   openmpi-bin libopenmpi-dev libhdf5-dev libsentencepiece-dev libboost-program-options-dev libspdlog-dev libfmt-dev
   nlohmann-json3-dev zlib1g-dev libssl-dev libpcre2-dev libicu-dev libcpp-httplib-dev
+  libsimdjson-dev libisal-dev libzstd-dev
   libgtest-dev
   clang-format-14 clang-tidy-14 shellcheck
 )

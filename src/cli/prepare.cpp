@@ -1,10 +1,26 @@
 #include "data/prepare/prepare.h"
 
+#include <ATen/Parallel.h>
+
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "cli/session_ranks.h"
 #include "core/log.h"
 
 namespace allreco::cli {
+
+namespace {
+
+/// What is given, without what makes no difference to the dataset.
+std::string command_of(data::PrepareConfig config) {
+  data::PrepareConfig untouched;
+  config.memory_limit = untouched.memory_limit;
+  config.tmp_dir = untouched.tmp_dir;
+  OptionList list("allreco prepare", "", {config.options()});
+  return list.as_config();
+}
+
+}  // namespace
 
 int prepare_command(dist::Session& session, const Arguments& arguments) {
   data::PrepareConfig config;
@@ -16,10 +32,12 @@ int prepare_command(dist::Session& session, const Arguments& arguments) {
   apply(runtime, session);
   data::validate(config);
   constexpr double any_time_s = 7 * 86400;
-  session.set_timeout(any_time_s);  // the others wait for rank 0, which alone prepares
+  session.set_timeout(any_time_s);  // one rank may have one large compressed file to read, or all the prompts
   session.together("prepare", [&] {
+    SessionRanks ranks(session);
+    const std::string summary = data::prepare(config, command_of(config), ranks, at::get_num_threads());
     if (!session.is_leader()) return;
-    core::write_output(data::prepare(config, list.as_config()) + "\n");
+    core::write_output(summary + "\n");
     core::write_output(core::message("What it gives away without a model: allreco audit {}\n", config.output_dir));
   });
   return kExitDone;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/check.h"
 #include "dist/mpi_check.h"
 
 namespace allreco::dist {
@@ -148,6 +149,57 @@ void ControlPlane::all_sum(std::vector<double>& values) {
     part = state_->run("all_sum", std::move(part), start);
     std::copy(part.begin(), part.end(), first);
   }
+}
+
+void ControlPlane::all_reduce(std::vector<std::int64_t>& values, Reduction reduction) {
+  const MPI_Op operation = reduction == Reduction::sum ? MPI_SUM : reduction == Reduction::minimum ? MPI_MIN : MPI_MAX;
+  const auto start = [comm = state_->comm, operation](auto& buffer, MPI_Request* request) {
+    return MPI_Iallreduce(MPI_IN_PLACE, buffer.data(), static_cast<int>(buffer.size()), MPI_INT64_T, operation, comm,
+                          request);
+  };
+  const std::int64_t longest = std::max<std::int64_t>(1, state_->piece_bytes / std::int64_t{sizeof(std::int64_t)});
+  for (std::int64_t begin = 0; begin < std::ssize(values); begin += longest) {
+    const auto first = values.begin() + begin;
+    std::vector<std::int64_t> part(first, first + std::min(longest, std::ssize(values) - begin));
+    part = state_->run("all_reduce", std::move(part), start);
+    std::copy(part.begin(), part.end(), first);
+  }
+}
+
+std::vector<std::string> ControlPlane::all_to_all(const std::vector<std::string>& texts) {
+  const auto num_ranks = static_cast<size_t>(state_->world_size);
+  core::require(texts.size() == num_ranks, "all_to_all takes a text for each rank");
+  // sizes[0, N): what goes to each rank; sizes[N, 2N): what comes from it.
+  std::vector<std::int64_t> sizes(2 * num_ranks);
+  for (size_t rank = 0; rank < num_ranks; ++rank) sizes[rank] = std::ssize(texts[rank]);
+  sizes = state_->run("all_to_all", std::move(sizes), [comm = state_->comm, num_ranks](auto& buffer, auto* request) {
+    return MPI_Ialltoall(buffer.data(), 1, MPI_INT64_T, buffer.data() + num_ranks, 1, MPI_INT64_T, comm, request);
+  });
+  // One buffer, as it must outlive a wait that fails: what is sent, a byte, what is received. The byte, because Open
+  // MPI takes equal addresses of both for MPI_IN_PLACE.
+  std::vector<int> counts, offsets;
+  std::int64_t total = 0;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    if (i == num_ranks) ++total;
+    counts.push_back(static_cast<int>(sizes[i]));
+    offsets.push_back(static_cast<int>(total));
+    total += sizes[i];
+    core::require(total < std::int64_t{1} << 31, "all_to_all moves less than 2 GiB at a time");
+  }
+  std::vector<char> bytes(static_cast<size_t>(total));
+  for (size_t rank = 0; rank < num_ranks; ++rank)
+    std::copy(texts[rank].begin(), texts[rank].end(), bytes.begin() + offsets[rank]);
+  const int first_received = offsets[num_ranks];
+  for (size_t rank = num_ranks; rank < 2 * num_ranks; ++rank) offsets[rank] -= first_received;
+  const auto start = [=, comm = state_->comm](auto& buffer, MPI_Request* request) {
+    return MPI_Ialltoallv(buffer.data(), counts.data(), offsets.data(), MPI_BYTE, buffer.data() + first_received,
+                          counts.data() + num_ranks, offsets.data() + num_ranks, MPI_BYTE, comm, request);
+  };
+  bytes = state_->run("all_to_all", std::move(bytes), start);
+  std::vector<std::string> received;
+  for (size_t rank = num_ranks; rank < 2 * num_ranks; ++rank)
+    received.emplace_back(bytes.data() + first_received + offsets[rank], static_cast<size_t>(counts[rank]));
+  return received;
 }
 
 void ControlPlane::barrier() {

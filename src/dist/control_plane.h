@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/reduction.h"
 #include "dist/watchdog.h"
 
 namespace allreco::dist {
@@ -25,6 +26,8 @@ class ControlPlane {
   std::vector<std::string> all_gather(const std::string& text);
   std::string broadcast(std::string text, int root);
   void all_sum(std::vector<double>& values);
+  void all_reduce(std::vector<std::int64_t>& values, Reduction reduction);
+  std::vector<std::string> all_to_all(const std::vector<std::string>& texts);
   void barrier();
   /// What all_gather, broadcast and all_sum send at once, on all ranks alike: more goes in pieces.
   void set_piece_bytes(std::int64_t bytes);

@@ -19,6 +19,7 @@
 #include "dist/launcher.h"
 #include "dist/mpi_check.h"
 #include "dist/mpi_communicator.h"
+#include "dist/quiet_abort.h"
 #include "dist/watchdog.h"
 
 namespace allreco::dist {
@@ -148,7 +149,7 @@ void Session::barrier() {
 
 void Session::abort(int exit_code) {
   if (!state_->mpi_is_up) std::exit(exit_code);
-  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  if (!abort_quietly(exit_code)) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
 }
 

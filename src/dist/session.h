@@ -68,7 +68,7 @@ class Session {
   /// Guards waits for other transports (NCCL). Internal to dist.
   Watchdog& watchdog();
 
-  /// Ends every rank now with this exit code (MPI_Abort, or exit for a lone process).
+  /// Ends every rank now with this exit code (PMIx_Abort or MPI_Abort, exit for a lone process).
   [[noreturn]] void abort(int exit_code);
 
  private:

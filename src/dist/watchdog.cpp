@@ -124,6 +124,11 @@ void Watchdog::wait(Wait wait, WaitsFor what, const std::function<bool()>& done)
   }
 }
 
+void Watchdog::leave_if_peer_failed() {
+  if (channel_) serve();
+  if (peer_failed()) throw PeerFailed("another rank failed");
+}
+
 // Takes every message before it answers any question, so that answers hold the latest heartbeats.
 void Watchdog::serve() {
   if (!watchers_know_) tell_watchers();

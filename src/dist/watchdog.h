@@ -58,6 +58,9 @@ class Watchdog {
   /// in the operation.
   void wait_for_gpu(std::string_view operation, const std::function<bool()>& done);
 
+  /// Answers others' questions, and throws PeerFailed as wait() does. Never blocks.
+  void leave_if_peer_failed();
+
   /// The agreements (Session::together) that this rank is inside of, innermost last. A wait inside ends with PeerFailed
   /// when a rank reports failure of one.
   void enter_agreement(std::int64_t id) { agreements_.push_back(id); }

@@ -42,14 +42,14 @@ class Renderer {
     const auto max_length = options.value("max_length", std::int64_t{0});
     encoder_.emplace(tokenizer_, template_,
                      data::EncodeOptions{max_length == 0 ? 512 : max_length, options.value("add_bos", true),
-                                         options.value("add_eos", true)});
+                                         options.value("add_eos", true), options.value("seed", std::uint64_t{42})});
   }
 
   void render(data::Example& example, std::int64_t index, bool with_history) const {
-    std::vector<std::string_view> history = titles(example.history);
-    if (!with_history) history = {""};
+    std::vector<data::ItemText> history = texts(example.history);
+    if (!with_history) history = {data::ItemText{}};
     if (!example.target) core::user_error("example {} does not say what was bought: it has no control", index);
-    if (encoder_->encode_history(history, titles(example.candidates), catalogue_[*example.target].title, example) ==
+    if (encoder_->encode_history(history, texts(example.candidates), catalogue_[*example.target].title, example) ==
         data::Fit::too_long)
       core::user_error("the changed prompt of example {} is longer than the dataset's max_length", index);
   }
@@ -63,10 +63,13 @@ class Renderer {
   static data::PromptTemplate template_of(const data::DatasetInfo& info) {
     return data::template_of(info.json.value("template", core::Json()), (info.directory / "dataset.json").string());
   }
-  std::vector<std::string_view> titles(const std::vector<std::uint32_t>& items) const {
-    std::vector<std::string_view> titles;
-    for (const std::uint32_t item : items) titles.push_back(catalogue_[item].title);
-    return titles;
+  std::vector<data::ItemText> texts(const std::vector<std::uint32_t>& items) const {
+    std::vector<data::ItemText> texts;
+    for (const std::uint32_t id : items) {
+      const data::Item& item = catalogue_[id];
+      texts.push_back({item.title, item.brand, item.category, item.price});
+    }
+    return texts;
   }
 
   const std::vector<data::Item>& catalogue_;

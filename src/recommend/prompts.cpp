@@ -62,12 +62,16 @@ data::PromptTemplate template_of(const data::DatasetInfo& info) {
   if (found->dump().size() > kLargestTemplate) core::user_error("{}: the template is too long", file_of(info));
   data::PromptTemplate result = data::template_of(*found, file_of(info));
   if (!result.takes_history()) core::user_error("{}: the template has no place for a history", file_of(info));
+  if (result.answer != "title")
+    core::user_error("{}: its answers are labels of options; recommend needs a dataset whose answers are titles",
+                     file_of(info));
+  result.other_instructions.clear();  // a request is asked in the first phrasing
   return result;
 }
 
 /// Without a limit: build() cuts histories itself, to know where.
 data::EncodeOptions encode_options(const data::DatasetInfo& info) {
-  return {kLargestNumber, flag_of(info, "add_bos"), flag_of(info, "add_eos")};
+  return {kLargestNumber, flag_of(info, "add_bos"), flag_of(info, "add_eos"), 0};
 }
 
 std::vector<std::uint32_t> by_popularity(const ItemIndex& index) {
@@ -87,10 +91,13 @@ std::uint32_t longest_title(const ItemIndex& index) {
   return longest->id;
 }
 
-std::vector<std::string_view> titles_of(std::span<const std::uint32_t> items, const ItemIndex& index) {
-  std::vector<std::string_view> titles;
-  for (const std::uint32_t item : items) titles.emplace_back(index.item(item).title);
-  return titles;
+std::vector<data::ItemText> texts_of(std::span<const std::uint32_t> items, const ItemIndex& index) {
+  std::vector<data::ItemText> texts;
+  for (const std::uint32_t id : items) {
+    const data::Item& item = index.item(id);
+    texts.push_back({item.title, item.brand, item.category, item.price});
+  }
+  return texts;
 }
 
 }  // namespace
@@ -131,7 +138,7 @@ Prompt PromptBuilder::build(std::span<const std::uint32_t> history) const {
   const std::string& answer = index_.item(longest_title_).title;
   data::Example example;
   while (true) {
-    encoder_.encode_history(titles_of(shown, index_), titles_of(prompt.options, index_), answer, example);
+    encoder_.encode_history(texts_of(shown, index_), texts_of(prompt.options, index_), answer, example);
     if (std::ssize(example.tokens) <= max_length_ || shown.size() == 1) break;
     shown = shown.subspan(1);
   }

@@ -43,6 +43,35 @@ class BadInput : public ::testing::Test {
   Scratch scratch_;
 };
 
+// MPI_Abort has mpirun print ten lines behind the message. What ends the ranks is said once, and nothing comes after
+// it.
+TEST_F(BadInput, TheMessageIsTheLastThingSeenUnderMpirun) {
+  for (const int ranks : {1, 3}) {
+    const auto outcome = run_program(ranks, "prepare --tokens " + (scratch_ / "none.jsonl") +
+                                                " --vocab_size 512 --output_dir " + (scratch_ / "NEW"));
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
+    const std::string message = "none.jsonl: No such file or directory\n";
+    EXPECT_TRUE(outcome.output.ends_with(message)) << outcome.output;
+    EXPECT_EQ(outcome.output.find(message), outcome.output.rfind(message)) << outcome.output;
+  }
+}
+
+// SIGXFSZ: the system refuses a file that would grow beyond the limit, in the same calls as on a full disk.
+TEST_F(BadInput, FilesThatMayNotGrowLeaveNothingBehind) {
+  const std::string reviews = source("examples/gift-cards/reviews.json.gz"),
+                    metadata = source("examples/gift-cards/metadata.json.gz");
+  const Scratch parent;
+  for (const int blocks : {1, 40, 200}) {
+    const auto outcome = run_shell(
+        fmt::format("ulimit -f {} && {}", blocks,
+                    program(0, fmt::format("prepare --reviews {} --metadata {} --tokenizer {} --output_dir {}", reviews,
+                                           metadata, model_, parent / "made/DS"))));
+    EXPECT_EQ(outcome.exit_code, 2) << outcome.output;
+    EXPECT_NE(outcome.output.find("File too large"), std::string::npos) << outcome.output;
+    EXPECT_EQ(parent.num_entries(), 0u) << outcome.output;
+  }
+}
+
 TEST_F(BadInput, OptionsAndConfigFiles) {
   write("typo.cfg", "learning_rat = 1e-3\n");
   expect_refused(program(2, train(scratch_ / "DS", model_, "--config " + (scratch_ / "typo.cfg"))),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/random.h"
 #include "data/prepare/shown_options.h"
 
 namespace allreco::data {
@@ -85,18 +86,40 @@ void ExampleEncoder::assemble(std::span<const TokenId> prompt, const std::vector
   if (options_.add_eos) tokens.push_back(end_id_);
 }
 
-Fit ExampleEncoder::encode_history(std::span<const std::string_view> history, std::span<const std::string_view> options,
+Fit ExampleEncoder::encode_history(std::span<const ItemText> history, std::span<const ItemText> options,
                                    std::string_view target, Example& example) const {
-  const std::vector<TokenId> answer = encode_answer(target);
+  const bool is_label = template_.answer == "label";
+  core::require(!is_label || example.gold.has_value(), "an answer that is a label needs the right option's place");
+  const std::vector<TokenId> answer =
+      is_label ? encode_answer(label_of(template_, *example.gold)) : encode_answer(target);
   const std::int64_t room = room_for_prompt(answer);
   for (size_t num_dropped = 0; num_dropped < history.size(); ++num_dropped) {
-    const PromptRow row = render_history(template_, history.subspan(num_dropped), options);
+    const PromptRow row = render_history(template_, history.subspan(num_dropped), options, phrasing_of(example));
     const std::vector<TokenId> prompt = encode_parts(render_prompt_parts(template_, row));
     if (static_cast<std::int64_t>(prompt.size()) > room) continue;
     assemble(prompt, answer, example);
     return num_dropped == 0 ? Fit::whole : Fit::truncated;
   }
   return Fit::too_long;
+}
+
+Fit ExampleEncoder::encode_history(std::span<const std::string_view> history, std::span<const std::string_view> options,
+                                   std::string_view target, Example& example) const {
+  core::require(!template_.shows_details(), "the template shows more of items than titles");
+  const auto items = [](std::span<const std::string_view> titles) {
+    std::vector<ItemText> texts;
+    for (const std::string_view title : titles) texts.push_back({title, {}, {}, {}});
+    return texts;
+  };
+  return encode_history(items(history), items(options), target, example);
+}
+
+size_t ExampleEncoder::phrasing_of(const Example& example) const {
+  if (template_.num_phrasings() == 1) return 0;
+  const auto draw = core::mix_key(
+      options_.seed, {core::key_of("phrasing"), example.user.value_or(0),
+                      static_cast<std::uint64_t>(example.timestamp.value_or(0)), example.target.value_or(0)});
+  return draw % template_.num_phrasings();
 }
 
 bool ExampleEncoder::is_hopeless(std::string_view text) const {

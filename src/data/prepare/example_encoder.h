@@ -18,6 +18,7 @@ struct EncodeOptions {
   std::int64_t max_length = 512;  // tokens, BOS and EOS included
   bool add_bos = true;
   bool add_eos = true;
+  std::uint64_t seed = 42;  // draws the phrasing of a template that has several
 };
 
 enum class Fit { whole, truncated, too_long };
@@ -33,8 +34,12 @@ class ExampleEncoder {
   /// when the tokenizer lacks a control token of the template.
   ExampleEncoder(const Tokenizer& tokenizer, const PromptTemplate& prompt_template, const EncodeOptions& options);
 
-  /// Sets tokens and prompt_length. Too long a prompt loses its oldest history, title by title, but not the last one;
-  /// too_long (and nothing set) if that is not enough.
+  /// Sets tokens and prompt_length. Too long a prompt loses its oldest history, item by item, but not the last one;
+  /// too_long (and nothing set) if that is not enough. The phrasing is drawn by (seed, the example's user, timestamp
+  /// and target). REQUIRES the example's gold where the template's answers are labels.
+  Fit encode_history(std::span<const ItemText> history, std::span<const ItemText> options, std::string_view target,
+                     Example& example) const;
+  /// The same of titles alone. REQUIRES a template that shows no more of items.
   Fit encode_history(std::span<const std::string_view> history, std::span<const std::string_view> options,
                      std::string_view target, Example& example) const;
 
@@ -51,6 +56,7 @@ class ExampleEncoder {
   TokenId eos_id() const { return options_.add_eos ? end_id_ : -1; }
 
  private:
+  size_t phrasing_of(const Example& example) const;
   /// Tokens left for the prompt's text beside BOS, answer and EOS.
   std::int64_t room_for_prompt(const std::vector<TokenId>& answer) const;
   void assemble(std::span<const TokenId> prompt, const std::vector<TokenId>& answer, Example& example) const;

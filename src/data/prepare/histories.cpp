@@ -15,22 +15,27 @@ constexpr size_t kNowhere = std::numeric_limits<size_t>::max();
 
 }  // namespace
 
+HistoryExample example_at(const Shopper& shopper, std::size_t place, const std::vector<CatalogueEntry>& catalogue,
+                          std::int64_t max_history) {
+  const auto& purchases = shopper.purchases;
+  const Purchase& target = purchases[place];
+  HistoryExample example;
+  example.user = shopper.user;
+  example.timestamp = target.timestamp;
+  example.target = target.item;
+  for (size_t k = place - std::min(place, static_cast<size_t>(max_history)); k < place; ++k) {
+    example.history.push_back(purchases[k].item);
+    if (catalogue[purchases[k].item].title_id == catalogue[example.target].title_id) example.repeats_title = true;
+  }
+  example.tied_with_last = is_same_time(purchases[place - 1], target);
+  return example;
+}
+
 std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const std::vector<CatalogueEntry>& catalogue,
                                                 std::int64_t min_history, std::int64_t max_history) {
   std::vector<HistoryExample> examples;
-  const auto& purchases = shopper.purchases;
-  for (size_t i = static_cast<size_t>(min_history); i < purchases.size(); ++i) {
-    HistoryExample example;
-    example.user = shopper.user;
-    example.timestamp = purchases[i].timestamp;
-    example.target = purchases[i].item;
-    for (size_t k = i - std::min(i, static_cast<size_t>(max_history)); k < i; ++k) {
-      example.history.push_back(purchases[k].item);
-      if (catalogue[purchases[k].item].title_id == catalogue[example.target].title_id) example.repeats_title = true;
-    }
-    example.tied_with_last = purchases[i - 1].timestamp == example.timestamp;
-    examples.push_back(std::move(example));
-  }
+  for (auto place = static_cast<size_t>(min_history); place < shopper.purchases.size(); ++place)
+    examples.push_back(example_at(shopper, place, catalogue, max_history));
   return examples;
 }
 
@@ -60,12 +65,12 @@ void NegativeSampler::match(const NegativePool& pool) {
     available_by_item_[items_[place]] = available_from_[place];
 }
 
-bool NegativeSampler::draw_matched(const HistoryExample& example, const Shopper& shopper, std::size_t num_negatives,
-                                   core::RandomStream& stream, std::vector<std::uint32_t>& list) const {
+bool NegativeSampler::draw_matched(const HistoryExample& example, const std::vector<std::uint32_t>& bought,
+                                   std::size_t num_negatives, core::RandomStream& stream,
+                                   std::vector<std::uint32_t>& list) const {
   return matched_->draw(example.target, num_negatives, stream, list, [&](std::uint32_t item) {
     const std::uint32_t title = catalogue_[item].title_id;
-    return available_by_item_[item] <= example.timestamp &&
-           !std::binary_search(shopper.bought_titles.begin(), shopper.bought_titles.end(), title) &&
+    return available_by_item_[item] <= example.timestamp && !std::binary_search(bought.begin(), bought.end(), title) &&
            std::none_of(list.begin(), list.end(),
                         [&](std::uint32_t other) { return catalogue_[other].title_id == title; });
   });
@@ -93,12 +98,20 @@ std::uint32_t NegativeSampler::draw_item(std::uint64_t random) const {
   return items_[static_cast<size_t>(place - cumulative_weights_.begin())];
 }
 
-bool NegativeSampler::draw(HistoryExample& example, const Shopper& shopper, std::int64_t num_candidates) const {
-  const auto& bought = shopper.bought_titles;  // the target's among them
+NegativeSampler::Exclusions NegativeSampler::exclusions_of(const Shopper& shopper) const {
+  Exclusions exclusions{&shopper.bought_titles, {}};
+  for (const std::uint32_t title : shopper.bought_titles)
+    if (title < first_place_of_title_.size() && first_place_of_title_[title] != kNowhere)
+      exclusions.places.push_back(first_place_of_title_[title]);
+  std::sort(exclusions.places.begin(), exclusions.places.end());
+  return exclusions;
+}
+
+bool NegativeSampler::draw(HistoryExample& example, const Exclusions& exclusions, std::int64_t num_candidates) const {
+  const auto& bought = *exclusions.titles;  // the target's among them
   const size_t num_items = num_items_at(example.timestamp);
-  const auto num_excluded = std::count_if(bought.begin(), bought.end(), [&](std::uint32_t title) {
-    return title < first_place_of_title_.size() && first_place_of_title_[title] < num_items;
-  });
+  const auto num_excluded =
+      std::lower_bound(exclusions.places.begin(), exclusions.places.end(), num_items) - exclusions.places.begin();
   if (num_items == 0 || num_titles_[num_items - 1] - num_excluded < num_candidates - 1)
     return false;  // else the loop below ends
 
@@ -109,7 +122,7 @@ bool NegativeSampler::draw(HistoryExample& example, const Shopper& shopper, std:
     return std::any_of(list.begin(), list.end(),
                        [&](std::uint32_t item) { return catalogue_[item].title_id == title; });
   };
-  if (matched_ && !draw_matched(example, shopper, static_cast<size_t>(num_candidates - 1), stream, list)) return false;
+  if (matched_ && !draw_matched(example, bought, static_cast<size_t>(num_candidates - 1), stream, list)) return false;
   while (static_cast<std::int64_t>(list.size()) < num_candidates) {
     const std::uint32_t item = draw_item(stream.next_below(cumulative_weights_[num_items - 1]));
     const std::uint32_t title = catalogue_[item].title_id;

@@ -27,6 +27,10 @@ struct HistoryExample {
 std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const std::vector<CatalogueEntry>& catalogue,
                                                 std::int64_t min_history, std::int64_t max_history);
 
+/// The example whose target is purchase `place` (> 0), without candidates.
+HistoryExample example_at(const Shopper& shopper, std::size_t place, const std::vector<CatalogueEntry>& catalogue,
+                          std::int64_t max_history);
+
 /// Which items may be drawn as negatives, and how often. By item.
 struct NegativePool {
   std::vector<std::int64_t> train_counts;      // kept reviews in the train period
@@ -41,17 +45,29 @@ class NegativeSampler {
  public:
   NegativeSampler(const std::vector<CatalogueEntry>& catalogue, const NegativePool& pool, std::uint64_t seed);
 
+  /// What a shopper's titles exclude from the draw: made once for all of its examples, so that one with very many costs
+  /// no more than n log n.
+  struct Exclusions {
+    const std::vector<std::uint32_t>* titles = nullptr;  // the shopper's, sorted
+    std::vector<std::size_t> places;  // of each title that can be drawn, where it first stands among the items; sorted
+  };
+  /// Keeps a pointer to the shopper's titles.
+  Exclusions exclusions_of(const Shopper& shopper) const;
+
   /// Sets candidates and gold: the target and num_candidates - 1 negatives, none with the title of anything that the
   /// shopper has ever bought, all titles different, in random order. A pure function of (seed, user, timestamp, target)
   /// and of the sampler's items. False (and the example unchanged) when there are not enough such items.
-  bool draw(HistoryExample& example, const Shopper& shopper, std::int64_t num_candidates) const;
+  bool draw(HistoryExample& example, const Exclusions& exclusions, std::int64_t num_candidates) const;
+  bool draw(HistoryExample& example, const Shopper& shopper, std::int64_t num_candidates) const {
+    return draw(example, exclusions_of(shopper), num_candidates);
+  }
 
  private:
   void add(std::uint32_t item, std::int64_t weight, std::int64_t available_from);
   std::size_t num_items_at(std::int64_t timestamp) const;
   std::uint32_t draw_item(std::uint64_t random) const;
   void match(const NegativePool& pool);
-  bool draw_matched(const HistoryExample& example, const Shopper& shopper, std::size_t num_negatives,
+  bool draw_matched(const HistoryExample& example, const std::vector<std::uint32_t>& bought, std::size_t num_negatives,
                     core::RandomStream& stream, std::vector<std::uint32_t>& list) const;
 
   const std::vector<CatalogueEntry>& catalogue_;

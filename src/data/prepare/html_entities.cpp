@@ -58,7 +58,7 @@ std::optional<std::uint32_t> numeric_entity(std::string_view digits) {
   return code;
 }
 
-std::optional<std::uint32_t> code_point_of(std::string_view name) {
+std::optional<std::uint32_t> code_point_named(std::string_view name) {
   if (name.starts_with('#')) return numeric_entity(name.substr(1));
   const auto found = named_entities().find(name);
   if (found == named_entities().end()) return std::nullopt;
@@ -93,7 +93,7 @@ std::string decode_html_entities(std::string_view text) {
     if (text[i] == '&') {
       const size_t length = text.substr(i + 1, kLongestName + 1).find(';');
       if (length != std::string_view::npos) {
-        if (const auto code = code_point_of(text.substr(i + 1, length))) {
+        if (const auto code = code_point_named(text.substr(i + 1, length))) {
           append_utf8(decoded, *code);
           i += length + 1;
           continue;

@@ -1,7 +1,6 @@
 #include "data/prepare/json_lines.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include "core/check.h"
 #include "core/json_parse.h"
@@ -13,10 +12,7 @@ using core::Json;
 
 namespace {
 
-constexpr size_t kNumBadLinesShown = 10;
-constexpr std::int64_t kHopelessLines = 1000;
-
-std::string why_not_json(const std::string& line, const Json::exception& error) {
+std::string why_not_json(std::string_view line, const Json::exception& error) {
   // The 2014 files hold Python's notation, which looks like JSON at first sight.
   if (line.starts_with("{'")) return "not JSON but a Python literal, as in the 2014 files; the 2018 files are JSON";
   std::string reason =
@@ -26,10 +22,10 @@ std::string why_not_json(const std::string& line, const Json::exception& error) 
   return start == std::string::npos ? reason : "no JSON at " + reason.substr(start + noise.size());
 }
 
-/// Files of another form would only be a series of malformed lines.
-void check_first_line(const std::string& line, const fs::path& path) {
-  const size_t begin = line.find_first_not_of(" \t");
-  const std::string_view text = std::string_view(line).substr(begin);
+}  // namespace
+
+void require_json_lines(std::string_view first_line, const fs::path& path) {
+  const std::string_view text = first_line.substr(first_line.find_first_not_of(" \t"));
   if (text.starts_with('['))
     core::user_error("{} is one JSON array; prepare reads JSON lines, one object a line: jq -c '.[]' makes them",
                      path.string());
@@ -40,56 +36,43 @@ void check_first_line(const std::string& line, const fs::path& path) {
     core::user_error("{} looks like csv; prepare reads JSON lines, one object a line", path.string());
 }
 
-}  // namespace
+std::string parse_object(std::string_view line, Json& object) {
+  if (core::nests_too_deeply(line)) return "nests too deeply";
+  try {
+    object = core::parsed(line);
+    return object.is_object() ? "" : "not a JSON object";
+  } catch (const Json::exception& error) {
+    return why_not_json(line, error);
+  }
+}
+
+bool is_blank_line(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
+
+void give_up_hopeless(const LineCounts& counts, const fs::path& path, double max_bad_share) {
+  constexpr std::int64_t kHopelessLines = 1000;
+  if (counts.malformed == kHopelessLines && counts.lines == kHopelessLines) counts.check_share(path, max_bad_share);
+}
 
 JsonLines::JsonLines(const fs::path& path, double max_bad_share) : reader_(path), max_bad_share_(max_bad_share) {}
 
 bool JsonLines::next(Json& object) {
   while (reader_.next(line_)) {
-    if (line_.find_first_not_of(" \t") == std::string::npos) continue;
-    if (++num_lines_ == 1) check_first_line(line_, reader_.path());
-    if (core::nests_too_deeply(line_)) {
-      reject("nests too deeply");
-      continue;
-    }
-    try {
-      object = core::parsed(line_);
-      if (object.is_object()) return true;
-      reject("not a JSON object");
-    } catch (const Json::exception& error) {
-      reject(why_not_json(line_, error));
-    }
+    ++counts_.total_lines;
+    if (is_blank_line(line_)) continue;
+    if (++counts_.lines == 1) require_json_lines(line_, reader_.path());
+    const std::string problem = parse_object(line_, object);
+    if (problem.empty()) return true;
+    reject(problem);
   }
-  check_share();
+  counts_.check_share(reader_.path(), max_bad_share_);
   return false;
 }
 
 void JsonLines::reject(const std::string& reason) {
-  ++num_bad_;
-  if (first_bad_.size() < kNumBadLinesShown) {
-    first_bad_.push_back({line_number(), reason});
+  if (counts_.malformed < std::int64_t{LineCounts::kNumBadLinesShown})
     core::log_warning("{} line {} is skipped: {}", reader_.path().string(), line_number(), reason);
-  }
-  if (num_bad_ == kHopelessLines && num_lines_ == kHopelessLines) check_share();
-}
-
-void JsonLines::check_share() const {
-  if (static_cast<double>(num_bad_) <= max_bad_share_ * static_cast<double>(num_lines_)) return;
-  core::user_error(
-      "{}: {} of {} lines are malformed, more than max_bad_line_share = {}. The first is line {}: {}. Mend or download "
-      "the "
-      "file again, or raise max_bad_line_share",
-      reader_.path().string(), num_bad_, num_lines_, max_bad_share_, first_bad_.front().line,
-      first_bad_.front().reason);
-}
-
-Json JsonLines::report() const {
-  Json bad = Json::array();
-  for (const BadLine& line : first_bad_) bad.push_back({{"line", line.line}, {"reason", line.reason}});
-  return {{"file", reader_.path().filename().string()},
-          {"lines", num_lines_},
-          {"malformed", num_bad_},
-          {"first_malformed", std::move(bad)}};
+  counts_.reject(line_number(), reason);
+  give_up_hopeless(counts_, reader_.path(), max_bad_share_);
 }
 
 const std::string* find_string(const Json& object, const char* key) {

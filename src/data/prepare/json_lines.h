@@ -4,17 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "core/json.h"
+#include "data/prepare/line_counts.h"
 #include "data/prepare/line_reader.h"
 
 namespace allreco::data {
-
-struct BadLine {
-  std::int64_t line = 0;  // 1-based
-  std::string reason;
-};
 
 class JsonLines {
  public:
@@ -28,23 +24,30 @@ class JsonLines {
   void reject(const std::string& reason);
 
   std::int64_t line_number() const { return reader_.line_number(); }
-  std::int64_t num_lines() const { return num_lines_; }  // without blank ones
-  std::int64_t num_bad() const { return num_bad_; }
-  /// {file, lines, malformed, first_malformed: [{line, reason}]}, for dataset.json.
-  core::Json report() const;
+  std::int64_t num_lines() const { return counts_.lines; }  // without blank ones
+  std::int64_t num_bad() const { return counts_.malformed; }
+  /// LineCounts::report
+  core::Json report() const { return counts_.report(reader_.path()); }
 
  private:
-  void check_share() const;
-
   LineReader reader_;
   double max_bad_share_;
   std::string line_;
-  std::int64_t num_lines_ = 0;
-  std::int64_t num_bad_ = 0;
-  std::vector<BadLine> first_bad_;
+  LineCounts counts_;
 };
 
 /// The text of a string field, or nullptr where the key is missing, null or no string.
 const std::string* find_string(const core::Json& object, const char* key);
+
+/// UserError for a file of another form, told by its first line that is not blank: its lines would only be malformed.
+void require_json_lines(std::string_view first_line, const std::filesystem::path& path);
+
+bool is_blank_line(std::string_view line);
+
+/// LineCounts::check_share when the first 1000 lines have all been malformed: a file of another kind is not read on.
+void give_up_hopeless(const LineCounts& counts, const std::filesystem::path& path, double max_bad_share);
+
+/// "" and the object, or why the line holds none.
+std::string parse_object(std::string_view line, core::Json& object);
 
 }  // namespace allreco::data

@@ -1,140 +1,127 @@
 #include "data/prepare/line_reader.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-#include <zlib.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 #include "core/check.h"
-#include "core/input_file.h"
 #include "core/interrupt.h"
+#include "data/prepare/byte_source.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
 
 namespace {
 
-constexpr unsigned kBufferBytes = 1 << 18;
-
-struct Format {
-  std::string_view magic;
-  const char* name;
-  const char* remedy;
-};
-constexpr std::array<Format, 6> kFormats{{{"\x28\xb5\x2f\xfd", "zstd", "decompress it first: zstd -d"},
-                                          {"BZh", "bzip2", "decompress it first: bunzip2"},
-                                          {"\xfd\x37zXZ", "xz", "decompress it first: xz -d"},
-                                          {"PK\x03\x04", "a zip archive", "unpack it first: unzip"},
-                                          {"PAR1", "Parquet", "write its rows as JSON lines"},
-                                          {"\x89HDF", "HDF5", "write its rows as JSON lines"}}};
-
-/// What prepare does not read says what it is; zlib would pass it through as plain text, and the error would come
-/// later, as a malformed line.
-void check_format(const core::InputFile& file) {
-  std::array<char, 8> bytes{};
-  const auto size = std::min<std::uint64_t>(bytes.size(), file.size());
-  file.read(0, size, bytes.data());
-  const std::string_view begin(bytes.data(), size);
-  for (const Format& format : kFormats)
-    if (begin.starts_with(format.magic))
-      core::user_error("{} is {} data; prepare reads plain text and gzip: {}", file.path().string(), format.name,
-                       format.remedy);
-  if (file.path().extension() == ".gz" && !begin.starts_with("\x1f\x8b")) {
-    core::user_error(
-        "{} is named .gz but is not gzip data: download it again, or drop .gz from its name if it is plain text",
-        file.path().string());
-  }
-}
+constexpr size_t kLineBlockBytes = size_t{1} << 18;
 
 }  // namespace
 
 struct LineReader::State {
-  fs::path path;
-  gzFile file = nullptr;
-  std::vector<char> buffer = std::vector<char>(kBufferBytes);
-  std::string_view unread;
-  std::int64_t line_number = 0;
-  bool at_end = false;
-
-  ~State() {
-    if (file != nullptr) gzclose(file);
+  explicit State(const InputPart& input) : part(input), source(open_source(source_of(input))) {
+    if (part.begin > 0) skip_begun_line();
   }
 
-  /// Fills `unread`; false at the end of the file.
+  /// One byte earlier: a line begins at part.begin when the byte before it ends one.
+  static InputPart source_of(InputPart part) {
+    if (part.begin > 0) --part.begin;
+    return part;
+  }
+
+  /// The place of the next '\n' from `from` on, reading on until there is one; `filled` at the end of the file.
+  size_t find_end(size_t from) {
+    while (true) {
+      const auto* found = static_cast<const char*>(std::memchr(buffer.data() + from, '\n', filled - from));
+      if (found != nullptr) return static_cast<size_t>(found - buffer.data());
+      from = filled - start;  // as refill moves the line to the front
+      if (from > kLongestLine) refuse_length();
+      if (!refill()) return filled;
+    }
+  }
+
+  /// Moves what is begun to the front and reads behind it; false at the end of the file.
   bool refill() {
     core::throw_if_interrupted();
-    if (at_end) return false;
-    const int num_read = gzread(file, buffer.data(), kBufferBytes);
-    int code = Z_OK;
-    const char* message = gzerror(file, &code);
-    const std::string reason = code == Z_ERRNO ? std::strerror(errno) : message;
-    if (num_read < 0 || (code != Z_OK && code != Z_BUF_ERROR)) {
-      core::user_error("{} cannot be read on from line {}: {}. The file is damaged: download it again", path.string(),
-                       line_number + 1, reason);
-    }
-    // Z_BUF_ERROR is how zlib says that the file ended inside the compressed stream; what came before is still handed
-    // out.
-    truncated = truncated || code == Z_BUF_ERROR;
-    at_end = num_read == 0;
-    unread = std::string_view(buffer.data(), static_cast<size_t>(num_read));
-    if (at_end && truncated) {
-      core::user_error("{} ends early, in line {}: the compressed data is cut off. Download it again", path.string(),
-                       line_number + 1);
-    }
-    return !at_end;
+    std::memmove(buffer.data(), buffer.data() + start, filled - start);
+    filled -= start;
+    start = 0;
+    if (buffer.size() < filled + kLineBlockBytes + kLinePadding)
+      buffer.resize(std::max(2 * buffer.size(), filled + kLineBlockBytes + kLinePadding));
+    const size_t num_read = read_on(buffer.data() + filled, buffer.size() - kLinePadding - filled);
+    filled += num_read;
+    return num_read > 0;
   }
 
-  bool truncated = false;
+  size_t read_on(char* to, size_t room) {
+    try {
+      return source->read(to, room);
+    } catch (const DamagedData& damage) {
+      if (damage.ends_early())
+        core::user_error("{} ends early, in line {}: {}. Download it again", part.path.string(), line_number + 1,
+                         damage.what());
+      core::user_error("{} cannot be read on from line {}: {}. The file is damaged: download it again",
+                       part.path.string(), line_number + 1, damage.what());
+    }
+  }
+
+  [[noreturn]] void refuse_length() const {
+    core::user_error("{} line {} has more than {} bytes: is it a file of one row a line?", part.path.string(),
+                     line_number + 1, kLongestLine);
+  }
+
+  /// The line that holds the byte before the part belongs to the part before; however long it is, no more of it is kept
+  /// than a block.
+  void skip_begun_line() {
+    line_begin = part.begin - 1;
+    while (filled > 0 || refill()) {
+      const auto* found = static_cast<const char*>(std::memchr(buffer.data(), '\n', filled));
+      const size_t skipped = found == nullptr ? filled : static_cast<size_t>(found - buffer.data()) + 1;
+      line_begin += skipped;
+      start = found == nullptr ? 0 : skipped;
+      if (found != nullptr || line_begin >= part.end) return;
+      filled = 0;
+    }
+  }
+
+  InputPart part;
+  std::unique_ptr<ByteSource> source;
+  std::vector<char> buffer = std::vector<char>(kLineBlockBytes + kLinePadding);
+  size_t start = 0;              // of the next line, in the buffer
+  size_t filled = 0;             // bytes of the buffer
+  std::uint64_t line_begin = 0;  // of the next line, in the file's (decompressed) bytes
+  std::int64_t line_number = 0;
 };
 
-LineReader::LineReader(const fs::path& path) : state_(std::make_unique<State>()) {
-  const core::InputFile file(path);
-  check_format(file);
-  state_->path = path;
-  const int descriptor = ::fcntl(file.descriptor(), F_DUPFD_CLOEXEC, 0);
-  if (descriptor < 0) core::user_error("cannot read {}: {}", path.string(), std::strerror(errno));
-  state_->file = gzdopen(descriptor, "rb");
-  if (state_->file == nullptr) {
-    ::close(descriptor);
-    core::fault("zlib cannot read {}", path.string());
-  }
-  gzbuffer(state_->file, kBufferBytes);
-}
-
+LineReader::LineReader(const fs::path& path) : LineReader(InputPart{.path = path}) {}
+LineReader::LineReader(const InputPart& part) : state_(std::make_unique<State>(part)) {}
 LineReader::~LineReader() = default;
 LineReader::LineReader(LineReader&&) noexcept = default;
 
-bool LineReader::next(std::string& line) {
-  line.clear();
-  bool found_any = false;
-  while (!state_->unread.empty() || state_->refill()) {
-    found_any = true;
-    const size_t end = state_->unread.find('\n');
-    line.append(state_->unread.substr(0, end));
-    if (line.size() > kLongestLine) {
-      core::user_error("{} line {} has more than {} bytes: is it a file of one row a line?", path().string(),
-                       state_->line_number + 1, kLongestLine);
-    }
-    if (end == std::string_view::npos) {
-      state_->unread = {};
-      continue;
-    }
-    state_->unread.remove_prefix(end + 1);
-    break;
-  }
-  if (!found_any) return false;
-  ++state_->line_number;
-  if (!line.empty() && line.back() == '\r') line.pop_back();
+bool LineReader::next(std::string_view& line) {
+  State& s = *state_;
+  if (s.line_begin >= s.part.end) return false;
+  const size_t end = s.find_end(s.start);  // moves s.start
+  const size_t size = end - s.start;
+  if (end == s.filled && size == 0) return false;
+  if (size > kLongestLine) s.refuse_length();
+  line = std::string_view(s.buffer.data() + s.start, size);
+  const size_t consumed = size + (end < s.filled ? 1 : 0);
+  s.start += consumed;
+  s.line_begin += consumed;
+  ++s.line_number;
+  if (line.ends_with('\r')) line.remove_suffix(1);
   return true;
 }
 
+bool LineReader::next(std::string& line) {
+  std::string_view view;
+  const bool is_line = next(view);
+  line.assign(view);
+  return is_line;
+}
+
 std::int64_t LineReader::line_number() const { return state_->line_number; }
-const fs::path& LineReader::path() const { return state_->path; }
+std::uint64_t LineReader::bytes_read() const { return state_->source->bytes_read(); }
+const fs::path& LineReader::path() const { return state_->part.path; }
 
 }  // namespace allreco::data

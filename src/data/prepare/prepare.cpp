@@ -1,11 +1,16 @@
 #include "data/prepare/prepare.h"
 
 #include <array>
+#include <chrono>
 #include <optional>
 #include <string_view>
 
 #include "core/check.h"
+#include "core/interrupt.h"
+#include "core/log.h"
+#include "core/memory.h"
 #include "core/options_json.h"
+#include "data/prepare/closing_notices.h"
 #include "data/prepare/example_encoder.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/template_choice.h"
@@ -39,13 +44,20 @@ void validate_sources(const PrepareConfig& c) {
 }
 
 void validate_split(const PrepareConfig& c) {
-  if (c.split == "time" && c.reviews.empty())
-    core::user_error("split = time: sequences, prompts and tokens carry no time; use leave_last_out, random or rows");
+  if (c.split == "time" && c.reviews.empty() && c.prompts.empty())
+    core::user_error("split = time: sequences and tokens carry no time; use leave_last_out, random or rows");
   const bool has_users = !c.reviews.empty() || !c.sequences.empty();
   if (c.split == "rows" && has_users)
     core::user_error("split = rows: reviews and sequences carry no split; use time, leave_last_out or random");
-  if (c.split.starts_with("leave_last") && !has_users)
-    core::user_error("split = {}: prompts and tokens do not say whose they are; use random or rows", c.split);
+  if (c.split.starts_with("leave_last") && !has_users && c.prompts.empty())
+    core::user_error("split = {}: tokens do not say whose they are; use random or rows", c.split);
+  if (c.split == "user" && !has_users)
+    core::user_error("split = user: it is for reviews and sequences; use random or rows");
+  if (!c.split_time.empty()) {
+    if (c.split != "auto" && c.split != "time")
+      core::user_error("split_time = {} goes with split = time, found split = {}", c.split_time, c.split);
+    parse_split_time(c.split_time);
+  }
   if (c.validation_share + c.test_share >= 1) {
     core::user_error("validation_share + test_share = {}: must be below 1, so that something is left to train on",
                      c.validation_share + c.test_share);
@@ -65,9 +77,15 @@ struct Scope {
   const char* option;
   const char* sources;  // of reviews, sequences, prompts, tokens
 };
-constexpr std::array<Scope, 16> kScopes{{{"option_pattern", "prompts"},
+constexpr std::array<Scope, 22> kScopes{{{"option_pattern", "prompts"},
                                          {"min_history", "reviews sequences"},
                                          {"max_history", "reviews sequences"},
+                                         {"examples_per_user", "reviews sequences"},
+                                         {"min_user_interactions", "reviews"},
+                                         {"min_item_interactions", "reviews"},
+                                         {"split_time", "reviews"},
+                                         {"memory_limit", "reviews"},
+                                         {"tmp_dir", "reviews"},
                                          {"min_rating", "reviews"},
                                          {"verified_only", "reviews"},
                                          {"max_title_length", "reviews sequences prompts"},
@@ -105,10 +123,10 @@ void validate_scopes(PrepareConfig config) {
   }
 }
 
-/// All but where the dataset lies.
+/// All that the dataset depends on: not where it lies, nor what it was made with.
 Json options_json(const PrepareConfig& config) {
   Json json = core::options_json(config);
-  json.erase("output_dir");
+  for (const char* option : {"output_dir", "memory_limit", "tmp_dir"}) json.erase(option);
   return json;
 }
 
@@ -145,27 +163,71 @@ void validate(const PrepareConfig& c) {
   validate_split(c);
   validate_negatives(c);
   validate_scopes(c);
+  parse_memory_limit(c.memory_limit);
 }
 
-std::string prepare(const PrepareConfig& config, const std::string& command_line) {
+namespace {
+
+MemoryPlan memory_plan(const PrepareConfig& config, const std::filesystem::path& staging) {
+  if (!config.tmp_dir.empty() && !std::filesystem::is_directory(config.tmp_dir))
+    core::user_error("tmp_dir = {}: no such directory", config.tmp_dir);
+  return {parse_memory_limit(config.memory_limit),
+          config.tmp_dir.empty() ? staging : std::filesystem::path(config.tmp_dir)};
+}
+
+/// Collective.
+Prepared prepare_shoppers(const PrepareConfig& config, const Tokenizer& tokenizer, PrepareRanks& ranks,
+                          std::int64_t num_threads, const DatasetPlace& place) {
+  PrepareProgress progress(ranks.is_leader());
+  const auto begin = std::chrono::steady_clock::now();
+  const std::int64_t bytes_before = core::resident_bytes();
+  core::reset_peak_resident_bytes();
+  Prepared prepared =
+      prepare_reviews(config, tokenizer, {ranks, num_threads, memory_plan(config, place.staging), progress}, place);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  constexpr double kMiB = 1 << 20;
+  const std::int64_t more_bytes = ranks.max(core::peak_resident_bytes() - bytes_before);
+  if (ranks.is_leader())
+    core::log_info("{:.1f} s: {}. At most {:.0f} MiB of memory on a rank, beyond {:.0f} MiB at the start", seconds,
+                   progress.times(), static_cast<double>(more_bytes) / kMiB, static_cast<double>(bytes_before) / kMiB);
+  return prepared;
+}
+
+}  // namespace
+
+std::string prepare(const PrepareConfig& config, const std::string& command_line, PrepareRanks& ranks,
+                    std::int64_t num_threads) {
   validate(config);
+  const core::InterruptGuard interrupts;
   std::optional<Tokenizer> tokenizer;
   if (!config.tokenizer.empty()) tokenizer.emplace(config.tokenizer);
   const std::int64_t vocab_size = choose_vocab_size(config, tokenizer);
-  DatasetWriter writer(writer_options(config, tokenizer, vocab_size));
+  std::optional<DatasetWriter> writer;
+  if (ranks.is_leader()) writer.emplace(writer_options(config, tokenizer, vocab_size));
+  const std::string staging = ranks.all_gather(writer ? writer->staging().string() : "")[0];
 
   Prepared prepared;
   if (!config.reviews.empty() || !config.sequences.empty()) {
-    prepared = prepare_reviews(config, *tokenizer, writer);
-  } else if (!config.prompts.empty()) {
-    prepared = prepare_prompts(config, *tokenizer, writer);
-  } else {
-    prepared = prepare_tokens(config, vocab_size, writer);
+    prepared = prepare_shoppers(config, *tokenizer, ranks, num_threads,
+                                {staging, {tokenizer->sha256(), vocab_size}, writer ? &*writer : nullptr});
+  } else if (writer && !config.prompts.empty()) {
+    prepared = prepare_prompts(config, *tokenizer, *writer);
+  } else if (writer) {
+    prepared = prepare_tokens(config, vocab_size, *writer);
   }
-  Json description = {{"command", command_line}, {"options", options_json(config)}};
-  description.update(prepared.description);
-  writer.finish(prepared.items, description);
+  if (writer) {
+    Json description = {{"command", command_line}, {"options", options_json(config)}};
+    description.update(prepared.description);
+    writer->finish(prepared.items, description);
+    for (const std::string& notice : closing_notices(description)) core::log_warning("{}", notice);
+  }
+  ranks.barrier();
   return prepared.summary;
+}
+
+std::string prepare(const PrepareConfig& config, const std::string& command_line) {
+  LoneRank alone;
+  return prepare(config, command_line, alone, 1);
 }
 
 std::int64_t min_history_of(const PrepareConfig& config) {

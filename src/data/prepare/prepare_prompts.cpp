@@ -58,6 +58,7 @@ class PromptsJob {
 
  private:
   void take(const Json& row, JsonLines& lines);
+  std::string unlike_first(const ParsedRow& row) const;
   void find_options(ParsedRow& row);
   std::optional<Example> encoded(const ParsedRow& row);
   void redraw();
@@ -73,6 +74,7 @@ class PromptsJob {
   SplitStatistics statistics_;
   std::optional<OptionFinder> finder_;
   bool redraws_;
+  bool has_user_ = false, has_timestamp_ = false;  // whether rows have them, as the first one does
   std::vector<ParsedRow> rows_;                    // that wait for their options to be redrawn, and
   std::vector<Split> splits_;                      // what they are for
   std::array<std::int64_t, 6> fates_{};            // by RowFate
@@ -91,7 +93,12 @@ void PromptsJob::take(const Json& row, JsonLines& lines) {
     if (unread_.contains(name) || unread_.size() < kMostUnread) ++unread_[name];
   ParsedRow parsed = parse_prompt_row(row);
   std::optional<Split> split;
-  const std::string problem = parsed.problem.empty() ? parse_split(row, split) : parsed.problem;
+  std::string problem = parsed.problem.empty() ? parse_split(row, split) : parsed.problem;
+  if (problem.empty() && fates_ == decltype(fates_){}) {
+    has_user_ = parsed.user.has_value();
+    has_timestamp_ = parsed.timestamp.has_value();
+  }
+  if (problem.empty()) problem = unlike_first(parsed);
   if (!problem.empty()) {
     lines.reject(problem);
     return;
@@ -101,10 +108,24 @@ void PromptsJob::take(const Json& row, JsonLines& lines) {
   if (finder_ && parsed.options.empty()) find_options(parsed);
   if (redraws_) {
     rows_.push_back(std::move(parsed));
-    splitter_.add({}, split);  // only to be told its split
+    Example only_to_be_split;
+    only_to_be_split.user = rows_.back().user;
+    only_to_be_split.timestamp = rows_.back().timestamp;
+    splitter_.add(std::move(only_to_be_split), split);
   } else if (auto example = encoded(parsed)) {
     splitter_.add(*std::move(example), split);
   }
+}
+
+/// All examples of a dataset have a user, or none has; the same of times.
+std::string PromptsJob::unlike_first(const ParsedRow& row) const {
+  const auto problem = [](bool first_has, bool has, const char* name) {
+    if (first_has == has) return std::string();
+    return has ? fmt::format("{} in it, which the first row lacks", name)
+               : fmt::format("no {} in it, which the first row has", name);
+  };
+  const std::string about_user = problem(has_user_, row.user.has_value(), "user");
+  return about_user.empty() ? problem(has_timestamp_, row.timestamp.has_value(), "timestamp") : about_user;
 }
 
 /// A row whose output is not word for word among the options that it shows keeps none.
@@ -119,6 +140,8 @@ void PromptsJob::find_options(ParsedRow& row) {
 
 std::optional<Example> PromptsJob::encoded(const ParsedRow& row) {
   Example example;
+  example.user = row.user;
+  example.timestamp = row.timestamp;
   const Fit fit = encoder_.encode_row(row.text, row.options, example);
   if (fit == Fit::too_long) {
     ++num_too_long_;
@@ -168,8 +191,7 @@ Prepared PromptsJob::run() {
   while (lines.next(row)) take(row, lines);
   splitter_.finish();
   if (redraws_) redraw();
-  require_examples(statistics_, splitter_.is_random() ? splits_by_share(config_) : std::vector<Split>{},
-                   dropped(lines));
+  require_examples(statistics_, splitter_.needed_splits(), dropped(lines));
 
   if (!unread_.empty()) core::log_warning("fields of rows that are not read: {}", list_counts(Json(unread_)));
   Prepared prepared;
@@ -190,9 +212,8 @@ Prepared PromptsJob::run() {
                           {"token_lengths", statistics_.token_lengths()},
                           {"gold_positions", statistics_.gold_positions()}};
   prepared.summary = fmt::format("{} prompts: {} examples ({}), split {}, {} cut in front to {} tokens. Dropped: {}",
-                                 lines.num_lines(), statistics_.num_examples(), statistics_.summary(),
-                                 splitter_.is_random() ? "at random" : "by the rows' fields", num_truncated_,
-                                 text_max_length(config_), list_counts(dropped(lines)));
+                                 lines.num_lines(), statistics_.num_examples(), statistics_.summary(), splitter_.how(),
+                                 num_truncated_, text_max_length(config_), list_counts(dropped(lines)));
   if (finder_)
     prepared.summary += fmt::format(". Options found in the text of {} rows, not in {}", num_found_, num_not_found_);
   return prepared;

@@ -1,15 +1,16 @@
+// From reviews, or sequences, to a dataset, on all ranks: read and exchange rows (review_intake), shoppers and
+// catalogue (reviewed_items, item_table, kept_shoppers), splits (split_plan), examples (example_maker), shards
+// (shard_assembly).
 #include <algorithm>
-#include <array>
-#include <limits>
-#include <string_view>
-#include <unordered_set>
+#include <utility>
 
 #include "core/check.h"
 #include "core/log.h"
-#include "data/prepare/example_encoder.h"
-#include "data/prepare/histories.h"
+#include "core/parallel.h"
+#include "data/prepare/example_maker.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/sequences.h"
+#include "data/prepare/shard_assembly.h"
 #include "data/prepare/template_choice.h"
 
 namespace allreco::data {
@@ -35,314 +36,203 @@ PromptTemplate template_for(const PrepareConfig& config, const Tokenizer& tokeni
   return result;
 }
 
-/// Which split each example belongs to; examples are numbered in the order of the shoppers.
-struct SplitPlan {
-  TimeBoundaries boundaries;
-  std::vector<Split> by_example;  // of a split that is not by time; else empty
-
-  Split of(size_t example_index, std::int64_t timestamp) const {
-    return by_example.empty() ? boundaries.split_of(timestamp) : by_example[example_index];
-  }
-  std::string method = "time";
-
-  /// A split that is not by time has no train period: everything counts as one.
-  bool is_in_train_period(std::int64_t timestamp) const {
-    return !by_example.empty() || boundaries.split_of(timestamp) == Split::train;
-  }
-};
-
-struct Drops {
-  std::int64_t too_few_negatives = 0;
-  std::int64_t too_long = 0;
-};
-
-/// Per split, in the order of kSplits.
-struct Ties {
-  std::array<std::int64_t, kSplits.size()> tied_with_last{};
-  std::array<std::int64_t, kSplits.size()> repeats_title{};
-};
-
 class ReviewsJob {
  public:
-  ReviewsJob(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer)
+  ReviewsJob(const PrepareConfig& config, const Tokenizer& tokenizer, const PrepareContext& context,
+             const DatasetPlace& place)
       : config_(config),
-        min_history_(min_history_of(config)),
+        context_(context),
+        place_(place),
         template_(template_for(config, tokenizer)),
-        encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos}),
-        writer_(writer) {}
+        encoder_(tokenizer, template_, {text_max_length(config), config.add_bos, config.add_eos, config.seed}),
+        kept_(context.memory) {}
 
-  Prepared run() {
-    read();
-    plan_splits();
-    write_examples();
-    require_examples(statistics_, needed_splits(), dropped());
-    return {description(), catalogue(), summary()};
-  }
+  Prepared run();
 
  private:
-  void read();
-  void plan_splits();
-  bool has_no_times() const { return !config_.sequences.empty(); }
-  std::vector<Split> leave_last_out() const;
-  std::vector<Split> needed_splits() const;
-  NegativePool negative_pool() const;
-  void write_examples();
-  void write_example(const HistoryExample& history, Split split);
-  Fit encode(const HistoryExample& history, Example& example) const;
-  Json dropped() const;
-  Json counts() const;
-  Json split_method() const;
-  Json description() const;
+  void read_reviews();
+  void read_sequences();
+  void make_examples(const SplitPlan& plan);
+  bool has_times() const { return config_.sequences.empty(); }
+  void say_visibility() const;
+  Json dropped(const PlanCounts& plan) const;
+  Json counts(const PlanCounts& plan) const;
+  Json description(const SplitPlan& plan) const;
   std::vector<Item> catalogue() const;
-  std::string summary() const;
+  std::string summary(const SplitPlan& plan) const;
 
   const PrepareConfig& config_;
-  std::int64_t min_history_;
+  const PrepareContext& context_;
+  const DatasetPlace& place_;
   PromptTemplate template_;
   ExampleEncoder encoder_;
-  DatasetWriter& writer_;
 
-  Shoppers data_;
+  KeptShoppers kept_;
   Json review_lines_;
   Json metadata_lines_;
-  std::int64_t num_short_shoppers_ = 0;
-  std::int64_t num_short_reviews_ = 0;
-  SplitPlan plan_;
-  SplitStatistics statistics_;
-  Ties ties_;
-  Drops drops_;
-  std::int64_t num_examples_ = 0;  // before drops
-  std::int64_t num_truncated_ = 0;
-  std::vector<std::int64_t> target_counts_;  // by item, in train
+  Visibility visibility_;
+  ExampleCounts made_;
 };
 
-void ReviewsJob::read() {
-  if (!config_.sequences.empty()) {
-    data_ = read_sequences(config_.sequences, config_.items, config_.max_title_length);
-    review_lines_ = {{"file", config_.sequences}, {"malformed", 0}};
-    metadata_lines_ = {{"file", config_.items}, {"malformed", 0}};
-    target_counts_.resize(data_.catalogue.size());
-    return;
+Prepared ReviewsJob::run() {
+  has_times() ? read_reviews() : read_sequences();
+  const SplitPlan plan(context_, config_, kept_.store);
+  if (plan.counts().possible == 0) require_examples(made_.statistics, {}, dropped(plan.counts()));
+  visibility_ = count_visibility(context_.ranks, plan, kept_.store, config_.max_history);
+  say_visibility();
+  make_examples(plan);
+  require_examples(made_.statistics, plan.needed_splits(), dropped(plan.counts()));
+  if (!context_.ranks.is_leader()) return {};
+  return {description(plan), catalogue(), summary(plan)};
+}
+
+void ReviewsJob::read_reviews() {
+  PrepareProgress& progress = context_.progress;
+  ReviewedItems reviewed(context_.memory);
+  ReviewCounts counts;
+  std::vector<std::string> items;
+  {
+    RowSorter sorter(context_.memory.spill_directory, context_.memory.sorter());
+    ReviewIntake intake =
+        take_in_reviews(context_, config_.reviews, config_.max_bad_line_share, config_.verified_only, sorter);
+    review_lines_ = std::move(intake.lines);
+    context_.ranks.enter("sort");
+    items = progress.timed("sort", [&] {
+      return reviewed.fill(sorter, {config_.min_rating, config_.verified_only}, counts);
+    });
   }
-  const ReviewFile reviews = read_reviews(config_.reviews, config_.max_bad_line_share);
-  const std::unordered_set<std::string> wanted(reviews.asins.begin(), reviews.asins.end());
   const TitleRules rules{config_.max_title_length, config_.untitled_items == "describe"};
-  const Metadata metadata = read_metadata(config_.metadata, wanted, rules, config_.max_bad_line_share);
-  data_ = build_shoppers(reviews, metadata, {config_.min_rating, config_.verified_only});
-  review_lines_ = reviews.lines;
-  metadata_lines_ = metadata.lines;
-  target_counts_.resize(data_.catalogue.size());
+  ItemTable table = progress.timed(
+      "metadata", [&] { return join_items(context_, items, config_.metadata, rules, config_.max_bad_line_share); });
+  metadata_lines_ = std::move(table.lines);
+  std::vector<std::uint32_t> places;
+  for (const std::string& item : items) places.push_back(table.place_of(item));
+  std::vector<std::string>().swap(items);
+  kept_ = progress.timed("join", [&] {
+    return keep_shoppers(context_, reviewed, places, std::move(table), counts,
+                         {config_.min_user_interactions, config_.min_item_interactions});
+  });
 }
 
-void ReviewsJob::plan_splits() {
-  std::vector<std::int64_t> target_times;
-  for (const Shopper& shopper : data_.shoppers) {
-    const auto& purchases = shopper.purchases;
-    if (std::ssize(purchases) <= min_history_) {
-      ++num_short_shoppers_;
-      num_short_reviews_ += std::ssize(purchases);
-    }
-    for (size_t i = static_cast<size_t>(min_history_); i < purchases.size(); ++i) {
-      target_times.push_back(purchases[i].timestamp);
-    }
+/// Every rank reads all of them, and keeps its share, of about as many purchases as the others'.
+void ReviewsJob::read_sequences() {
+  context_.ranks.enter("read");
+  Shoppers all = data::read_sequences(config_.sequences, config_.items, config_.max_title_length);
+  review_lines_ = {{"file", config_.sequences}, {"malformed", 0}};
+  metadata_lines_ = {{"file", config_.items}, {"malformed", 0}};
+  const auto num_ranks = static_cast<std::int64_t>(context_.ranks.size());
+  std::int64_t sum = 0;
+  for (const Shopper& shopper : all.shoppers) {
+    if (sum * num_ranks / all.counts.kept == context_.ranks.rank()) kept_.store.append(shopper);
+    sum += std::ssize(shopper.purchases);
   }
-  num_examples_ = std::ssize(target_times);
-  if (target_times.empty()) require_examples(statistics_, needed_splits(), dropped());
-  const std::string method = config_.split != "auto" ? config_.split : has_no_times() ? "leave_last_out" : "time";
-  if (method.starts_with("leave_last")) {
-    plan_.method = method;
-    plan_.by_example = leave_last_out();
-  } else if (method == "random") {
-    plan_.method = "random";
-    plan_.by_example = random_split(num_examples_, config_.validation_share, config_.test_share, config_.seed);
-    core::log_warning(
-        "split = random: neighbouring examples of one shopper fall into different splits, so accuracy looks better "
-        "than it is");
-  } else {
-    plan_.boundaries = time_boundaries(std::move(target_times), config_.validation_share, config_.test_share);
-  }
+  kept_.catalogue = std::move(all.catalogue);
+  kept_.counts = all.counts;
+  kept_.catalogue_counts = std::move(all.catalogue_counts);
 }
 
-std::vector<Split> ReviewsJob::leave_last_out() const {
-  std::vector<Split> splits;
-  for (const Shopper& shopper : data_.shoppers) {
-    const std::int64_t count = std::ssize(shopper.purchases) - min_history_;
-    for (std::int64_t left = count; left > 0; --left) {
-      const bool is_validation = left == 2 && plan_.method == "leave_last_two_out";
-      splits.push_back(left == 1 ? Split::test : is_validation ? Split::validation : Split::train);
-    }
-  }
-  return splits;
+void ReviewsJob::say_visibility() const {
+  if (!context_.ranks.is_leader()) return;
+  const Json told = visibility_.description(has_times());
+  const auto share = told.find("share_of_test_targets_before_a_train_target");
+  if (share != told.end() && share->get<double>() > 0)
+    core::log_info("{:.1f} % of the test targets were bought before the newest train target: train knows their future",
+                   100 * share->get<double>());
 }
 
-std::vector<Split> ReviewsJob::needed_splits() const {
-  if (plan_.method == "leave_last_out") return {Split::train, Split::test};
-  if (plan_.method == "leave_last_two_out") return {Split::train, Split::validation, Split::test};
-  return splits_by_share(config_);
+void ReviewsJob::make_examples(const SplitPlan& plan) {
+  context_.ranks.enter("encode");
+  const ExampleMaker maker(config_, encoder_, kept_, plan, negative_pool(context_.ranks, config_, kept_, plan));
+  std::vector<ExamplePartWriter> parts = open_parts(place_.staging, context_.ranks.rank());
+  const auto share = static_cast<double>(plan.counts().possible) / context_.ranks.size();
+  context_.progress.begin("examples", share, "examples", 1, context_.ranks.size());
+  made_ = context_.progress.timed("encode", [&] { return maker.run(context_, parts); });
+  context_.progress.end();
+  context_.progress.timed("wait for others", [&] { made_.join(context_.ranks); });
+  context_.progress.timed("write", [&] {
+    assemble_shards(context_, place_.staging, parts, place_.identity, config_.examples_per_shard, place_.writer);
+  });
 }
 
-NegativePool ReviewsJob::negative_pool() const {
-  NegativePool pool{.train_counts = std::vector<std::int64_t>(data_.catalogue.size()),
-                    .by_popularity = config_.negatives == "popularity",
-                    .is_matched = config_.negatives == "matched"};
-  const bool with_newer = config_.negative_items == "existing";
-  if (with_newer) pool.first_times.assign(data_.catalogue.size(), std::numeric_limits<std::int64_t>::max());
-  for (const Shopper& shopper : data_.shoppers) {
-    for (const Purchase& purchase : shopper.purchases) {
-      if (plan_.is_in_train_period(purchase.timestamp)) ++pool.train_counts[purchase.item];
-      if (with_newer) pool.first_times[purchase.item] = std::min(pool.first_times[purchase.item], purchase.timestamp);
-    }
-  }
-  return pool;
-}
-
-void ReviewsJob::write_examples() {
-  const NegativeSampler sampler(data_.catalogue, negative_pool(), config_.seed);
-  size_t index = 0;
-  for (const Shopper& shopper : data_.shoppers) {
-    for (HistoryExample& history : examples_of_shopper(shopper, data_.catalogue, min_history_, config_.max_history)) {
-      const Split split = plan_.of(index++, history.timestamp);
-      if (config_.num_candidates > 0 && !sampler.draw(history, shopper, config_.num_candidates)) {
-        ++drops_.too_few_negatives;
-      } else {
-        write_example(history, split);
-      }
-    }
-  }
-}
-
-void ReviewsJob::write_example(const HistoryExample& history, Split split) {
-  Example example;
-  example.user = history.user;
-  if (!has_no_times()) example.timestamp = history.timestamp;
-  example.target = history.target;
-  example.last_item = history.history.back();
-  example.history = history.history;
-  example.candidates = history.candidates;
-  if (!history.candidates.empty()) example.gold = history.gold;
-  const Fit fit = encode(history, example);
-  if (fit == Fit::too_long) {
-    ++drops_.too_long;
-    return;
-  }
-  if (fit == Fit::truncated) ++num_truncated_;
-  if (history.tied_with_last && !has_no_times()) ++ties_.tied_with_last[static_cast<size_t>(split)];
-  if (history.repeats_title) ++ties_.repeats_title[static_cast<size_t>(split)];
-  if (split == Split::train) ++target_counts_[history.target];
-  statistics_.add(split, example);
-  writer_.append(std::string(name_of(split)), example);
-}
-
-Fit ReviewsJob::encode(const HistoryExample& history, Example& example) const {
-  const auto titles_of = [&](const std::vector<std::uint32_t>& items) {
-    std::vector<std::string_view> titles;
-    for (std::uint32_t item : items) titles.push_back(data_.catalogue[item].title);
-    return titles;
-  };
-  return encoder_.encode_history(titles_of(history.history), titles_of(history.candidates),
-                                 data_.catalogue[history.target].title, example);
-}
-
-Json ReviewsJob::dropped() const {
-  const ReviewCounts& c = data_.counts;
+Json ReviewsJob::dropped(const PlanCounts& plan) const {
+  const ReviewCounts& c = kept_.counts;
+  Json reviews = {{"duplicate_row", c.duplicate_row},       {"repeated_item", c.repeated_item},
+                  {"no_metadata", c.no_metadata},           {"title_missing", c.title_missing},
+                  {"title_script", c.title_script},         {"title_markup_only", c.title_markup_only},
+                  {"below_min_rating", c.below_min_rating}, {"not_verified", c.not_verified}};
+  if (!kept_.k_core.is_null()) reviews["below_core"] = c.below_core;
   return {
       {"malformed_lines", review_lines_["malformed"]},
-      {"reviews",
-       {{"duplicate_row", c.duplicate_row},
-        {"repeated_item", c.repeated_item},
-        {"no_metadata", c.no_metadata},
-        {"title_missing", c.title_missing},
-        {"title_script", c.title_script},
-        {"title_markup_only", c.title_markup_only},
-        {"below_min_rating", c.below_min_rating},
-        {"not_verified", c.not_verified}}},
-      {"shoppers", {{"shoppers_with_too_few_purchases", num_short_shoppers_}, {"their_reviews", num_short_reviews_}}},
-      {"examples", {{"too_few_negatives", drops_.too_few_negatives}, {"too_long", drops_.too_long}}}};
+      {"reviews", std::move(reviews)},
+      {"shoppers", {{"shoppers_with_too_few_purchases", plan.short_shoppers}, {"their_reviews", plan.short_reviews}}},
+      {"examples", {{"too_few_negatives", made_.too_few_negatives}, {"too_long", made_.too_long}}}};
 }
 
-Json ReviewsJob::counts() const {
-  return {{"review_rows", data_.counts.rows},
-          {"reviews_kept", data_.counts.kept},
-          {"shoppers_with_kept_reviews", data_.shoppers.size()},
-          {"shoppers_with_examples", std::ssize(data_.shoppers) - num_short_shoppers_},
-          {"examples_possible", num_examples_},
-          {"examples", statistics_.num_examples()},
-          {"examples_truncated", num_truncated_},
-          {"dropped", dropped()},
-          {"items", data_.catalogue_counts}};
-}
-
-Json ReviewsJob::split_method() const {
-  if (plan_.method.starts_with("leave_last")) {
-    return {{"method", plan_.method},
-            {"note", plan_.method == "leave_last_out"
-                         ? "each user's last item is for test; what others bought later is in train"
-                         : "each user's last item is for test, the one before for validation; what others bought later "
-                           "is in train"}};
-  }
-  Json json = {
-      {"method", plan_.method}, {"validation_share", config_.validation_share}, {"test_share", config_.test_share}};
-  if (plan_.method == "random") {
-    json["seed"] = config_.seed;
-    json["note"] =
-        "random by example: examples of one shopper are in several splits and the future is known; not comparable with "
-        "a split by time";
-  } else {
-    if (config_.validation_share > 0) json["validation_start"] = plan_.boundaries.validation_start;
-    if (config_.test_share > 0) json["test_start"] = plan_.boundaries.test_start;
-  }
+Json ReviewsJob::counts(const PlanCounts& plan) const {
+  Json json = {{"review_rows", kept_.counts.rows},
+               {"reviews_kept", kept_.counts.kept},
+               {"shoppers_with_kept_reviews", plan.shoppers},
+               {"shoppers_with_examples", plan.shoppers - plan.short_shoppers},
+               {"examples_possible", plan.possible},
+               {"examples", made_.statistics.num_examples()},
+               {"examples_truncated", made_.truncated},
+               {"dropped", dropped(plan)},
+               {"items", kept_.catalogue_counts}};
+  if (!kept_.k_core.is_null()) json["k_core_rounds"] = kept_.k_core;
   return json;
 }
 
-Json ReviewsJob::description() const {
-  Json tied = Json::object();
-  Json repeats = Json::object();
-  for (Split split : kSplits) {
-    const std::int64_t n = statistics_.num_examples(split);
-    if (n == 0) continue;
-    const auto share = [&](const auto& counts) {
-      return static_cast<double>(counts[static_cast<size_t>(split)]) / static_cast<double>(n);
-    };
-    tied[name_of(split)] = share(ties_.tied_with_last);
-    repeats[name_of(split)] = share(ties_.repeats_title);
-  }
-  return {{"source", has_no_times() ? "sequences" : "reviews"},
+Json ReviewsJob::description(const SplitPlan& plan) const {
+  return {{"source", has_times() ? "reviews" : "sequences"},
           {"template", to_json(template_)},
-          {"split_method", split_method()},
-          {"counts", counts()},
+          {"split_method", plan.description()},
+          {"counts", counts(plan.counts())},
           {"lines", {review_lines_, metadata_lines_}},
-          {"token_lengths", statistics_.token_lengths()},
+          {"token_lengths", made_.statistics.token_lengths()},
           {"candidates",
            {{"num_candidates", config_.num_candidates},
             {"negatives", negatives_of(config_)},
             {"negative_items", config_.negative_items},
             {"seed", config_.seed}}},
-          {"gold_positions", statistics_.gold_positions()},
-          {"share_of_targets_tied_with_last_item", std::move(tied)},
-          {"share_of_targets_with_title_in_history", std::move(repeats)}};
+          {"gold_positions", made_.statistics.gold_positions()},
+          {"share_of_targets_tied_with_last_item", made_.shares(made_.tied_with_last)},
+          {"share_of_targets_with_title_in_history", made_.shares(made_.repeats_title)},
+          {"visibility", visibility_.description(has_times())}};
 }
 
 std::vector<Item> ReviewsJob::catalogue() const {
-  std::vector<Item> items;
-  for (const CatalogueEntry& entry : data_.catalogue) {
-    const auto id = static_cast<std::uint32_t>(items.size());
-    items.push_back({id, entry.asin, entry.title, target_counts_[id], encoder_.encode_answer(entry.title)});
-  }
+  std::vector<Item> items(kept_.catalogue.size());
+  core::parallel_for(std::ssize(items), context_.num_threads, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      const CatalogueEntry& entry = kept_.catalogue[i];
+      items[i] = {static_cast<std::uint32_t>(i),
+                  entry.asin,
+                  entry.title,
+                  made_.target_counts[i],
+                  encoder_.encode_answer(entry.title),
+                  entry.details.category,
+                  entry.details.brand,
+                  entry.details.price};
+    }
+  });
   return items;
 }
 
-std::string ReviewsJob::summary() const {
+std::string ReviewsJob::summary(const SplitPlan& plan) const {
+  const PlanCounts& counts = plan.counts();
   return fmt::format(
       "{} reviews, {} kept, {} shoppers and {} items: {} examples ({}), split by {}, {} with shortened history. "
       "Dropped: {}",
-      data_.counts.rows, data_.counts.kept, std::ssize(data_.shoppers) - num_short_shoppers_, data_.catalogue.size(),
-      statistics_.num_examples(), statistics_.summary(), plan_.method, num_truncated_, list_counts(dropped()));
+      kept_.counts.rows, kept_.counts.kept, counts.shoppers - counts.short_shoppers, kept_.catalogue.size(),
+      made_.statistics.num_examples(), made_.statistics.summary(), plan.method(), made_.truncated,
+      list_counts(dropped(counts)));
 }
 
 }  // namespace
 
-Prepared prepare_reviews(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer) {
-  return ReviewsJob(config, tokenizer, writer).run();
+Prepared prepare_reviews(const PrepareConfig& config, const Tokenizer& tokenizer, const PrepareContext& context,
+                         const DatasetPlace& place) {
+  return ReviewsJob(config, tokenizer, context, place).run();
 }
 
 }  // namespace allreco::data

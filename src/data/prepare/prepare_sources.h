@@ -1,11 +1,13 @@
-// The three sources of prepare(), each a reader of its input and a caller of the writer. Internal to src/data/prepare*.
+// The sources of prepare(), each a reader of its input and a caller of the writer. Internal to src/data/prepare*.
 #pragma once
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/json.h"
 #include "data/prepare/prepare.h"
+#include "data/prepare/review_intake.h"
 #include "data/store/dataset_writer.h"
 #include "data/store/split_statistics.h"
 #include "data/tokenizer/tokenizer.h"
@@ -19,7 +21,17 @@ struct Prepared {
   std::string summary;
 };
 
-Prepared prepare_reviews(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer);
+/// Where a dataset is built by several ranks.
+struct DatasetPlace {
+  std::filesystem::path staging;  // of the writer; all ranks see it
+  ShardIdentity identity;
+  DatasetWriter* writer = nullptr;  // of the leader, else null
+};
+
+/// Collective. The shards are with the writer on return; what is returned is the leader's.
+Prepared prepare_reviews(const PrepareConfig& config, const Tokenizer& tokenizer, const PrepareContext& context,
+                         const DatasetPlace& place);
+/// Of one rank.
 Prepared prepare_prompts(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer);
 Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, DatasetWriter& writer);
 

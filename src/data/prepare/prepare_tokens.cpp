@@ -31,7 +31,7 @@ Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, Da
   }
   splitter.finish();
   const Json dropped = {{"malformed_lines", lines.num_bad()}, {"too_long", num_too_long}};
-  require_examples(statistics, splitter.is_random() ? splits_by_share(config) : std::vector<Split>{}, dropped);
+  require_examples(statistics, splitter.needed_splits(), dropped);
 
   Prepared prepared;
   prepared.description = {

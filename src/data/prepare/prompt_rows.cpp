@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "core/edit_distance.h"
+#include "core/random.h"
+#include "data/prepare/review_values.h"
 
 namespace allreco::data {
 using core::Json;
@@ -82,8 +84,31 @@ std::string read_gold(const Json& row, ParsedRow& parsed) {
   return "";
 }
 
-constexpr std::array<std::string_view, 7> kFields{"instruction", "input", "output", "prompt",
-                                                  "options",     "gold",  "split"};
+std::string read_user(const Json& row, std::optional<std::uint64_t>& user) {
+  const auto found = row.find("user");
+  if (found == row.end() || found->is_null()) return "";
+  std::string name;
+  if (found->is_string()) name = found->get<std::string>();
+  if (const auto number = core::whole_number<std::int64_t>(*found)) name = std::to_string(*number);
+  if (is_blank(name)) return "user is neither a text nor a whole number";
+  user = core::key_of(name);
+  return "";
+}
+
+std::string read_timestamp(const Json& row, std::optional<std::int64_t>& timestamp) {
+  const auto found = row.find("timestamp");
+  if (found == row.end() || found->is_null()) return "";
+  LineField field;
+  if (found->is_number()) field.kind = LineField::Kind::number, field.number = found->get<double>();
+  std::int64_t time = 0;
+  const bool is_ms = field.number >= kFirstMillisecond;
+  std::string problem = is_ms ? milliseconds_of(field, "timestamp", time) : seconds_of(field, "timestamp", time);
+  if (problem.empty()) timestamp = is_ms ? time / 1000 : time;
+  return problem;
+}
+
+constexpr std::array<std::string_view, 9> kFields{"instruction", "input", "output", "prompt",   "options",
+                                                  "gold",        "split", "user",   "timestamp"};
 
 /// "" or which field of the row is likely meant to be one that it lacks: it would be left unread in silence.
 std::string find_misspelt(const Json& row) {
@@ -125,6 +150,8 @@ ParsedRow parse_prompt_row(const Json& row) {
   std::string problem = find_misspelt(row);
   if (problem.empty()) problem = read_texts(row, parsed.text);
   if (problem.empty()) problem = read_options(row, parsed.options);
+  if (problem.empty()) problem = read_user(row, parsed.user);
+  if (problem.empty()) problem = read_timestamp(row, parsed.timestamp);
   if (!problem.empty()) return malformed(std::move(problem));
   parsed.fate = fate_of(parsed);
   if (parsed.fate != RowFate::usable) return parsed;

@@ -1,15 +1,12 @@
 #include "data/prepare/reviews.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <chrono>
-#include <cmath>
-#include <optional>
 #include <unordered_map>
 
 #include "core/check.h"
 #include "data/prepare/json_lines.h"
+#include "data/prepare/review_dialects.h"
 
 namespace allreco::data {
 using core::Json;
@@ -39,62 +36,6 @@ bool read_number(std::string_view& text, unsigned& number) {
   return true;
 }
 
-// The year 0, from which on parse_review_time takes them.
-constexpr std::int64_t kFirstSecond = -62'167'219'200;
-
-/// "" or what is wrong. Whole seconds may be written as 1.5e9 or 1500000000.0.
-std::string find_time(const Json& object, std::int64_t& seconds) {
-  constexpr double kFirstMillisecond = 1e11;  // as seconds the year 5138, as milliseconds 1973
-  const auto unix_time = object.find("unixReviewTime");
-  if (unix_time == object.end() || unix_time->is_null()) {
-    const std::string* text = find_string(object, "reviewTime");
-    if (text != nullptr && parse_review_time(*text, seconds)) return "";
-    return "neither unixReviewTime (seconds) nor reviewTime (\"MM DD, YYYY\") in it";
-  }
-  const double value = unix_time->is_number() ? unix_time->get<double>() : std::nan("");
-  if (!(std::floor(value) == value)) return "unixReviewTime is no whole number of seconds";
-  if (std::abs(value) >= kFirstMillisecond)
-    return fmt::format("unixReviewTime is {}: seconds since 1970 are expected, not milliseconds", unix_time->dump());
-  seconds = static_cast<std::int64_t>(value);
-  return seconds >= kFirstSecond ? "" : "unixReviewTime is before the year 0";
-}
-
-constexpr double kMostStars = 5;
-
-/// Amazon 2023 calls everything otherwise, so that no line would be a review.
-void refuse_dialect_of_2023(const Json& object, const std::filesystem::path& path) {
-  if (object.contains("reviewerID") || !object.contains("user_id") || !object.contains("parent_asin")) return;
-  core::user_error(
-      "{} holds reviews of Amazon 2023 (user_id, parent_asin, timestamp in ms); --reviews reads 2018's. Rewrite them: "
-      "jq "
-      "-c '{{reviewerID: .user_id, asin: .parent_asin, overall: .rating, verified: .verified_purchase, unixReviewTime: "
-      "(.timestamp / 1000 | floor)}}'",
-      path.string());
-}
-
-bool find_flag(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_boolean() && found->get<bool>();
-}
-
-/// "" or why this line is no review.
-std::string parse_review(const Json& object, Interner& reviewers, Interner& asins, Review& review) {
-  const std::string* reviewer = find_string(object, "reviewerID");
-  const std::string* asin = find_string(object, "asin");
-  const auto rating = object.find("overall");
-  if (reviewer == nullptr || reviewer->empty()) return "no reviewerID (a text) in it";
-  if (asin == nullptr || asin->empty()) return "no asin (a text) in it";
-  if (rating == object.end() || !rating->is_number()) return "no overall (a number) in it";
-  if (const double stars = rating->get<double>(); !(stars >= 0 && stars <= kMostStars))
-    return fmt::format("overall is {}: ratings are 0 to {} stars", rating->dump(), kMostStars);
-  if (std::string problem = find_time(object, review.timestamp); !problem.empty()) return problem;
-  review.rating = rating->get<float>();
-  review.verified = find_flag(object, "verified");
-  review.reviewer = reviewers.number_of(*reviewer);
-  review.asin = asins.number_of(*asin);
-  return "";
-}
-
 }  // namespace
 
 bool parse_review_time(std::string_view text, std::int64_t& seconds) {
@@ -111,25 +52,81 @@ bool parse_review_time(std::string_view text, std::int64_t& seconds) {
   return true;
 }
 
-ReviewFile read_reviews(const std::filesystem::path& path, double max_bad_share) {
-  ReviewFile file;
-  Interner reviewers(file.reviewers);
-  Interner asins(file.asins);
-  JsonLines lines(path, max_bad_share);
-  Json object;
-  while (lines.next(object)) {
-    if (file.reviews.empty()) refuse_dialect_of_2023(object, path);
-    Review review;
-    const std::string problem = parse_review(object, reviewers, asins, review);
-    if (problem.empty()) {
-      file.reviews.push_back(review);
-    } else {
-      lines.reject(problem);
-    }
+struct ReviewReader::State {
+  // A part in the middle of a file may be all malformed where the file is not.
+  State(const InputPart& part, double share) : reader(part), max_bad_share(part.begin > 0 ? 1 : share) {
+    if (part.begin > 0) dialect = dialect_of_file(part.path);
   }
-  if (file.reviews.empty()) core::user_error("{} holds no review: is it the right file?", path.string());
-  file.lines = lines.report();
-  return file;
+
+  static std::unique_ptr<ReviewDialect> dialect_of_file(const std::filesystem::path& path) {
+    LineReader lines(path);
+    for (std::string_view line; lines.next(line);)
+      if (!is_blank_line(line)) return review_dialect(line, path);
+    return nullptr;
+  }
+
+  LineReader reader;
+  double max_bad_share;
+  LineCounts counts;
+  std::unique_ptr<ReviewDialect> dialect;  // none before the file's first line is read
+};
+
+ReviewReader::ReviewReader(const InputPart& part, double max_bad_share)
+    : state_(std::make_unique<State>(part, max_bad_share)) {}
+ReviewReader::~ReviewReader() = default;
+ReviewReader::ReviewReader(ReviewReader&&) noexcept = default;
+
+bool ReviewReader::next(ReviewRow& row) {
+  State& s = *state_;
+  for (std::string_view line; s.reader.next(line);) {
+    ++s.counts.total_lines;
+    if (is_blank_line(line)) continue;
+    if (s.dialect == nullptr) {
+      s.dialect = review_dialect(line, s.reader.path());
+      if (s.dialect->has_header()) continue;
+    }
+    ++s.counts.lines;
+    std::string problem = s.dialect->parse(line, row);
+    if (problem.empty()) return true;
+    s.counts.reject(s.reader.line_number(), std::move(problem));
+    give_up_hopeless(s.counts, s.reader.path(), s.max_bad_share);
+  }
+  return false;
+}
+
+bool ReviewReader::tells_verified() const { return state_->dialect == nullptr || state_->dialect->tells_verified(); }
+
+void ReviewReader::require_verified() const {
+  if (!tells_verified())
+    core::user_error("{} is csv, which does not tell verified purchases: verified_only would drop them all",
+                     state_->reader.path().string());
+}
+
+const LineCounts& ReviewReader::counts() const { return state_->counts; }
+std::uint64_t ReviewReader::bytes_read() const { return state_->reader.bytes_read(); }
+
+ReviewFile read_reviews(const std::string& files, double max_bad_share, bool verified_only) {
+  ReviewFile all;
+  Interner reviewers(all.reviewers);
+  Interner asins(all.asins);
+  std::vector<Json> reports;
+  for (const InputPart& part : input_parts(input_files(files), kWholeFile)) {
+    const size_t num_before = all.reviews.size();
+    ReviewReader reader(part, max_bad_share);
+    for (ReviewRow row; reader.next(row);) {
+      if (verified_only) reader.require_verified();
+      const std::int64_t seconds = (row.time_ms - (row.time_ms < 0 ? 999 : 0)) / 1000;
+      all.reviews.push_back(
+          {reviewers.number_of(row.user), asins.number_of(row.item), seconds, row.rating, row.verified});
+    }
+    reader.counts().warn(part.path);
+    reader.counts().check_share(part.path, max_bad_share);
+    if (all.reviews.size() == num_before)
+      core::user_error("{} holds no review: is it the right file?", part.path.string());
+    reports.push_back(reader.counts().report(part.path));
+  }
+  all.lines = joined_reports(reports);
+  return all;
 }
 
 }  // namespace allreco::data

@@ -1,4 +1,5 @@
-// Deals ready rows (prompts, tokens) to splits: by their own split field, or at random once all are known.
+// Deals ready rows (prompts, tokens) to splits: by their own split field, or once all are known by their times, by what
+// is each user's last, or at random.
 #pragma once
 #include <functional>
 #include <optional>
@@ -27,17 +28,26 @@ class RowSplitter {
   RowSplitter(const PrepareConfig& config, Default when_auto, Sink sink);
 
   void add(Example example, std::optional<Split> row_split);
-  /// Deals what has been kept; call it once, at the end.
+  /// Deals what has been kept; call it once, at the end. UserError when the split needs times or users that rows lack.
   void finish();
-  /// {method: rows | random, ...}, for dataset.json; after finish().
+  /// {method: rows | random | time | leave_last_out | ..., ...}, for dataset.json; after finish().
   core::Json description() const;
-  bool is_random() const { return is_random_; }
+  /// For messages: "by the rows' fields", "at random", ...
+  std::string how() const;
+  /// Those that must get examples.
+  std::vector<Split> needed_splits() const;
 
  private:
+  std::vector<Split> deal();
+  std::vector<Split> by_time();
+  std::vector<Split> leave_last_out() const;
+  void require_field(const char* name, bool (*has)(const Example&)) const;
+
   const PrepareConfig& config_;
   Sink sink_;
-  bool waits_;  // for all rows before the first is dealt
-  bool is_random_ = false;
+  bool waits_;          // for all rows before the first is dealt
+  std::string method_;  // rows, random, time, leave_last_out, leave_last_two_out
+  TimeBoundaries boundaries_;
   bool any_row_split_ = false;
   std::vector<std::pair<Example, std::optional<Split>>> waiting_;
 };

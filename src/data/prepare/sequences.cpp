@@ -61,7 +61,7 @@ Shopper shopper_of(const std::string& user, const std::vector<std::string>& item
   std::set<std::uint32_t> titles;
   for (const std::string& item : items) {
     const std::uint32_t id = ids.at(item);
-    shopper.purchases.push_back({id, 0});
+    shopper.purchases.push_back({.item = id});
     titles.insert(result.catalogue[id].title_id);
   }
   shopper.bought_titles.assign(titles.begin(), titles.end());

@@ -139,15 +139,6 @@ std::vector<std::uint32_t> build_catalogue(const Titles& joined, const std::vect
   return items;
 }
 
-void finish_shopper(Shopper& shopper) {
-  std::sort(shopper.purchases.begin(), shopper.purchases.end(), [](const Purchase& a, const Purchase& b) {
-    return std::tuple(a.timestamp, a.item) < std::tuple(b.timestamp, b.item);  // items are numbered by asin
-  });
-  auto& bought = shopper.bought_titles;
-  std::sort(bought.begin(), bought.end());
-  bought.erase(std::unique(bought.begin(), bought.end()), bought.end());
-}
-
 void check_distinct_users(const std::vector<Shopper>& shoppers) {
   std::vector<std::uint64_t> users;
   for (const Shopper& shopper : shoppers) users.push_back(shopper.user);
@@ -157,6 +148,20 @@ void check_distinct_users(const std::vector<Shopper>& shoppers) {
 }
 
 }  // namespace
+
+Purchase purchase_at(std::uint32_t item, std::int64_t time_ms) {
+  const std::int64_t millisecond = ((time_ms % 1000) + 1000) % 1000;
+  return {item, static_cast<std::uint32_t>(millisecond), (time_ms - millisecond) / 1000};
+}
+
+void finish_shopper(Shopper& shopper) {
+  std::sort(shopper.purchases.begin(), shopper.purchases.end(), [](const Purchase& a, const Purchase& b) {
+    return std::tuple(a.timestamp, a.millisecond, a.item) < std::tuple(b.timestamp, b.millisecond, b.item);
+  });  // items are numbered by asin
+  auto& bought = shopper.bought_titles;
+  std::sort(bought.begin(), bought.end());
+  bought.erase(std::unique(bought.begin(), bought.end()), bought.end());
+}
 
 Shoppers build_shoppers(const ReviewFile& file, const Metadata& metadata, const ReviewFilters& filters) {
   Shoppers result;
@@ -177,6 +182,9 @@ Shoppers build_shoppers(const ReviewFile& file, const Metadata& metadata, const 
     if (is_kept[i]) is_used[rows[i].asin] = true;
   }
   const std::vector<std::uint32_t> items = build_catalogue(joined, is_used, result.catalogue);
+  for (CatalogueEntry& entry : result.catalogue)
+    if (const auto found = metadata.details.find(entry.asin); found != metadata.details.end())
+      entry.details = found->second;
 
   std::vector<std::string> reviewers = file.reviewers;
   std::sort(reviewers.begin(), reviewers.end());
@@ -186,7 +194,7 @@ Shoppers build_shoppers(const ReviewFile& file, const Metadata& metadata, const 
     for (i = first; i < rows.size() && rows[i].reviewer == rows[first].reviewer; ++i) {
       const std::uint32_t title_id = joined.title_ids[rows[i].asin];
       if (title_id != kNoItem) shopper.bought_titles.push_back(title_id);
-      if (is_kept[i]) shopper.purchases.push_back({items[rows[i].asin], rows[i].timestamp});
+      if (is_kept[i]) shopper.purchases.push_back({items[rows[i].asin], 0, rows[i].timestamp});
     }
     finish_shopper(shopper);
     if (!shopper.purchases.empty()) result.shoppers.push_back(std::move(shopper));

@@ -1,6 +1,8 @@
 #include "data/prepare/splits.h"
 
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <utility>
@@ -12,20 +14,42 @@ namespace allreco::data {
 
 namespace {
 
-/// The start of the newest part of times[0, end) (sorted) whose size is closest to `wanted`, at a change of time,
-/// leaving at least `min_earlier_times` different times before it. Of two equally close, the smaller part. `end` when
-/// there is none.
-size_t closest_start(const std::vector<std::int64_t>& times, size_t end, double wanted, int min_earlier_times) {
-  std::vector<size_t> starts;  // of each different time
-  for (size_t i = 0; i < end; ++i) {
-    if (i == 0 || times[i] != times[i - 1]) starts.push_back(i);
-  }
+/// Where the newest part of histogram[0, end) begins whose size is closest to `wanted`, leaving at least
+/// `min_earlier_times` times before it. Of two equally close, the smaller part. `end` when there is none.
+size_t closest_start(const std::vector<TimeCount>& histogram, size_t end, double wanted, size_t min_earlier_times) {
   size_t best = end;
-  for (size_t k = starts.size(); k-- > static_cast<size_t>(min_earlier_times);) {
-    const auto distance = [&](size_t start) { return std::abs(static_cast<double>(end - start) - wanted); };
-    if (best == end || distance(starts[k]) < distance(best)) best = starts[k];
+  double best_distance = 0;
+  std::int64_t size = 0;
+  for (size_t k = end; k-- > min_earlier_times;) {
+    size += histogram[k].count;
+    const double distance = std::abs(static_cast<double>(size) - wanted);
+    if (best != end && distance >= best_distance) continue;
+    best = k;
+    best_distance = distance;
   }
   return best;
+}
+
+/// Seconds since 1970 of `1435622400` or `2015-06-30`.
+std::optional<std::int64_t> parse_split_start(std::string_view text) {
+  std::array<int, 3> numbers{};
+  size_t count = 0;
+  const char* at = text.data();
+  const char* const last = text.data() + text.size();
+  std::int64_t seconds = 0;
+  if (const auto [end, error] = std::from_chars(at, last, seconds); error == std::errc{} && end == last) return seconds;
+  for (; count < numbers.size(); ++count) {
+    const auto [end, error] = std::from_chars(at, last, numbers[count]);
+    if (error != std::errc{} || numbers[count] < 0) return std::nullopt;
+    const bool is_last = count + 1 == numbers.size();
+    if (is_last != (end == last) || (!is_last && *end != '-')) return std::nullopt;
+    at = end + 1;
+  }
+  const std::chrono::year_month_day day{std::chrono::year(numbers[0]),
+                                        std::chrono::month(static_cast<unsigned>(numbers[1])),
+                                        std::chrono::day(static_cast<unsigned>(numbers[2]))};
+  if (!day.ok()) return std::nullopt;
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::sys_days(day).time_since_epoch()).count();
 }
 
 std::int64_t size_of_share(std::int64_t n, double share) {
@@ -54,12 +78,21 @@ Split TimeBoundaries::split_of(std::int64_t timestamp) const {
 
 TimeBoundaries time_boundaries(std::vector<std::int64_t> target_times, double validation_share, double test_share) {
   std::sort(target_times.begin(), target_times.end());
-  const size_t n = target_times.size();
-  const double total = static_cast<double>(n);
+  std::vector<TimeCount> histogram;
+  for (const std::int64_t time : target_times) {
+    if (histogram.empty() || histogram.back().time != time) histogram.push_back({time, 0});
+    ++histogram.back().count;
+  }
+  return time_boundaries(histogram, validation_share, test_share);
+}
+
+TimeBoundaries time_boundaries(const std::vector<TimeCount>& histogram, double validation_share, double test_share) {
+  std::int64_t n = 0;
+  for (const TimeCount& entry : histogram) n += entry.count;
   TimeBoundaries boundaries;
-  size_t end = n;
-  const auto cut = [&](double share, int min_earlier_times) {
-    const size_t start = closest_start(target_times, end, share * total, min_earlier_times);
+  size_t end = histogram.size();
+  const auto cut = [&](double share, size_t min_earlier_times) {
+    const size_t start = closest_start(histogram, end, share * static_cast<double>(n), min_earlier_times);
     if (start == end) {
       core::user_error(
           "a split by time needs a different time for each of train, validation and test, but the {} examples have too "
@@ -68,11 +101,25 @@ TimeBoundaries time_boundaries(std::vector<std::int64_t> target_times, double va
           n);
     }
     end = start;
-    return target_times[start];
+    return histogram[start].time;
   };
   if (test_share > 0) boundaries.test_start = cut(test_share, validation_share > 0 ? 2 : 1);
   boundaries.validation_start = validation_share > 0 ? cut(validation_share, 1) : boundaries.test_start;
   return boundaries;
+}
+
+TimeBoundaries parse_split_time(const std::string& text) {
+  const size_t comma = text.find(',');
+  const auto first = parse_split_start(std::string_view(text).substr(0, comma));
+  const auto second = comma == std::string::npos ? first : parse_split_start(std::string_view(text).substr(comma + 1));
+  if (!first || !second)
+    core::user_error(
+        "split_time = {}: one or two times expected, in seconds since 1970 or as a day such as 2015-06-30: where "
+        "(validation and) test begin",
+        text);
+  if (comma != std::string::npos && *first >= *second)
+    core::user_error("split_time = {}: validation must begin before test", text);
+  return {*first, *second};
 }
 
 std::vector<Split> random_split(std::int64_t n, double validation_share, double test_share, std::uint64_t seed) {

@@ -1,7 +1,10 @@
 #include "data/prepare/template.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <functional>
+#include <iterator>
 #include <map>
 
 #include "core/check.h"
@@ -32,19 +35,26 @@ const std::vector<Field>& fields() {
   static const std::vector<Field> list = {
       {"name", &PromptTemplate::name, true, {}},
       {"description", &PromptTemplate::description, false, {}},
-      {"instruction", &PromptTemplate::instruction, false, {"history", "options"}},
       {"input", &PromptTemplate::input, false, {"history", "options"}},
-      {"history_item", &PromptTemplate::history_item, false, {"title"}},
+      {"history_item", &PromptTemplate::history_item, false, {"title", "brand", "category", "price_band"}},
       {"history_separator", &PromptTemplate::history_separator, false, {}},
-      {"option_item", &PromptTemplate::option_item, false, {"label", "title"}},
+      {"option_item", &PromptTemplate::option_item, false, {"label", "title", "brand", "category", "price_band"}},
       {"option_separator", &PromptTemplate::option_separator, false, {}},
       {"option_labels", &PromptTemplate::option_labels, false, {}},
+      {"missing", &PromptTemplate::missing, false, {}},
+      {"answer", &PromptTemplate::answer, false, {}},
       {"prompt", &PromptTemplate::prompt, true, {"instruction", "input"}},
       {"prompt_without_input", &PromptTemplate::prompt_without_input, true, {"instruction"}},
       {"output", &PromptTemplate::output, true, {"output"}},
       {"answer_end", &PromptTemplate::answer_end, false, {}},
   };
   return list;
+}
+
+constexpr size_t kMostPhrasings = 64;
+const Field& instruction_field() {
+  static const Field field = {"instruction", &PromptTemplate::instruction, false, {"history", "options"}};
+  return field;
 }
 
 /// The part named at text[at] == '{', or "" where no {lower_case_name} stands.
@@ -132,6 +142,13 @@ void check_needs(const PromptTemplate& t, const std::string& source) {
   const auto need = [&](bool holds, const char* what) {
     if (!holds) core::user_error("template {}: {}", source, what);
   };
+  for (const std::string& phrasing : t.other_instructions)
+    for (const char* part : {"history", "options"})
+      need(has_part(phrasing, part) == has_part(t.instruction, part),
+           "each phrasing of \"instruction\" must hold the parts that the first one holds");
+  need(t.answer == "title" || t.answer == "label", "\"answer\" must be title or label");
+  need(t.answer == "title" || (t.shows_options() && has_part(t.option_item, "label")),
+       "\"answer\" can be label only where {options} are shown, each with its {label}");
   need(has_part(t.prompt, "instruction") && has_part(t.prompt, "input"),
        "\"prompt\" must hold {instruction} and {input} (rows without input use \"prompt_without_input\")");
   need(has_part(t.prompt_without_input, "instruction"), "\"prompt_without_input\" must hold {instruction}");
@@ -155,16 +172,61 @@ void read_control_tokens(const Json& json, const std::string& source, PromptTemp
   result.control_tokens = found->get<std::vector<std::string>>();
 }
 
+/// A text, or a list of phrasings.
+void read_instruction(const Json& json, const std::string& source, PromptTemplate& result) {
+  const auto found = json.find("instruction");
+  if (found == json.end()) return;
+  const bool is_list = found->is_array() && !found->empty() && found->size() <= kMostPhrasings &&
+                       std::all_of(found->begin(), found->end(), [](const Json& text) { return text.is_string(); });
+  if (!found->is_string() && !is_list)
+    core::user_error("template {}: \"instruction\" must be a text, or a list of 1 to {} texts", source, kMostPhrasings);
+  std::vector<std::string> phrasings =
+      is_list ? found->get<std::vector<std::string>>() : std::vector<std::string>{found->get<std::string>()};
+  for (const std::string& phrasing : phrasings) check_parts(instruction_field(), phrasing, source);
+  result.instruction = std::move(phrasings.front());
+  result.other_instructions.assign(std::make_move_iterator(phrasings.begin() + 1),
+                                   std::make_move_iterator(phrasings.end()));
+}
+
+std::string_view or_missing(const PromptTemplate& t, std::string_view text) { return text.empty() ? t.missing : text; }
+
+/// An item with its details; `label` is empty in a history.
+std::string render_item(const PromptTemplate& t, const std::string& format, const ItemText& item,
+                        const std::string& label) {
+  const std::string band = price_band(item.price);
+  return fill_in(format, [&](std::string_view part) -> std::string_view {
+    if (part == "label") return label;
+    if (part == "title") return item.title;
+    return or_missing(t, part == "brand" ? item.brand : part == "category" ? item.category : std::string_view(band));
+  });
+}
+
+}  // namespace
+
+bool PromptTemplate::takes_history() const { return has_part(instruction, "history") || has_part(input, "history"); }
+bool PromptTemplate::shows_details() const {
+  for (const char* part : {"brand", "category", "price_band"})
+    if (has_part(history_item, part) || (shows_options() && has_part(option_item, part))) return true;
+  return false;
+}
+bool PromptTemplate::shows_options() const { return has_part(instruction, "options") || has_part(input, "options"); }
+
 std::string label_of(const PromptTemplate& t, size_t index) {
   if (t.option_labels == "numbers") return std::to_string(index + 1);
   core::require(index < kNumLetters, "more options than letters");
   return std::string(1, static_cast<char>('A' + index));
 }
 
-}  // namespace
-
-bool PromptTemplate::takes_history() const { return has_part(instruction, "history") || has_part(input, "history"); }
-bool PromptTemplate::shows_options() const { return has_part(instruction, "options") || has_part(input, "options"); }
+std::string price_band(std::string_view price) {
+  constexpr std::array<int, 7> kBounds{10, 25, 50, 100, 250, 500, 1000};
+  double value = 0;
+  const auto [end, error] = std::from_chars(price.data(), price.data() + price.size(), value);
+  if (error != std::errc{} || end != price.data() + price.size()) return "";
+  const auto above = std::upper_bound(kBounds.begin(), kBounds.end(), value);
+  if (above == kBounds.begin()) return fmt::format("below {}", kBounds.front());
+  if (above == kBounds.end()) return fmt::format("{} or more", kBounds.back());
+  return fmt::format("{} to {}", *(above - 1), *above);
+}
 
 std::vector<std::string> shipped_template_names() {
   std::vector<std::string> names;
@@ -186,10 +248,11 @@ PromptTemplate template_of(const Json& json, const std::string& source) {
     result.*field.member = found->get<std::string>();
     check_parts(field, result.*field.member, source);
   }
+  read_instruction(json, source, result);
   read_control_tokens(json, source, result);
   for (const auto& entry : json.items()) {
     const bool known =
-        entry.key() == "control_tokens" ||
+        entry.key() == "control_tokens" || entry.key() == "instruction" ||
         std::any_of(fields().begin(), fields().end(), [&](const Field& f) { return entry.key() == f.key; });
     if (!known) core::user_error("template {}: unknown field \"{}\"", source, entry.key());
   }
@@ -212,27 +275,39 @@ PromptTemplate load_template(const std::string& name_or_path) {
 Json to_json(const PromptTemplate& prompt_template) {
   Json json;
   for (const Field& field : fields()) json[field.key] = prompt_template.*field.member;
+  json["instruction"] = prompt_template.instruction;
+  if (!prompt_template.other_instructions.empty()) {
+    json["instruction"] = Json::array({prompt_template.instruction});
+    for (const std::string& phrasing : prompt_template.other_instructions) json["instruction"].push_back(phrasing);
+  }
   json["control_tokens"] = prompt_template.control_tokens;
   return json;
 }
 
-PromptRow render_history(const PromptTemplate& t, std::span<const std::string_view> history,
-                         std::span<const std::string_view> options) {
+PromptRow render_history(const PromptTemplate& t, std::span<const ItemText> history, std::span<const ItemText> options,
+                         size_t phrasing) {
+  core::require(phrasing < t.num_phrasings(), "a template has the phrasing that is asked for");
   std::string history_text;
-  for (size_t i = 0; i < history.size(); ++i) {
-    if (i > 0) history_text += t.history_separator;
-    history_text += fill_in(t.history_item, [&](std::string_view) { return history[i]; });
-  }
+  for (size_t i = 0; i < history.size(); ++i)
+    history_text += (i > 0 ? t.history_separator : "") + render_item(t, t.history_item, history[i], "");
   std::string options_text;
-  for (size_t i = 0; i < options.size(); ++i) {
-    if (i > 0) options_text += t.option_separator;
-    const std::string label = label_of(t, i);
-    options_text += fill_in(t.option_item, [&](std::string_view part) { return part == "label" ? label : options[i]; });
-  }
+  for (size_t i = 0; i < options.size(); ++i)
+    options_text += (i > 0 ? t.option_separator : "") + render_item(t, t.option_item, options[i], label_of(t, i));
   const auto value_of = [&](std::string_view part) -> std::string_view {
     return part == "history" ? history_text : options_text;
   };
-  return {fill_in(t.instruction, value_of), fill_in(t.input, value_of), ""};
+  return {fill_in(phrasing == 0 ? t.instruction : t.other_instructions[phrasing - 1], value_of),
+          fill_in(t.input, value_of), ""};
+}
+
+PromptRow render_history(const PromptTemplate& t, std::span<const std::string_view> history,
+                         std::span<const std::string_view> options) {
+  const auto items = [](std::span<const std::string_view> titles) {
+    std::vector<ItemText> texts;
+    for (const std::string_view title : titles) texts.push_back({title, {}, {}, {}});
+    return texts;
+  };
+  return render_history(t, items(history), items(options));
 }
 
 std::vector<PromptPart> render_prompt_parts(const PromptTemplate& t, const PromptRow& row) {

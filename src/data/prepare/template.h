@@ -17,13 +17,16 @@ struct PromptTemplate {
   std::string name;
   std::string description;
   // From a history to a row; both empty where the template is for ready prompts only.
-  std::string instruction;               // {history}, {options}
-  std::string input;                     // {history}, {options}
-  std::string history_item = "{title}";  // {title}
+  std::string instruction;                      // {history}, {options}
+  std::vector<std::string> other_instructions;  // further phrasings of it: a JSON list holds all
+  std::string input;                            // {history}, {options}
+  std::string history_item = "{title}";         // {title}, {brand}, {category}, {price_band}
   std::string history_separator = ", ";
-  std::string option_item = "{label}) {title}";  // {label}, {title}
+  std::string option_item = "{label}) {title}";  // {label} and the same
   std::string option_separator = ", ";
   std::string option_labels = "letters";  // letters (A, B, ... Z) | numbers (1, 2, ...)
+  std::string missing = "unknown";        // in place of a brand, category or price band that an item has not
+  std::string answer = "title";           // title | label: what {output} is
   // From a row to text.
   std::string prompt;                // {instruction}, {input}
   std::string prompt_without_input;  // {instruction}: for rows whose input is empty
@@ -35,7 +38,21 @@ struct PromptTemplate {
 
   bool takes_history() const;
   bool shows_options() const;
+  /// Whether items are shown with more than their titles.
+  bool shows_details() const;
+  size_t num_phrasings() const { return 1 + other_instructions.size(); }
 };
+
+/// What a prompt may say of an item; what is empty is not known.
+struct ItemText {
+  std::string_view title, brand, category;
+  std::string_view price;  // "12.99"
+};
+
+/// "below 10", "10 to 25", ... for "12.99"; empty for what is no price.
+std::string price_band(std::string_view price);
+/// A, B, ... or 1, 2, ... REQUIRES at most 26 options with letters.
+std::string label_of(const PromptTemplate& prompt_template, size_t index);
 
 /// A stretch of a prompt: text, or one control token.
 struct PromptPart {
@@ -59,8 +76,11 @@ core::Json to_json(const PromptTemplate& prompt_template);
 /// The template that such JSON describes, with load_template's errors, which name `source`.
 PromptTemplate template_of(const core::Json& json, const std::string& source);
 
-/// Instruction and input for a history (titles, oldest first) and options (as shown; may be empty). Output stays empty.
-/// REQUIRES takes_history(), and at most 26 options with letters.
+/// Instruction and input for a history (oldest first) and options (as shown; may be empty). Output stays empty.
+/// REQUIRES takes_history(), a phrasing below num_phrasings(), and at most 26 options with letters.
+PromptRow render_history(const PromptTemplate& prompt_template, std::span<const ItemText> history,
+                         std::span<const ItemText> options, size_t phrasing = 0);
+/// The same of titles alone.
 PromptRow render_history(const PromptTemplate& prompt_template, std::span<const std::string_view> history,
                          std::span<const std::string_view> options);
 /// The prompt, cut at the template's own control tokens.

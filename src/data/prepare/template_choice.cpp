@@ -25,12 +25,19 @@ PromptTemplate chat_template_of(const Tokenizer& tokenizer) {
       tokenizer.path().string());
 }
 
-}  // namespace
-
-PromptTemplate choose_template(const PrepareConfig& config, const Tokenizer& tokenizer) {
+PromptTemplate named_template(const PrepareConfig& config, const Tokenizer& tokenizer) {
   if (config.prompt_template == "auto") return chat_template_of(tokenizer);
   if (!config.prompt_template.empty()) return load_template(config.prompt_template);
   return load_template(config.reviews.empty() && config.sequences.empty() ? "alpaca" : "amazon-next-item");
+}
+
+}  // namespace
+
+PromptTemplate choose_template(const PrepareConfig& config, const Tokenizer& tokenizer) {
+  PromptTemplate chosen = named_template(config, tokenizer);
+  if (!config.sequences.empty() && chosen.shows_details())
+    core::user_error("template {}: items of --sequences have no brand, category or price to show", chosen.name);
+  return chosen;
 }
 
 }  // namespace allreco::data

@@ -107,11 +107,16 @@ std::vector<TokenId> token_ids(const Json& line, const fs::path& file, std::int6
   return ids;
 }
 
+std::string text_if_any(const Json& json, const char* key, const fs::path& file) {
+  return json.contains(key) ? field<std::string>(json, key, file) : "";
+}
+
 Item item_of(const std::string& line, const fs::path& file, std::int64_t vocab_size) {
   const Json json = core::parse_json(line, file.string());
-  return {field<std::uint32_t>(json, "id", file), field<std::string>(json, "asin", file),
+  return {field<std::uint32_t>(json, "id", file),  field<std::string>(json, "asin", file),
           field<std::string>(json, "title", file), field<std::int64_t>(json, "train_count", file),
-          token_ids(json, file, vocab_size)};
+          token_ids(json, file, vocab_size),       text_if_any(json, "category", file),
+          text_if_any(json, "brand", file),        text_if_any(json, "price", file)};
 }
 
 }  // namespace

@@ -36,6 +36,9 @@ struct Item {
   std::string title;             // cleaned; what an answer says
   std::int64_t train_count = 0;  // how often it is a target in the train split
   std::vector<TokenId> tokens;   // of the title as an answer, without EOS; empty for token datasets
+  std::string category = {};     // what a shop files it under; this and what follows is empty where it is unknown
+  std::string brand = {};
+  std::string price = {};  // as "12.99"
 };
 
 /// dataset.json, read and checked.

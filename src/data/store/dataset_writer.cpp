@@ -21,14 +21,8 @@ using core::Json;
 
 namespace {
 
-struct FinishedShard {
-  ShardTotals totals;
-  std::string sha256;
-  std::int64_t bytes = 0;
-};
-
 /// One split: the shard that is being filled and what is known of those before it.
-struct Split {
+struct OpenSplit {
   std::optional<ShardWriter> open;
   std::vector<FinishedShard> finished;
   std::optional<std::pair<bool, bool>> fields;  // whether its examples have user, timestamp
@@ -36,10 +30,6 @@ struct Split {
 
 std::string shard_name(const std::string& split, size_t index, size_t count) {
   return fmt::format("{}-{:05}-of-{:05}.h5", split, index, count);
-}
-
-std::string unfinished_name(const std::string& split, size_t index) {
-  return fmt::format("{}-{:05}.part", split, index);
 }
 
 Json shard_json(const std::string& name, const FinishedShard& shard) {
@@ -54,10 +44,13 @@ Json shard_json(const std::string& name, const FinishedShard& shard) {
 std::string item_line(const Item& item) {
   Json line = {{"id", item.id}, {"asin", item.asin}, {"title", item.title}, {"train_count", item.train_count}};
   line["tokens"] = item.tokens;
+  if (!item.category.empty()) line["category"] = item.category;
+  if (!item.brand.empty()) line["brand"] = item.brand;
+  if (!item.price.empty()) line["price"] = item.price;
   try {
     return line.dump() + "\n";
   } catch (const Json::exception&) {
-    core::fault("the title or asin of item {} is not UTF-8", item.id);
+    core::fault("the title, asin or category of item {} is not UTF-8", item.id);
   }
 }
 
@@ -68,28 +61,30 @@ struct DatasetWriter::State {
 
   DatasetWriterOptions options;
   core::StagingDirectory staging;
-  std::map<std::string, Split> splits;
+  std::map<std::string, OpenSplit> splits;
   std::int64_t max_length = 0;
   std::int64_t largest_item = -1;
 
-  void close_shard(const std::string& name, Split& split);
-  Json split_json(const std::string& name, const Split& split);
+  void close_shard(const std::string& name, OpenSplit& split);
+  void add_shard(OpenSplit& split, const FinishedShard& shard);
+  Json split_json(const std::string& name, const OpenSplit& split);
   Json splits_json();
   Json write_catalogue(const std::vector<Item>& items) const;
   void copy_tokenizer() const;
 };
 
-void DatasetWriter::State::close_shard(const std::string& name, Split& split) {
-  const fs::path path = staging.path() / unfinished_name(name, split.finished.size());
-  split.open->write(path);
-  FinishedShard shard{split.open->totals(), core::sha256_of_file(path), static_cast<std::int64_t>(fs::file_size(path))};
-  split.finished.push_back(std::move(shard));
-  max_length = std::max(max_length, split.open->totals().longest);
-  largest_item = std::max(largest_item, split.open->totals().largest_item);
+void DatasetWriter::State::close_shard(const std::string& name, OpenSplit& split) {
+  add_shard(split, split.open->write(staging.path() / unfinished_name(name, split.finished.size())));
   split.open.reset();
 }
 
-Json DatasetWriter::State::split_json(const std::string& name, const Split& split) {
+void DatasetWriter::State::add_shard(OpenSplit& split, const FinishedShard& shard) {
+  split.finished.push_back(shard);
+  max_length = std::max(max_length, shard.totals.longest);
+  largest_item = std::max(largest_item, shard.totals.largest_item);
+}
+
+Json DatasetWriter::State::split_json(const std::string& name, const OpenSplit& split) {
   Json shards = Json::array();
   ShardTotals sum;
   for (size_t i = 0; i < split.finished.size(); ++i) {
@@ -152,7 +147,7 @@ void DatasetWriter::append(const std::string& name, const Example& example) {
   core::throw_if_interrupted();
   core::require(!name.empty() && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos,
                 "a split's name consists of lower-case letters");
-  Split& split = state_->splits[name];
+  OpenSplit& split = state_->splits[name];
   const std::pair<bool, bool> fields{example.user.has_value(), example.timestamp.has_value()};
   if (!split.fields) split.fields = fields;
   core::require(*split.fields == fields, "all examples of a split have user and timestamp, or none has");
@@ -161,6 +156,18 @@ void DatasetWriter::append(const std::string& name, const Example& example) {
                        ShardIdentity{state_->options.tokenizer_sha256, state_->options.vocab_size});
   split.open->append(example);
   if (split.open->totals().examples == state_->options.examples_per_shard) state_->close_shard(name, split);
+}
+
+const fs::path& DatasetWriter::staging() const { return state_->staging.path(); }
+
+std::string DatasetWriter::unfinished_name(const std::string& split, std::size_t index) {
+  return fmt::format("{}-{:05}.part", split, index);
+}
+
+void DatasetWriter::adopt(const std::string& name, std::size_t index, const FinishedShard& shard) {
+  OpenSplit& split = state_->splits[name];
+  core::require(!split.open && index == split.finished.size(), "shards are adopted in order");
+  state_->add_shard(split, shard);
 }
 
 void DatasetWriter::finish(const std::vector<Item>& items, const Json& description) {

@@ -8,6 +8,7 @@
 
 #include "core/json.h"
 #include "data/store/dataset.h"
+#include "data/store/shard_writer.h"
 
 namespace allreco::data {
 
@@ -35,6 +36,13 @@ class DatasetWriter {
   /// on none; the other optional fields and the number of candidates may differ from example to example. UserError when
   /// the disk is full.
   void append(const std::string& split, const Example& example);
+
+  /// For several ranks, which write shards into the directory that is still unpublished: where it is, under which name
+  /// a shard waits there, and the shard that a rank has written. REQUIRES indices from 0 on, in order, and no append()
+  /// to the split.
+  const std::filesystem::path& staging() const;
+  static std::string unfinished_name(const std::string& split, std::size_t index);
+  void adopt(const std::string& split, std::size_t index, const FinishedShard& shard);
 
   /// Writes items.jsonl (when items are given; REQUIRES id = index, titles in UTF-8, and the item ids of all
   /// examples among them) and dataset.json with

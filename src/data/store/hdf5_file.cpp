@@ -211,14 +211,23 @@ void Hdf5Writer::create_array(const std::string& name, ElementType type, const s
 
 void Hdf5Writer::write_slice(const std::string& name, ElementType type, std::uint64_t first, std::uint64_t count,
                              const void* values) {
-  if (count == 0) return;
+  if (count > 0) write_block(name, type, {first}, {count}, values);
+}
+
+void Hdf5Writer::write_rows(const std::string& name, ElementType type, std::uint64_t first, std::uint64_t count,
+                            std::uint64_t width, const void* values) {
+  if (count > 0) write_block(name, type, {first, 0}, {count, width}, values);
+}
+
+void Hdf5Writer::write_block(const std::string& name, ElementType type, const std::vector<std::uint64_t>& start,
+                             const std::vector<std::uint64_t>& shape, const void* values) {
   Handle array(H5Dopen2(file_, name.c_str(), H5P_DEFAULT), &H5Dclose);
   Handle file_space(H5Dget_space(array.get()), &H5Sclose);
-  const hsize_t start = first;
-  const hsize_t length = count;
-  const herr_t selected = H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, &start, nullptr, &length, nullptr);
+  const std::vector<hsize_t> first(start.begin(), start.end()), counts(shape.begin(), shape.end());
+  const herr_t selected =
+      H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, first.data(), nullptr, counts.data(), nullptr);
   core::require(array.valid() && selected >= 0, "a slice lies inside its array");
-  Handle memory_space(H5Screate_simple(1, &length, nullptr), &H5Sclose);
+  Handle memory_space(H5Screate_simple(static_cast<int>(counts.size()), counts.data(), nullptr), &H5Sclose);
   const herr_t written =
       H5Dwrite(array.get(), memory_type(type), memory_space.get(), file_space.get(), H5P_DEFAULT, values);
   if (written < 0 || !array.close_now()) write_failed(path_);

@@ -40,6 +40,9 @@ class Hdf5Writer {
   /// Fills `count` elements of a one-dimensional array from element `first` on.
   void write_slice(const std::string& name, ElementType type, std::uint64_t first, std::uint64_t count,
                    const void* values);
+  /// The same for rows of a two-dimensional array, `width` elements each.
+  void write_rows(const std::string& name, ElementType type, std::uint64_t first, std::uint64_t count,
+                  std::uint64_t width, const void* values);
   /// create_array and fill it.
   template <class T>
   void write_array(const std::string& name, const std::vector<T>& values, const std::vector<std::uint64_t>& shape) {
@@ -53,6 +56,8 @@ class Hdf5Writer {
   void close();
 
  private:
+  void write_block(const std::string& name, ElementType type, const std::vector<std::uint64_t>& start,
+                   const std::vector<std::uint64_t>& shape, const void* values);
   void write_all(const std::string& name, ElementType type, std::uint64_t count, const void* values);
 
   std::filesystem::path path_;

@@ -1,7 +1,8 @@
 #include "data/store/split_statistics.h"
 
 #include <algorithm>
-#include <numeric>
+#include <map>
+#include <utility>
 
 #include "core/check.h"
 
@@ -10,25 +11,64 @@ using core::Json;
 
 namespace {
 
-Json describe(std::vector<std::int64_t> lengths) {
-  std::sort(lengths.begin(), lengths.end());
-  const size_t n = lengths.size();
-  const double sum = static_cast<double>(std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0}));
-  return {{"min", lengths.front()},
-          {"mean", sum / static_cast<double>(n)},
-          {"median", lengths[(n - 1) / 2]},
-          {"p95", lengths[(n - 1) * 95 / 100]},
-          {"max", lengths.back()}};
+/// The element at `place` of the sorted lengths.
+std::int64_t length_at(const std::map<std::int64_t, std::int64_t>& lengths, std::int64_t place) {
+  for (const auto& [length, count] : lengths) {
+    if (place < count) return length;
+    place -= count;
+  }
+  return 0;
+}
+
+Json describe(const std::map<std::int64_t, std::int64_t>& lengths, std::int64_t n) {
+  std::int64_t sum = 0;
+  for (const auto& [length, count] : lengths) sum += length * count;
+  return {{"min", lengths.begin()->first},
+          {"mean", static_cast<double>(sum) / static_cast<double>(n)},
+          {"median", length_at(lengths, (n - 1) / 2)},
+          {"p95", length_at(lengths, (n - 1) * 95 / 100)},
+          {"max", lengths.rbegin()->first}};
 }
 
 }  // namespace
 
 void SplitStatistics::add(Split split, const Example& example) {
-  lengths_[index(split)].push_back(static_cast<std::int64_t>(example.tokens.size()));
+  ++num_examples_[index(split)];
+  ++lengths_[index(split)][static_cast<std::int64_t>(example.tokens.size())];
   if (!example.gold) return;
   auto& positions = gold_positions_[index(split)];
   if (positions.size() < example.candidates.size()) positions.resize(example.candidates.size());
   ++positions[*example.gold];
+}
+
+void SplitStatistics::merge(const SplitStatistics& other) {
+  for (size_t split = 0; split < kSplits.size(); ++split) {
+    num_examples_[split] += other.num_examples_[split];
+    for (const auto& [length, count] : other.lengths_[split]) lengths_[split][length] += count;
+    const auto& more = other.gold_positions_[split];
+    if (gold_positions_[split].size() < more.size()) gold_positions_[split].resize(more.size());
+    for (size_t i = 0; i < more.size(); ++i) gold_positions_[split][i] += more[i];
+  }
+}
+
+Json SplitStatistics::to_json() const {
+  Json lengths = Json::array();
+  for (const auto& of_split : lengths_) {
+    lengths.push_back(Json::array());
+    for (const auto& [length, count] : of_split) lengths.back().push_back({length, count});
+  }
+  return {{"num_examples", num_examples_}, {"lengths", std::move(lengths)}, {"gold_positions", gold_positions_}};
+}
+
+SplitStatistics SplitStatistics::from_json(const Json& json) {
+  SplitStatistics result;
+  for (size_t split = 0; split < kSplits.size(); ++split) {
+    result.num_examples_[split] = json["num_examples"][split].get<std::int64_t>();
+    for (const Json& entry : json["lengths"][split])
+      result.lengths_[split][entry[0].get<std::int64_t>()] = entry[1].get<std::int64_t>();
+    result.gold_positions_[split] = json["gold_positions"][split].get<std::vector<std::int64_t>>();
+  }
+  return result;
 }
 
 std::int64_t SplitStatistics::num_examples() const {
@@ -40,7 +80,7 @@ std::int64_t SplitStatistics::num_examples() const {
 Json SplitStatistics::token_lengths() const {
   Json json = Json::object();
   for (Split split : kSplits) {
-    if (num_examples(split) > 0) json[name_of(split)] = describe(lengths_[index(split)]);
+    if (num_examples(split) > 0) json[name_of(split)] = describe(lengths_[index(split)], num_examples(split));
   }
   return json;
 }

@@ -2,6 +2,8 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "core/json.h"
@@ -14,7 +16,13 @@ class SplitStatistics {
  public:
   void add(Split split, const Example& example);
 
-  std::int64_t num_examples(Split split) const { return std::ssize(lengths_[index(split)]); }
+  /// What another one has counted of other examples.
+  void merge(const SplitStatistics& other);
+  /// For other ranks: merge(from_json(to_json())) is merge.
+  core::Json to_json() const;
+  static SplitStatistics from_json(const core::Json& json);
+
+  std::int64_t num_examples(Split split) const { return num_examples_[index(split)]; }
   std::int64_t num_examples() const;
   /// Per split with examples: {min, mean, median, p95, max} of the length in tokens.
   core::Json token_lengths() const;
@@ -26,7 +34,8 @@ class SplitStatistics {
  private:
   static size_t index(Split split) { return static_cast<size_t>(split); }
 
-  std::array<std::vector<std::int64_t>, kSplits.size()> lengths_;
+  std::array<std::int64_t, kSplits.size()> num_examples_{};
+  std::array<std::map<std::int64_t, std::int64_t>, kSplits.size()> lengths_;  // how many examples have each length
   std::array<std::vector<std::int64_t>, kSplits.size()> gold_positions_;
 };
 

@@ -41,7 +41,7 @@ std::string concatenated(const std::vector<std::string>& tokens) {
   return text;
 }
 
-class ByteLevel : public Decoder {
+class ByteLevelDecoder : public Decoder {
  public:
   void apply(std::vector<std::string>& tokens) const override {
     std::string bytes;
@@ -50,9 +50,9 @@ class ByteLevel : public Decoder {
   }
 };
 
-class Replace : public Decoder {
+class ReplaceDecoder : public Decoder {
  public:
-  Replace(Pattern pattern, std::string content, std::string where)
+  ReplaceDecoder(Pattern pattern, std::string content, std::string where)
       : pattern_(std::move(pattern)), content_(std::move(content)), where_(std::move(where)) {}
   void apply(std::vector<std::string>& tokens) const override {
     std::vector<Pattern::Span> matches;
@@ -117,9 +117,9 @@ class Fuse : public Decoder {
   void apply(std::vector<std::string>& tokens) const override { tokens = {concatenated(tokens)}; }
 };
 
-class Strip : public Decoder {
+class StripDecoder : public Decoder {
  public:
-  Strip(std::string content, std::int64_t start, std::int64_t stop)
+  StripDecoder(std::string content, std::int64_t start, std::int64_t stop)
       : content_(std::move(content)), start_(start), stop_(stop) {}
   void apply(std::vector<std::string>& tokens) const override {
     for (std::string& token : tokens) {
@@ -135,9 +135,10 @@ class Strip : public Decoder {
   std::int64_t start_, stop_;
 };
 
-class Metaspace : public Decoder {
+class MetaspaceDecoder : public Decoder {
  public:
-  Metaspace(std::string replacement, bool prepends) : replacement_(std::move(replacement)), prepends_(prepends) {}
+  MetaspaceDecoder(std::string replacement, bool prepends)
+      : replacement_(std::move(replacement)), prepends_(prepends) {}
   void apply(std::vector<std::string>& tokens) const override {
     for (size_t i = 0; i < tokens.size(); ++i) replace_all(tokens[i], replacement_, i == 0 && prepends_ ? "" : " ");
   }
@@ -176,21 +177,21 @@ std::string character_field(const Fields& fields, const char* key, const std::st
 std::unique_ptr<Decoder> make_decoder(const Fields& fields, const std::string& where, int depth) {
   if (fields.is_null()) return nullptr;
   const std::string type = text_field(fields, "type", where);
-  if (type == "ByteLevel") return std::make_unique<ByteLevel>();
+  if (type == "ByteLevel") return std::make_unique<ByteLevelDecoder>();
   if (type == "ByteFallback") return std::make_unique<ByteFallback>();
   if (type == "Fuse") return std::make_unique<Fuse>();
   if (type == "Replace") {
-    return std::make_unique<Replace>(Pattern(field(fields, "pattern", where), where),
-                                     text_field(fields, "content", where), where);
+    return std::make_unique<ReplaceDecoder>(Pattern(field(fields, "pattern", where), where),
+                                            text_field(fields, "content", where), where);
   }
   if (type == "Strip") {
-    return std::make_unique<Strip>(character_field(fields, "content", where), count_field(fields, "start", where),
-                                   count_field(fields, "stop", where));
+    return std::make_unique<StripDecoder>(character_field(fields, "content", where),
+                                          count_field(fields, "start", where), count_field(fields, "stop", where));
   }
   if (type == "Metaspace") {
     const bool prepends = flag_field(fields, "add_prefix_space", true, where) &&
                           (!fields.contains("prepend_scheme") || fields.at("prepend_scheme") != "never");
-    return std::make_unique<Metaspace>(character_field(fields, "replacement", where), prepends);
+    return std::make_unique<MetaspaceDecoder>(character_field(fields, "replacement", where), prepends);
   }
   if (type != "Sequence") refuse_type(type, kSupportedDecoders, where);
   std::vector<std::unique_ptr<Decoder>> steps;

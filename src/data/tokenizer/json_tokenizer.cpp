@@ -11,7 +11,7 @@ namespace allreco::data {
 
 namespace {
 
-constexpr std::string_view kSpace = "\u2581";
+constexpr std::string_view kSpaceOfWords = "\u2581";
 
 Fields parse(const std::string& bytes, const std::string& where) {
   if (core::nests_too_deeply(bytes)) {
@@ -109,7 +109,7 @@ void JsonTokenizer::encode_plain(std::string_view text, bool is_first, Scratch& 
 /// reaches over: the same tokens, and words that the cache knows.
 void JsonTokenizer::encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const {
   size_t begin = 0;
-  for (size_t at = word.find(kSpace, 1); at != std::string_view::npos; at = word.find(kSpace, at + 1)) {
+  for (size_t at = word.find(kSpaceOfWords, 1); at != std::string_view::npos; at = word.find(kSpaceOfWords, at + 1)) {
     if (!model_->may_cut_before_space(word, at)) continue;
     encode_part(word.substr(begin, at - begin), scratch, ids);
     begin = at;

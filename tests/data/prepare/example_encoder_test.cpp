@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <optional>
 
 #include "core/check.h"
@@ -251,6 +252,59 @@ TEST(ChatTemplateTest, ATokenizerWithoutItsControlTokensIsRefused) {
   EXPECT_THROW(ExampleEncoder(tokenizer, load_template("chatml"), {}), core::UserError);
   EXPECT_THROW(choose_template(with_template("auto"), tokenizer), core::UserError);
   EXPECT_EQ(choose_template(with_template(""), tokenizer).name, "alpaca");
+}
+
+// Each of three phrasings is drawn about as often (of 600, expected 200 with a deviation of 11.5: five of them), by
+// user, time, target and seed alone.
+TEST_F(ExampleEncoderTest, PhrasingsAreDrawnBySeedAndExample) {
+  core::Json json = to_json(plain_);
+  json["instruction"] = {"One {history}", "Two {history}", "Three {history}"};
+  const PromptTemplate t = template_of(json, "t");
+  const ExampleEncoder encoder(tokenizer_, t, {.seed = 1}), other(tokenizer_, t, {.seed = 2});
+  const std::vector<ItemText> history{{"Red mug", {}, {}, {}}};
+  std::map<std::vector<TokenId>, int> counts;
+  int num_different = 0;
+  for (std::uint64_t user = 0; user < 20; ++user) {
+    for (std::int64_t time = 0; time < 30; ++time) {
+      Example example, again, with_other_seed;
+      for (Example* e : {&example, &again, &with_other_seed}) e->user = user, e->timestamp = time, e->target = 3;
+      encoder.encode_history(history, {}, "Pen", example);
+      encoder.encode_history(history, {}, "Pen", again);
+      other.encode_history(history, {}, "Pen", with_other_seed);
+      EXPECT_EQ(example.tokens, again.tokens);
+      num_different += example.tokens != with_other_seed.tokens ? 1 : 0;
+      ++counts[example.tokens];
+    }
+  }
+  ASSERT_EQ(counts.size(), 3u);
+  for (const auto& [tokens, count] : counts) EXPECT_NEAR(count, 200, 5 * 11.5);
+  EXPECT_NEAR(num_different, 400, 5 * 11.5);  // two draws of three differ twice in three times: the same deviation
+}
+
+TEST_F(ExampleEncoderTest, AnswersAreLabelsWhereTheTemplateSaysSo) {
+  core::Json json = to_json(amazon_);
+  json["answer"] = "label";
+  const PromptTemplate t = template_of(json, "t");
+  const ExampleEncoder encoder(tokenizer_, t, {}), titles(tokenizer_, amazon_, {});
+  const std::vector<std::string_view> history{"Red mug"}, options{"Cup", "Green table", "Sun hat"};
+  Example example, with_title;
+  example.gold = 1;
+  EXPECT_EQ(encoder.encode_history(history, options, "Green table", example), Fit::whole);
+  titles.encode_history(history, options, "Green table", with_title);
+  const auto prompt = [](const Example& e) {
+    return std::vector<TokenId>(e.tokens.begin(), e.tokens.begin() + e.prompt_length);
+  };
+  EXPECT_EQ(prompt(example), prompt(with_title));
+  EXPECT_EQ(example.tokens, joined({prompt(example), tokenizer_.encode("B"), {2}}));
+}
+
+TEST_F(ExampleEncoderTest, TitlesAloneAreRefusedWhereMoreIsShown) {
+  core::Json json = to_json(amazon_);
+  json["history_item"] = "{title}, {brand}";
+  const PromptTemplate t = template_of(json, "t");
+  const std::vector<std::string_view> history{"Red mug"};
+  Example example;
+  EXPECT_THROW(ExampleEncoder(tokenizer_, t, {}).encode_history(history, {}, "Pen", example), core::Fault);
 }
 
 }  // namespace allreco::data

@@ -31,7 +31,7 @@ Shopper shopper_of(std::uint64_t user, const std::vector<std::uint32_t>& items,
   shopper.user = user;
   std::set<std::uint32_t> titles(also_bought.begin(), also_bought.end());
   for (std::uint32_t item : items) {
-    shopper.purchases.push_back({item, 86400 * std::ssize(shopper.purchases)});
+    shopper.purchases.push_back({.item = item, .timestamp = 86400 * std::ssize(shopper.purchases)});
     titles.insert(catalogue[item].title_id);
   }
   shopper.bought_titles.assign(titles.begin(), titles.end());

@@ -335,7 +335,7 @@ TEST(PrepareConfigTest, EveryOptionHasItsRange) {
   expect_error([](auto& c) { c.metadata = ""; }, "metadata is missing");
   expect_error([](auto& c) { c.output_dir = ""; }, "output_dir");
   expect_error([](auto& c) { c.tokenizer = ""; }, "tokenizer is missing");
-  expect_error([](auto& c) { c.split = "tmie"; }, "split = tmie: expected one of auto, time, random, rows");
+  expect_error([](auto& c) { c.split = "tmie"; }, "split = tmie: expected one of auto, time, user, random, rows");
   expect_error([](auto& c) { c.split = "rows"; }, "carry no split");
   expect_error([](auto& c) { c.validation_share = c.test_share = 0.5; }, "must be below 1");
   expect_error([](auto& c) { c.test_share = std::nan(""); }, "test_share = nan");
@@ -359,7 +359,7 @@ TEST(PrepareConfigTest, EveryOptionHasItsRange) {
   expect_error(
       [](auto& c) {
         c.reviews = c.metadata = "";
-        c.prompts = "p";
+        c.sequences = c.items = "s";
         c.split = "time";
       },
       "carry no time");

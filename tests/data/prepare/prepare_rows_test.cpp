@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "data/prepare/prepare.h"
 #include "data/prepare/text_files.h"
@@ -336,6 +338,88 @@ TEST_F(PrepareRowsTest, ATokenizerJsonGivesTheLibrarysIds) {
   }
   EXPECT_EQ(core::sha256_of_file(c.output_dir + "/tokenizer.json"), dataset.info().tokenizer_sha256);
   EXPECT_EQ(core::read_file(c.output_dir + "/tokenizer.json"), core::read_file(fixture + "tokenizer.json"));
+}
+
+namespace {
+
+/// Rows of 10 users with 10 different times each, shuffled in time over the users; row 7 u + t is of user u at time t.
+std::string rows_of_users() {
+  std::string text;
+  for (int row = 0; row < 100; ++row) {
+    const int user = row % 10, time = 1'500'000'000 + 86'400 * ((row * 37) % 100);
+    text += fmt::format("{{\"prompt\":\"p {}\",\"output\":\"o\",\"user\":\"U{}\",\"timestamp\":{}}}\n", row, user,
+                        row % 2 == 0 ? std::int64_t{time} : 1000 * std::int64_t{time});
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_F(PrepareRowsTest, PromptsAreSplitByTime) {
+  PrepareConfig c = prompts(rows_of_users());
+  c.split = "time";
+  prepare(c, "");
+  const Json method = json_of(c)["split_method"];
+  EXPECT_EQ(method["method"], "time");
+  EXPECT_EQ(size_of(c, "train"), 80);
+  std::set<std::uint64_t> users;
+  for (const auto& [split, first, last] : {std::tuple{"train", 0, 79}, {"validation", 80, 89}, {"test", 90, 99}}) {
+    const Dataset dataset(c.output_dir, split);
+    ASSERT_EQ(dataset.size(), last - first + 1);
+    for (std::int64_t i = 0; i < dataset.size(); ++i) {
+      const std::int64_t day = (*dataset.example(i).timestamp - 1'500'000'000) / 86'400;
+      EXPECT_TRUE(day >= first && day <= last) << day;
+      users.insert(*dataset.example(i).user);
+    }
+  }
+  EXPECT_EQ(users.size(), 10u);
+  EXPECT_EQ(method["test_start"], 1'500'000'000 + 86'400 * 90);
+}
+
+TEST_F(PrepareRowsTest, TheLastRowOfEachUserIsLeftOut) {
+  PrepareConfig c = prompts(rows_of_users());
+  c.split = "leave_last_two_out";
+  prepare(c, "");
+  ASSERT_EQ(size_of(c, "test"), 10);
+  ASSERT_EQ(size_of(c, "validation"), 10);
+  std::map<std::uint64_t, std::vector<std::int64_t>> times;
+  for (const char* split : {"train", "validation", "test"}) {
+    const Dataset dataset(c.output_dir, split);
+    std::map<std::uint64_t, std::int64_t> newest_before;
+    for (const auto& [user, list] : times) newest_before[user] = list.back();
+    for (std::int64_t i = 0; i < dataset.size(); ++i) {
+      const Example example = dataset.example(i);
+      if (newest_before.contains(*example.user)) {
+        EXPECT_GT(*example.timestamp, newest_before[*example.user]);
+      }
+      times[*example.user].push_back(*example.timestamp);
+    }
+    for (auto& [user, list] : times) std::sort(list.begin(), list.end());
+  }
+  EXPECT_EQ(times.size(), 10u);
+}
+
+TEST_F(PrepareRowsTest, SplitsThatNeedTimesSaySo) {
+  PrepareConfig c = prompts("{\"prompt\":\"p\",\"output\":\"o\"}\n{\"prompt\":\"q\",\"output\":\"o\"}\n");
+  c.split = "time";
+  EXPECT_TRUE(contains(support::message_of([&] { prepare(c, ""); }), "needs a timestamp in each row, and 2 of 2"));
+  c.split = "leave_last_out";
+  EXPECT_TRUE(contains(support::message_of([&] { prepare(c, ""); }), "needs a user in each row"));
+}
+
+// All examples of a split have a user, or none has: a row unlike the first is malformed.
+TEST_F(PrepareRowsTest, RowsHaveUsersAndTimesAsTheFirstHas) {
+  PrepareConfig c = prompts(
+      "{\"prompt\":\"p\",\"output\":\"o\",\"user\":1}\n{\"prompt\":\"q\",\"output\":\"o\"}\n"
+      "{\"prompt\":\"r\",\"output\":\"o\",\"user\":2,\"timestamp\":5}\n{\"prompt\":\"s\",\"output\":\"o\",\"user\":3}"
+      "\n");
+  c.split = "rows";
+  c.max_bad_line_share = 0.5;
+  prepare(c, "");
+  EXPECT_EQ(size_of(c, "train"), 2);
+  const Json bad = json_of(c)["lines"][0]["first_malformed"];
+  ASSERT_EQ(bad.size(), 2u);
+  EXPECT_TRUE(contains(bad[0]["reason"], "no user") && contains(bad[1]["reason"], "timestamp"));
 }
 
 }  // namespace allreco::data

@@ -1,6 +1,7 @@
 // Single rows: token ids with labels, and ready prompts.
 #include <gtest/gtest.h>
 
+#include "core/random.h"
 #include "data/prepare/prompt_rows.h"
 #include "data/prepare/row_splitter.h"
 #include "data/prepare/token_rows.h"
@@ -69,6 +70,25 @@ TEST(PromptRowsTest, ReadsBothForms) {
   EXPECT_EQ(prompt.text.input, "");
   EXPECT_TRUE(prompt.options.empty());
   EXPECT_FALSE(prompt.gold.has_value());
+}
+
+TEST(PromptRowsTest, UserAndTimestamp) {
+  const auto with = [](const std::string& fields) { return parse(R"({"prompt": "p", "output": "o")" + fields + "}"); };
+  EXPECT_FALSE(with("").user || with("").timestamp);
+  EXPECT_FALSE(with(R"(, "user": null, "timestamp": null)").user);
+  EXPECT_EQ(with(R"(, "user": "A1")").user, core::key_of("A1"));  // the hash of reviews
+  EXPECT_EQ(with(R"(, "user": 17)").user, core::key_of("17"));
+  EXPECT_EQ(with(R"(, "user": "17")").user, with(R"(, "user": 17)").user);
+  EXPECT_EQ(with(R"(, "timestamp": 1588687728)").timestamp, 1588687728);
+  EXPECT_EQ(with(R"(, "timestamp": 1588687728999)").timestamp, 1588687728);
+  EXPECT_EQ(with(R"(, "timestamp": 1.588687728e9)").timestamp, 1588687728);
+  EXPECT_EQ(with(R"(, "timestamp": 99999999999)").timestamp, 99999999999);
+  EXPECT_EQ(with(R"(, "timestamp": 100000000000)").timestamp, 100000000);
+  EXPECT_EQ(with(R"(, "timestamp": -1)").timestamp, -1);
+  for (const char* bad : {R"(, "user": "")", R"(, "user": 1.5)", R"(, "user": ["a"])", R"(, "user": true)",
+                          R"(, "timestamp": "1588687728")", R"(, "timestamp": 1.5)", R"(, "timestamp": 1e14)",
+                          R"(, "timestamp": -1e11)", R"(, "timestamp": {})", R"(, "timestmp": 1)", R"(, "User": "a")"})
+    EXPECT_EQ(with(bad).fate, RowFate::malformed) << bad;
 }
 
 TEST(PromptRowsTest, GoldByIndexByTextOrByOutput) {

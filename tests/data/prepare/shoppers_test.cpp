@@ -212,15 +212,13 @@ TEST(ReviewsTest, OtherFormsAreNamed) {
     return support::message_of([&] { read_reviews(path, 1.0); });
   };
   const std::string of_2023 = R"({"rating": 5.0, "user_id": "R", "parent_asin": "A", "timestamp": 1588687728923})";
-  EXPECT_TRUE(contains(refusal(of_2023 + "\n"), "reviews of Amazon 2023"));
   EXPECT_TRUE(contains(refusal("[" + of_2023 + "]\n"), "one JSON array"));
   EXPECT_TRUE(contains(refusal("{\n  \"overall\": 5\n}\n"), "over several lines"));
-  EXPECT_TRUE(contains(refusal("A,R,5.0,1588687728\n"), "looks like csv"));
-  EXPECT_TRUE(contains(refusal("\x28\xb5\x2f\xfd...."), "is zstd data"));
+  EXPECT_TRUE(contains(refusal("userId,productId,score,time\nR,A,5.0,1588687728\n"), "looks like csv, but neither"));
   EXPECT_TRUE(contains(refusal("BZh91AY&SY"), "is bzip2 data"));
-  overwrite(path, R"({"parent_asin": "A", "title": "Tea"})");
-  EXPECT_TRUE(contains(support::message_of([&] { read_metadata(path, {"A"}, {.max_length = 200}, 0.5); }),
-                       "metadata of Amazon 2023"));
+  overwrite(path, "asin,title,price\nA,Tea,3\n");
+  EXPECT_TRUE(
+      contains(support::message_of([&] { read_metadata(path, {"A"}, {.max_length = 200}, 0.5); }), "looks like csv"));
 }
 
 TEST(MetadataTest, KeepsTheFirstRowOfAnAsin) {

@@ -142,4 +142,74 @@ TEST(TemplateTest, NumbersLabelAnyNumberOfOptions) {
   EXPECT_TRUE(contains(prompt_of(t, {"h"}, titles), "\n30) x"));
 }
 
+namespace {
+
+core::Json detailed_template() {
+  return {{"name", "t"},
+          {"instruction", {"Pick one.", "Which of these?"}},
+          {"input", "{history}|{options}"},
+          {"history_item", "{title} by {brand} ({category}, {price_band})"},
+          {"option_item", "{label}: {title}/{price_band}"},
+          {"missing", "n/a"},
+          {"prompt", "{instruction}#{input}"},
+          {"prompt_without_input", "{instruction}"},
+          {"output", "{output}"}};
+}
+
+}  // namespace
+
+TEST(TemplateTest, ShowsBrandCategoryAndPriceBand) {
+  const core::Json json = detailed_template();
+  const PromptTemplate t = template_of(json, "t");
+  EXPECT_TRUE(t.shows_details());
+  EXPECT_EQ(to_json(t)["instruction"], json["instruction"]);
+  EXPECT_EQ(to_json(template_of(to_json(t), "again")), to_json(t));
+  const std::vector<ItemText> history{{"Tea {brand}", "Shop", "Teas", "12.99"}, {"Milk", "", "", ""}};
+  const std::vector<ItemText> options{{"Oats", "", "", "9.99"}, {"Rye", "", "", "1000.00"}};
+  const std::string input =
+      "Tea {brand} by Shop (Teas, 10 to 25), Milk by n/a (n/a, n/a)|A: Oats/below 10, B: Rye/1000 or more";
+  EXPECT_EQ(render_prompt(t, render_history(t, history, options)), "Pick one.#" + input);
+  EXPECT_EQ(render_prompt(t, render_history(t, history, options, 1)), "Which of these?#" + input);
+  EXPECT_FALSE(load_template("amazon-next-item").shows_details());
+}
+
+TEST(TemplateTest, PriceBandsHaveNoGaps) {
+  const std::vector<std::pair<const char*, const char*>> cases{{"0.01", "below 10"},
+                                                               {"9.99", "below 10"},
+                                                               {"10.00", "10 to 25"},
+                                                               {"24.99", "10 to 25"},
+                                                               {"25.00", "25 to 50"},
+                                                               {"50.00", "50 to 100"},
+                                                               {"99.99", "50 to 100"},
+                                                               {"100.00", "100 to 250"},
+                                                               {"499.99", "250 to 500"},
+                                                               {"999.99", "500 to 1000"},
+                                                               {"1000.00", "1000 or more"},
+                                                               {"", ""},
+                                                               {"x", ""},
+                                                               {"9.99 ", ""}};
+  for (const auto& [price, band] : cases) EXPECT_EQ(price_band(price), band) << price;
+}
+
+TEST(TemplateTest, RefusesPhrasingsAndAnswersThatDoNotFit) {
+  const auto refusal = [](const char* key, const core::Json& value) {
+    core::Json json = detailed_template();
+    json["instruction"] = "Pick one.";
+    json[key] = value;
+    return support::message_of([&] { template_of(json, "t"); });
+  };
+  EXPECT_EQ(refusal("answer", "label"), "");
+  EXPECT_TRUE(contains(refusal("answer", "letter"), "title or label"));
+  EXPECT_TRUE(contains(refusal("instruction", core::Json::array()), "list of 1 to 64"));
+  EXPECT_TRUE(contains(refusal("instruction", {"a", 1}), "list of 1 to 64"));
+  EXPECT_TRUE(contains(refusal("instruction", {"a", "b {history}"}), "each phrasing"));
+  EXPECT_TRUE(contains(refusal("instruction", {"a", "b {title}"}), "unknown part {title}"));
+  EXPECT_TRUE(contains(refusal("history_item", "{title} {label}"), "unknown part {label}"));
+  core::Json open = detailed_template();
+  open["instruction"] = "Pick one.";
+  open["input"] = "{history}";
+  open["answer"] = "label";
+  EXPECT_TRUE(contains(support::message_of([&] { template_of(open, "t"); }), "only where {options} are shown"));
+}
+
 }  // namespace allreco::data

@@ -1,6 +1,7 @@
 // Text files of tests, plain and compressed.
 #pragma once
 #include <zlib.h>
+#include <zstd.h>
 
 #include <filesystem>
 #include <string>
@@ -16,6 +17,15 @@ inline void write_gz(const std::filesystem::path& path, const std::string& text)
   core::require(file != nullptr, "cannot write a test's file");
   core::require(text.empty() || gzwrite(file, text.data(), static_cast<unsigned>(text.size())) > 0, "gzwrite failed");
   core::require(gzclose(file) == Z_OK, "gzclose failed");
+}
+
+/// One zstd frame.
+inline std::string zstd_frame(const std::string& text) {
+  std::string frame(ZSTD_compressBound(text.size()), '\0');
+  const size_t size = ZSTD_compress(frame.data(), frame.size(), text.data(), text.size(), 3);
+  core::require(ZSTD_isError(size) == 0, "cannot compress a test's text");
+  frame.resize(size);
+  return frame;
 }
 
 /// Text that compresses badly, so that cuts and flipped bytes hit data: `num_lines` lines {"n":<i>,"x":"<noise>"}.

@@ -1,0 +1,56 @@
+#include "data/prepare/shopper_store.h"
+
+#include <string>
+#include <utility>
+
+namespace allreco::data {
+
+namespace {
+
+struct ShopperHeader {
+  std::uint64_t user;
+  std::uint64_t num_purchases, num_titles;
+};
+
+template <class T>
+void append_values(core::Spool& spool, const std::vector<T>& values) {
+  spool.append({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
+}
+
+/// In pieces: a reader's buffer is as large as what is read at once.
+template <class T>
+void read_values(core::SpoolReader& reader, std::size_t count, std::vector<T>& values) {
+  values.resize(count);
+  constexpr std::size_t kAtOnce = core::Spool::kChunkBytes / 2;
+  char* to = reinterpret_cast<char*>(values.data());
+  for (std::size_t left = count * sizeof(T); left > 0;) {
+    const std::size_t bytes = std::min(left, kAtOnce);
+    reader.read_into(to, bytes);
+    to += bytes;
+    left -= bytes;
+  }
+}
+
+}  // namespace
+
+void ShopperStore::append(const Shopper& shopper) {
+  spool_.append_value(ShopperHeader{shopper.user, shopper.purchases.size(), shopper.bought_titles.size()});
+  append_values(spool_, shopper.purchases);
+  append_values(spool_, shopper.bought_titles);
+  ++num_shoppers_;
+  num_purchases_ += std::ssize(shopper.purchases);
+}
+
+void ShopperStore::for_each(const std::function<void(Shopper&&)>& visit) const {
+  core::SpoolReader reader(spool_);
+  while (!reader.at_end()) {
+    const auto header = reader.read_value<ShopperHeader>();
+    Shopper shopper;
+    shopper.user = header.user;
+    read_values(reader, header.num_purchases, shopper.purchases);
+    read_values(reader, header.num_titles, shopper.bought_titles);
+    visit(std::move(shopper));
+  }
+}
+
+}  // namespace allreco::data
