@@ -125,7 +125,10 @@ FieldParser::~FieldParser() = default;
 FieldParser::FieldParser(FieldParser&&) noexcept = default;
 
 std::string FieldParser::parse(std::string_view line) {
-  for (LineField& field : fields_) field.kind = LineField::Kind::missing;
+  for (LineField& field : fields_) {
+    field.kind = LineField::Kind::missing;
+    field.list.clear();
+  }
   const auto take = [&](std::string_view key, const auto& value) {
     for (const size_t i : state_->of_length(key.size()))
       if (state_->keys[i] == key) set(fields_[i], value);

@@ -30,6 +30,7 @@ void expect_field(const LineField& field, const core::Json& object, const std::s
   using Kind = LineField::Kind;
   if (!object.contains(key)) {
     EXPECT_EQ(field.kind, Kind::missing) << line;
+    EXPECT_TRUE(field.list.empty()) << line;  // of a line before
     return;
   }
   const core::Json& value = object[key];
