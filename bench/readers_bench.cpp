@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "core/check.h"
-#include "data/prepare/byte_source.h"
-#include "data/prepare/json_lines.h"
-#include "data/prepare/line_reader.h"
-#include "data/prepare/reviews.h"
+#include "data/input/byte_source.h"
+#include "data/input/json_lines.h"
+#include "data/input/line_reader.h"
+#include "data/input/reviews.h"
 
 namespace {
 

@@ -7,8 +7,8 @@
 #include "core/check.h"
 #include "core/parallel.h"
 #include "core/random.h"
-#include "data/prepare/option_finder.h"
-#include "data/prepare/shown_options.h"
+#include "data/prompts/option_finder.h"
+#include "data/prompts/shown_options.h"
 #include "data/tokenizer/tokenizer.h"
 
 namespace allreco::audit {

@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 #include "core/text.h"
-#include "data/prepare/line_reader.h"
+#include "data/input/line_reader.h"
 #include "eval/metrics.h"
 
 namespace allreco::eval {

@@ -5,7 +5,7 @@
 
 #include "core/check.h"
 #include "core/random.h"
-#include "data/prepare/example_encoder.h"
+#include "data/prompts/example_encoder.h"
 #include "data/store/dataset_writer.h"
 #include "eval/eval_example.h"
 

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 
-#include "data/prepare/example_encoder.h"
+#include "data/prompts/example_encoder.h"
 
 namespace allreco::eval {
 
 namespace {
 
 constexpr std::size_t kNumLetters = 26;
-
-std::string label_of(const data::PromptTemplate& t, std::size_t index) {
-  return t.option_labels == "numbers" ? std::to_string(index + 1) : std::string(1, static_cast<char>('A' + index));
-}
 
 /// Whether each is no beginning of another, so that they exclude each other.
 bool are_apart(std::vector<std::vector<data::TokenId>> sequences) {

@@ -4,7 +4,7 @@
 #include <bitset>
 #include <charconv>
 
-#include "data/prepare/titles.h"
+#include "data/input/titles.h"
 #include "data/tokenizer/unicode.h"
 
 namespace allreco::recommend {

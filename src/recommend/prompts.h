@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "data/prepare/example_encoder.h"
-#include "data/prepare/template.h"
+#include "data/prompts/example_encoder.h"
+#include "data/prompts/template.h"
 #include "data/store/dataset.h"
 #include "data/tokenizer/tokenizer.h"
 #include "recommend/item_index.h"

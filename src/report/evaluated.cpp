@@ -5,7 +5,7 @@
 
 #include "core/check.h"
 #include "core/input_file.h"
-#include "data/prepare/line_reader.h"
+#include "data/input/line_reader.h"
 #include "eval/metrics.h"
 #include "model/checkpoint/model_directory.h"
 

@@ -7,7 +7,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/input_file.h"
-#include "data/prepare/line_reader.h"
+#include "data/input/line_reader.h"
 #include "model/checkpoint/model_directory.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/weight_source.h"

@@ -24,7 +24,7 @@ RULES = [
       "core/memory.cpp": "/proc and /sys", "core/host.cpp": "/proc", "doctor/facts.cpp": "/sys", "doctor/gpu_facts.cpp": "/proc and /sys",
       "dist/node_memory.cpp": "memory of its own making", "train/append_file.cpp": "to write",
       "core/run_lock.cpp": "to lock; never waits for a FIFO", "core/spool.cpp": "nameless files of its own making",
-      "data/prepare/line_reader.cpp": "gzdopen of an InputFile", "data/store/hdf5_file.cpp": "behind an InputFile"},
+      "data/input/line_reader.cpp": "gzdopen of an InputFile", "data/store/hdf5_file.cpp": "behind an InputFile"},
      "use core::InputFile or core::read_file"),
     ("maps memory", r"\bmmap\s*\(",
      {"core/mapped_file.cpp": "the way", "dist/node_memory.cpp": "memory of its own making"},

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "data/prepare/example_counts.h"
-#include "data/prepare/example_encoder.h"
 #include "data/prepare/histories.h"
 #include "data/prepare/kept_shoppers.h"
 #include "data/prepare/prepare.h"
 #include "data/prepare/split_plan.h"
+#include "data/prompts/example_encoder.h"
 #include "data/store/example_parts.h"
 
 namespace allreco::data {

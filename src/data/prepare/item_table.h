@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/json.h"
-#include "data/prepare/metadata.h"
+#include "data/input/metadata.h"
 #include "data/prepare/review_intake.h"
 
 namespace allreco::data {

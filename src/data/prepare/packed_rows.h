@@ -7,7 +7,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "data/prepare/reviews.h"
+#include "data/input/reviews.h"
 
 namespace allreco::data {
 

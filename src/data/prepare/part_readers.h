@@ -11,8 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "data/prepare/input_parts.h"
-#include "data/prepare/line_counts.h"
+#include "data/input/input_parts.h"
+#include "data/input/line_counts.h"
 #include "data/prepare/ranks.h"
 
 namespace allreco::data {

@@ -11,9 +11,9 @@
 #include "core/memory.h"
 #include "core/options_json.h"
 #include "data/prepare/closing_notices.h"
-#include "data/prepare/example_encoder.h"
 #include "data/prepare/prepare_sources.h"
-#include "data/prepare/template_choice.h"
+#include "data/prompts/example_encoder.h"
+#include "data/prompts/template_choice.h"
 
 namespace allreco::data {
 using core::Json;

@@ -4,14 +4,14 @@
 
 #include "core/check.h"
 #include "core/log.h"
-#include "data/prepare/example_encoder.h"
-#include "data/prepare/json_lines.h"
-#include "data/prepare/option_finder.h"
+#include "data/input/json_lines.h"
+#include "data/input/prompt_rows.h"
+#include "data/input/row_splitter.h"
 #include "data/prepare/prepare_sources.h"
-#include "data/prepare/prompt_rows.h"
 #include "data/prepare/redrawn_options.h"
-#include "data/prepare/row_splitter.h"
-#include "data/prepare/template_choice.h"
+#include "data/prompts/example_encoder.h"
+#include "data/prompts/option_finder.h"
+#include "data/prompts/template_choice.h"
 
 namespace allreco::data {
 using core::Json;

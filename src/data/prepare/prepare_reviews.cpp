@@ -7,11 +7,11 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/parallel.h"
+#include "data/input/sequences.h"
 #include "data/prepare/example_maker.h"
 #include "data/prepare/prepare_sources.h"
-#include "data/prepare/sequences.h"
 #include "data/prepare/shard_assembly.h"
-#include "data/prepare/template_choice.h"
+#include "data/prompts/template_choice.h"
 
 namespace allreco::data {
 using core::Json;

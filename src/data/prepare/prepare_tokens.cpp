@@ -1,8 +1,8 @@
 #include "core/check.h"
-#include "data/prepare/json_lines.h"
+#include "data/input/json_lines.h"
+#include "data/input/row_splitter.h"
+#include "data/input/token_rows.h"
 #include "data/prepare/prepare_sources.h"
-#include "data/prepare/row_splitter.h"
-#include "data/prepare/token_rows.h"
 
 namespace allreco::data {
 using core::Json;

@@ -4,8 +4,8 @@
 #include <unordered_map>
 
 #include "core/random.h"
-#include "data/prepare/shown_options.h"
-#include "data/prepare/titles.h"
+#include "data/input/titles.h"
+#include "data/prompts/shown_options.h"
 
 namespace allreco::data {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "data/input/prompt_rows.h"
 #include "data/prepare/matched_items.h"
-#include "data/prepare/prompt_rows.h"
 #include "data/prepare/splits.h"
 
 namespace allreco::data {
@@ -17,7 +17,7 @@ struct RedrawOptions {
 };
 
 /// Wrong options come from the outputs of all rows, so that all options went through the same hands, and all are
-/// cleaned as titles are (data/prepare/titles.h). They match the right one in how often train has it as output, and in
+/// cleaned as titles are (data/input/titles.h). They match the right one in how often train has it as output, and in
 /// length (data/prepare/matched_items.h).
 class RedrawnOptions {
  public:

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/json.h"
-#include "data/prepare/metadata.h"
-#include "data/prepare/reviews.h"
+#include "data/input/metadata.h"
+#include "data/input/reviews.h"
 
 namespace allreco::data {
 

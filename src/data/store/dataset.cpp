@@ -6,7 +6,7 @@
 
 #include "core/check.h"
 #include "core/files.h"
-#include "data/prepare/line_reader.h"
+#include "data/input/line_reader.h"
 #include "data/prepare/splits.h"
 #include "data/store/shard_format.h"
 #include "data/store/shard_reader.h"

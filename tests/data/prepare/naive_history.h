@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/json.h"
-#include "data/prepare/line_reader.h"
+#include "data/input/line_reader.h"
 
 namespace allreco::data {
 

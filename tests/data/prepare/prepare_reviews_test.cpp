@@ -6,10 +6,10 @@
 #include <set>
 
 #include "core/random.h"
+#include "data/input/titles.h"
 #include "data/prepare/naive_history.h"
 #include "data/prepare/prepare.h"
 #include "data/prepare/text_files.h"
-#include "data/prepare/titles.h"
 #include "data/store/dataset.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"

@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "core/random.h"
-#include "data/prepare/prompt_rows.h"
-#include "data/prepare/row_splitter.h"
-#include "data/prepare/token_rows.h"
+#include "data/input/prompt_rows.h"
+#include "data/input/row_splitter.h"
+#include "data/input/token_rows.h"
 #include "data/store/dataset_samples.h"
 
 namespace allreco::data {

@@ -9,9 +9,9 @@
 
 #include "data/prepare/naive_history.h"
 #include "data/prepare/prepare_sources.h"
-#include "data/prepare/template_choice.h"
 #include "data/prepare/text_files.h"
 #include "data/prepare/thread_ranks.h"
+#include "data/prompts/template_choice.h"
 #include "data/store/dataset.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"

@@ -1,6 +1,6 @@
 // The lines of gzip and zstd data of several members or frames, however it is cut or followed by something else.
 #include "core/check.h"
-#include "data/prepare/line_reader.h"
+#include "data/input/line_reader.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

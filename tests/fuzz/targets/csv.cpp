@@ -1,6 +1,6 @@
 // Reviews as ratings-only csv of 2018 and 2023: whole and in parts of 7 bytes the same rows and counts.
 #include "core/check.h"
-#include "data/prepare/reviews.h"
+#include "data/input/reviews.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

@@ -1,8 +1,8 @@
 // A line of JSON through the fast parser and the slow one: the same verdict, reason and texts.
-#include "data/prepare/line_fields.h"
+#include "data/input/line_fields.h"
 
 #include "core/check.h"
-#include "data/prepare/json_lines.h"
+#include "data/input/json_lines.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

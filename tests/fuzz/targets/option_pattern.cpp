@@ -1,6 +1,6 @@
 // --option_pattern: any regular expression over any text, and the labels of the default template.
 #include "core/check.h"
-#include "data/prepare/option_finder.h"
+#include "data/prompts/option_finder.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

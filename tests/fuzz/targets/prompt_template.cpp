@@ -1,7 +1,7 @@
 // A template file, filled in with a title that holds parts and braces of its own.
 #include <array>
 
-#include "data/prepare/template.h"
+#include "data/prompts/template.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

@@ -1,9 +1,9 @@
 // Amazon's review and metadata files, plain or gzip, up to the shoppers that are made of them.
-#include "data/prepare/reviews.h"
+#include "data/input/reviews.h"
 
 #include <unordered_set>
 
-#include "data/prepare/metadata.h"
+#include "data/input/metadata.h"
 #include "data/prepare/shoppers.h"
 #include "fuzz/target.h"
 

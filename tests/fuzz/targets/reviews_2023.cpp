@@ -1,7 +1,7 @@
 // Reviews and metadata of Amazon 2023, whole and in parts.
 #include "core/check.h"
-#include "data/prepare/metadata.h"
-#include "data/prepare/reviews.h"
+#include "data/input/metadata.h"
+#include "data/input/reviews.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

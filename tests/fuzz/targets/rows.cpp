@@ -1,8 +1,8 @@
 // Ready rows, plain or gzip: prompts and token ids.
-#include "data/prepare/json_lines.h"
-#include "data/prepare/prompt_rows.h"
-#include "data/prepare/row_splitter.h"
-#include "data/prepare/token_rows.h"
+#include "data/input/json_lines.h"
+#include "data/input/prompt_rows.h"
+#include "data/input/row_splitter.h"
+#include "data/input/token_rows.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

@@ -1,5 +1,5 @@
 // Files of sequences and of items' texts.
-#include "data/prepare/sequences.h"
+#include "data/input/sequences.h"
 
 #include "core/check.h"
 #include "fuzz/target.h"

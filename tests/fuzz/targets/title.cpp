@@ -1,6 +1,6 @@
 // A product's title: cleaning is idempotent, and what it leaves is UTF-8 again.
 #include "core/check.h"
-#include "data/prepare/titles.h"
+#include "data/input/titles.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {
