@@ -27,6 +27,7 @@ SPACK = {"g++": None, "cmake": "cmake", "ninja-build": "ninja", "pkg-config": "p
          "ca-certificates": None, "openmpi-bin": "openmpi", "libopenmpi-dev": "openmpi", "libhdf5-dev": "hdf5", "libsentencepiece-dev": "sentencepiece",
          "libboost-program-options-dev": "boost", "libspdlog-dev": "spdlog", "libfmt-dev": "fmt", "nlohmann-json3-dev": "nlohmann-json",
          "zlib1g-dev": "zlib", "libssl-dev": "openssl", "libpcre2-dev": "pcre2", "libicu-dev": "icu4c", "libcpp-httplib-dev": "cpp-httplib",
+         "libsimdjson-dev": "simdjson", "libisal-dev": "isa-l", "libzstd-dev": "zstd",
          "libgtest-dev": "googletest", "clang-format-14": None, "clang-tidy-14": None, "shellcheck": None}
 
 
