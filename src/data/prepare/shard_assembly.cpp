@@ -1,5 +1,7 @@
 #include "data/prepare/shard_assembly.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "core/interrupt.h"
