@@ -1,22 +1,16 @@
 """launch/cluster_model.sh's work; its opening comment is the help."""
-import argparse
+import functools
 import json
 import pathlib
 import sys
 
 import cluster_report
+import command_line
 import projection
 from cells import Plan, write_json
 
 
-def die(text: str):
-    print(f"cluster_model.sh: error: {text}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        die(f"{message}; see --help")
+die = functools.partial(command_line.die, "cluster_model.sh")
 
 
 def scaling_document(directory: pathlib.Path) -> dict:
@@ -30,7 +24,7 @@ def scaling_document(directory: pathlib.Path) -> dict:
 
 
 def main() -> int:
-    parser = Parser(add_help=False, allow_abbrev=False)
+    parser = command_line.Parser("cluster_model.sh")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--scaling", type=pathlib.Path)
     what.add_argument("--project", action="store_true")

@@ -1,5 +1,6 @@
 """launch/scaling.sh's work; its opening comment is the help."""
 import argparse
+import functools
 import json
 import pathlib
 import shlex
@@ -8,6 +9,7 @@ import subprocess
 import sys
 
 import cluster_report
+import command_line
 from cells import ROOT, Cell, Plan, are_collectives_measured, is_measured, run_cell, run_collectives, train_and_evaluate, write_json
 from collect import collect, text_of
 
@@ -16,14 +18,7 @@ def say(text: str) -> None:
     print(f"scaling.sh: {text}", flush=True)
 
 
-def die(text: str):
-    print(f"scaling.sh: error: {text}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        die(f"{message}; see --help")
+die = functools.partial(command_line.die, "scaling.sh")
 
 
 def count(text: str) -> int:
@@ -57,7 +52,7 @@ def some_of(*choices: str):
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = Parser(add_help=False, allow_abbrev=False)
+    parser = command_line.Parser("scaling.sh")
     parser.add_argument("--cores", type=int, required=True)
     parser.add_argument("--output_dir", type=pathlib.Path, required=True)
     parser.add_argument("--models", type=lambda text: list(dict.fromkeys(text.split(","))))
