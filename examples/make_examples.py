@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes the example data and the example model from their published files. Needs only Python's standard library.
 
-    python3 examples/make_examples.py gift-cards Gift_Cards_5.json.gz meta_Gift_Cards.json.gz
+    python3 examples/make_examples.py reviews Gift_Cards_5.json.gz meta_Gift_Cards.json.gz examples/gift-cards
+    python3 examples/make_examples.py reviews Magazine_Subscriptions_5.json.gz meta_Magazine_Subscriptions.json.gz tests/fixtures/magazine-subscriptions
     python3 examples/make_examples.py stories260k MODEL_DIR tok512.model
 
-The results are committed; the READMEs in examples/ say where the inputs come from and under which terms. Equal inputs give
+The results are committed; the READMEs in examples/ and tests/fixtures/ say where the inputs come from and under which terms. Equal inputs give
 equal bytes: nothing depends on the time, the machine or the order in which Python hashes.
 """
 import argparse
@@ -41,7 +42,7 @@ def pseudonyms(reviews):
     return {reviewer: f"S{number:0{width}}" for number, reviewer in enumerate(ordered, start=1)}
 
 
-def make_gift_cards(reviews_path, metadata_path):
+def make_reviews(reviews_path, metadata_path, directory):
     reviews = read_rows(reviews_path)
     names = pseudonyms(reviews)
     kept_reviews = []
@@ -51,7 +52,7 @@ def make_gift_cards(reviews_path, metadata_path):
         kept_reviews.append(row)
     reviewed = {r["asin"] for r in reviews}
     kept_metadata = [{field: row[field] for field in METADATA_FIELDS} for row in read_rows(metadata_path) if row["asin"] in reviewed]
-    target = HERE / "gift-cards"
+    target = pathlib.Path(directory)
     target.mkdir(exist_ok=True)
     write_rows(target / "reviews.json.gz", kept_reviews)
     write_rows(target / "metadata.json.gz", kept_metadata)
@@ -70,15 +71,16 @@ def make_stories260k(model_dir, tokenizer):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    gift_cards = commands.add_parser("gift-cards")
-    gift_cards.add_argument("reviews")
-    gift_cards.add_argument("metadata")
+    reviews = commands.add_parser("reviews")
+    reviews.add_argument("reviews")
+    reviews.add_argument("metadata")
+    reviews.add_argument("directory")
     stories = commands.add_parser("stories260k")
     stories.add_argument("model_dir")
     stories.add_argument("tokenizer")
     arguments = parser.parse_args()
-    if arguments.command == "gift-cards":
-        make_gift_cards(arguments.reviews, arguments.metadata)
+    if arguments.command == "reviews":
+        make_reviews(arguments.reviews, arguments.metadata, arguments.directory)
     else:
         make_stories260k(arguments.model_dir, arguments.tokenizer)
 
