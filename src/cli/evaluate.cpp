@@ -60,7 +60,9 @@ eval::Evaluation evaluate(dist::Session& session, LoadedModel* loaded, const dat
   if (!loaded) return eval::evaluate(session, nullptr, dataset, options.config, fitted_on);
   core::keep_freed_memory();  // what comes and goes from here on comes again in every batch
   model::Decoder decoder(loaded->base.config, loaded->base.weights, loaded->lora.get());
-  const eval::ModelToEvaluate model{decoder, loaded->description};
+  std::optional<model::Decoder> base;
+  if (options.config.base_model_baseline) base.emplace(loaded->base.config, loaded->base.weights, nullptr);
+  const eval::ModelToEvaluate model{decoder, loaded->description, base ? &*base : nullptr};
   return eval::evaluate(session, &model, dataset, options.config, fitted_on);
 }
 
@@ -122,6 +124,13 @@ int evaluate_command(dist::Session& session, const Arguments& arguments) {
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   apply(options.runtime, session);
   if (!options.config.baselines_only) require_option("model_name_or_path", options.base.model_name_or_path);
+  if (options.config.base_model_baseline && options.adapter_name_or_path.empty())
+    core::user_error(
+        "base_model_baseline = true ranks with the model without its adapter beside the one with it: "
+        "adapter_name_or_path is "
+        "missing");
+  if (options.config.base_model_baseline && options.config.baselines_only)
+    core::user_error("base_model_baseline = true needs the model, which baselines_only = true leaves out: choose one");
   require_option("dataset", options.dataset);
   require_option("output_dir", options.output_dir);
   session.set_timeout(options.ddp_timeout);

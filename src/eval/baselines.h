@@ -27,6 +27,10 @@ std::vector<CandidateBaseline> candidate_baselines(std::span<const EvalExample> 
                                                    const std::vector<data::Item>& catalogue,
                                                    const std::vector<ItemBaseline>& of_items);
 
+/// What base_model_baseline adds to the baselines.
+inline constexpr const char* kBaseModel = "base_model";
+inline constexpr const char* kBaseModelDescription = "the model without its adapter, by the headline's score";
+
 /// A rule that names one answer outright; to stand beside generated text.
 struct AnswerBaseline {
   std::string name;

@@ -118,6 +118,14 @@ BaselineReport baseline_report(const Ranked& ranked, const CandidateBaseline& ba
   return report;
 }
 
+BaselineReport base_model_report(const Ranked& ranked, std::span<const EvalExample> examples,
+                                 std::span<const CandidateScores> scores) {
+  return baseline_report(
+      ranked, {.name = kBaseModel, .description = kBaseModelDescription, .scores = [&](const EvalExample& example) {
+                 return scores[static_cast<std::size_t>(&example - examples.data())].log_likelihood;
+               }});
+}
+
 void add_model(CandidateReport& report, const Ranked& ranked) {
   report.headline = "log_likelihood";
   report.headline_reason =
@@ -149,6 +157,7 @@ CandidateReport candidate_report(std::span<const EvalExample> examples, const Mo
   if (!scores.titles.empty()) add_model(report, ranked);
   for (const CandidateBaseline& baseline : candidate_baselines(examples, catalogue, item_baselines))
     report.baselines.emplace_back(baseline.name, baseline_report(ranked, baseline));
+  if (!scores.base.empty()) report.baselines.emplace_back(kBaseModel, base_model_report(ranked, examples, scores.base));
   warn_of_lists(report.lists, warnings);
   if (scores.titles.empty()) return report;
   report.yes_no = yes_no_report(examples, scores.titles, catalogue);

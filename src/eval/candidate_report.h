@@ -15,6 +15,7 @@ namespace allreco::eval {
 struct ModelScores {
   std::span<const CandidateScores> titles;
   std::span<const CandidateScores> labels;  // of the options in the prompt; empty: it shows none
+  std::span<const CandidateScores> base;    // of titles, by the model without its adapter; empty: not asked for
 };
 
 /// Examples without candidates are left out. REQUIRES one with candidates. `item_baselines`: rules for the catalogue

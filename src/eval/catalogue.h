@@ -59,6 +59,7 @@ struct CatalogueRanking {
   std::vector<CatalogueKind> kinds;               // the first is the headline
   std::vector<std::size_t> examples;              // indices of those that were ranked: their target is known
   std::vector<std::vector<CatalogueRank>> ranks;  // [kind][place in `examples`]
+  std::vector<CatalogueRank> base_ranks;          // of the model without its adapter, by the first kind; or empty
   bool knows_histories = false;                   // else without_history is among_all
   std::int64_t num_targets_in_history = 0;
   std::int64_t num_items = 0, num_titles = 0;  // titles: different ones, as tokens

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "core/parallel.h"
+#include "eval/baselines.h"
 #include "eval/gain_table.h"
 #include "eval/rank_columns.h"
 
@@ -186,6 +187,9 @@ CatalogueReport catalogue_report(const CatalogueTask& task, const CatalogueRanki
     if (!baseline.not_applicable) of_baseline.values = reporter.metrics_of(ranks_of_baseline(task, ranking, baseline));
     report.baselines.emplace_back(baseline.name, std::move(of_baseline));
   }
+  if (!ranking.base_ranks.empty())
+    report.baselines.emplace_back(
+        kBaseModel, CatalogueBaselineReport{kBaseModelDescription, {}, reporter.metrics_of(ranking.base_ranks)});
   return report;
 }
 

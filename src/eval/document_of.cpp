@@ -85,8 +85,9 @@ class Builder {
     if (!dataset_.has_candidates()) return {{}, "the examples have no candidates"};
     if (measured_.catalogue.empty()) return {{}, "the dataset has no items.jsonl"};
     if (!measured_.any_candidates()) return {{}, "no example has candidates of which the right one is known"};
-    CandidateReport report = candidate_report(measured_.examples, {measured_.scores, measured_.label_scores},
-                                              measured_.catalogue, baselines_.of_both, bootstrap_, warnings);
+    CandidateReport report =
+        candidate_report(measured_.examples, {measured_.scores, measured_.label_scores, measured_.base_scores},
+                         measured_.catalogue, baselines_.of_both, bootstrap_, warnings);
     report.negatives = negatives_of(dataset_.info());
     return {std::move(report), ""};
   }

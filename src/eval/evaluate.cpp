@@ -68,6 +68,18 @@ void require_finite(const LossResult& loss, model::Decoder& decoder, const data:
       example, split);
 }
 
+/// Scores of candidates and, of the whole catalogue, ranks by the headline's kind.
+void run_base_model(dist::Session& session, model::Decoder& base, const data::Dataset& dataset,
+                    const EvaluateConfig& config, Measured& measured) {
+  const std::int64_t max_tokens = config.max_tokens_per_batch;
+  if (!measured.scores.empty())
+    measured.base_scores = score_candidates(session, base, dataset, measured.examples, measured.catalogue, max_tokens);
+  if (measured.catalogue_ranking.kinds.empty()) return;
+  CatalogueRanking ranking =
+      rank_catalogue(session, base, dataset, measured.examples, measured.catalogue, config.catalogue, max_tokens);
+  measured.catalogue_ranking.base_ranks = std::move(ranking.ranks.front());
+}
+
 void run_model(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                const EvaluateConfig& config, const std::vector<std::int64_t>& eos, Measured& measured) {
   const std::int64_t max_tokens = config.max_tokens_per_batch;
@@ -94,6 +106,7 @@ Evaluation evaluate(dist::Session& session, const ModelToEvaluate* model, const 
       end_tokens(dataset.info(), model ? model_config->eos_token_ids : std::vector<std::int64_t>());
   Measured measured = read_all(session, model_config, dataset, config, eos);
   if (model) run_model(session, model->decoder, dataset, config, eos, measured);
+  if (model && config.base_model_baseline) run_base_model(session, *model->base, dataset, config, measured);
 
   Evaluation evaluation;
   session.together("evaluation report", [&] {

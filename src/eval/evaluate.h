@@ -30,6 +30,7 @@ struct EvaluateConfig {
   std::int64_t bootstrap_samples = 2000;
   std::uint64_t seed = 42;
   bool baselines_only = false;
+  bool base_model_baseline = false;
   std::string control = "none";
   CatalogueOptions catalogue;
 
@@ -52,7 +53,9 @@ struct EvaluateConfig {
            "Evaluate a changed split. shuffled_labels: the right candidate is drawn, which must give chance. "
            "blank_history: prompts without their history, which must give no more than popularity. rotated_options: "
            "each candidate stands one place later, the last one first; compare shows what the places do."},
-          {"baselines_only", baselines_only, "Only what is reached without a model; none is loaded."}}},
+          {"baselines_only", baselines_only, "Only what is reached without a model; none is loaded."},
+          {"base_model_baseline", base_model_baseline,
+           "Also rank with the model without its adapter, as one more baseline: twice the time of ranking."}}},
         {"Ranking", catalogue.options()}};
   }
 };
@@ -71,6 +74,7 @@ struct Evaluation {
 struct ModelToEvaluate {
   model::Decoder& decoder;
   ModelDescription description;
+  model::Decoder* base = nullptr;  // without the adapter; needed with config.base_model_baseline
 };
 
 /// Collective. `fitted_on`: the dataset whose train split baselines are fitted on, `dataset` itself unless that is a

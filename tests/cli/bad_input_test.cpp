@@ -90,6 +90,8 @@ TEST_F(BadInput, NumbersBeyondAllReason) {
   expect_refused("OMP_NUM_THREADS=100000 " + program(0, train(scratch_ / "DS", model_)), {"OMP_NUM_THREADS", "1024"},
                  scratch_ / "OUT");
   expect_refused(program(0, "evaluate --bootstrap_samples 1e11"), {"bootstrap_samples = 1e11", "1000 to 1000000"}, "");
+  expect_refused(program(0, "evaluate --base_model_baseline true --model_name_or_path M --dataset D --output_dir E"),
+                 {"base_model_baseline = true", "adapter_name_or_path is missing"}, "");
   const auto version = run_program(0, "--version");
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_EQ(version.output.rfind("allreco ", 0), 0u) << version.output;

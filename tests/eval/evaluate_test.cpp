@@ -12,6 +12,7 @@
 #include "core/files.h"
 #include "eval/loss.h"
 #include "eval/small_world.h"
+#include "model/lora/adapter.h"
 #include "support/lone_session.h"
 #include "support/temporary_directory.h"
 
@@ -221,6 +222,36 @@ TEST(Evaluate, BaselinesNeedNoModelAndAreTheSameBesideOne) {
   EXPECT_EQ(document["model"], document["loss"]);
   write_evaluation(scratch / "out", alone);
   EXPECT_EQ(core::json_of(read_evaluation(scratch / "out" / "evaluation.json")), document);
+}
+
+/// Beside a model with an adapter, what an evaluation of the model alone finds, to the bit; and nothing else changes.
+TEST(Evaluate, TheBaseModelIsABaselineWhereAskedFor) {
+  const support::TemporaryDirectory scratch;
+  const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", kExamples), "test");
+  support::LoneSession one;
+  const model::BaseModel base = model::load_base_model(TinyModel::directory().string(), "float32");
+  const auto lora =
+      model::load_adapter(testing::repository("tests/fixtures/golden/lora-grad/all7/adapter").string(), base);
+  model::Decoder with(base.config, base.weights, lora.get()), without(base.config, base.weights, nullptr);
+  const auto evaluated = [&](model::Decoder& decoder, bool beside) {
+    EvaluateConfig config = small_config();
+    config.base_model_baseline = beside;
+    const ModelToEvaluate model{decoder, {}, &without};
+    return core::json_of(evaluate(one.get(), &model, dataset, config, dataset.info()).document);
+  };
+  Json beside = evaluated(with, true);
+  const Json alone = evaluated(without, false), plain = evaluated(with, false);
+  for (const char* part : {"candidates", "catalogue"}) {
+    Json& baselines = beside[part]["baselines"];
+    for (const char* metric : {"mrr", "ndcg@2", "ndcg@5", "hit_rate@5", "accuracy"}) {
+      const Json& expected = alone[part]["scores"]["log_likelihood"];
+      EXPECT_EQ(baselines["base_model"].value(metric, Json()), expected.value(metric, Json())) << part << metric;
+    }
+    EXPECT_NE(baselines["base_model"]["mrr"], beside[part]["scores"]["log_likelihood"]["mrr"]) << part;
+    baselines.erase("base_model");
+    EXPECT_EQ(beside[part]["baselines"], plain[part]["baselines"]);
+    EXPECT_EQ(beside[part]["scores"], plain[part]["scores"]);
+  }
 }
 
 /// What is written is what is read: one description of the fields serves both ways.
