@@ -3,7 +3,7 @@
 
   bench/plan_memory.py --allreco build/release/allreco [--only REGEX]
 
-Shapes up to 1.1 billion parameters, dense and in NF4, with and without checkpointing; each of them plans in one process and trains two steps in another. Ends
+Shapes up to 1.2 billion parameters, dense and in NF4, with and without checkpointing; each of them plans in one process and trains two steps in another. Ends
 with 1 when a peak is more than 10 % off. The largest takes about 5 GiB; a combination that the free memory does not hold is left out and named.
 """
 import argparse

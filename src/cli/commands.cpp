@@ -9,7 +9,8 @@ namespace allreco::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all{
-      {"prepare", "reviews and metadata, ready prompts, or token ids -> a dataset directory", &prepare_command},
+      {"prepare", "reviews and metadata, sequences of items, ready prompts, or token ids -> a dataset directory",
+       &prepare_command},
       {"audit", "what a dataset gives away: accuracy without a model, duplicates, leaks, base rates", &audit_command},
       {"train", "fine-tune a model with LoRA, data-parallel and resumable (run it under mpirun)", &train_command},
       {"evaluate", "accuracy with its interval next to baselines, ranking and generation metrics (under mpirun)",

@@ -41,7 +41,7 @@ int prepare_command(dist::Session& session, const Arguments& arguments) {
       "Afterwards",
       {{"audit", audits, "Say what a look at 5,000 examples of each split warns of (allreco audit says it all)."}}};
   OptionList list("allreco prepare",
-                  "Turns reviews with metadata, ready prompts or token ids into a dataset directory of HDF5 shards.",
+                  "Turns reviews, sequences, ready prompts or token ids into a dataset directory of HDF5 shards.",
                   {config.options(), {afterwards}, runtime.options()});
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   apply(runtime, session);

@@ -32,7 +32,7 @@ struct Options {
     return {
         {"Input",
          {{"adapter_name_or_path", adapter_name_or_path, "A PEFT adapter directory; empty: the base alone."},
-          {"dataset", dataset, "A dataset directory that `allreco prepare --reviews` wrote: its items, its prompts."},
+          {"dataset", dataset, "A dataset directory of reviews or sequences: its items, its prompts."},
           {"history", history,
            "One history, oldest first: ids, asins or titles separated by |, or by commas where no | is in it. It is "
            "answered, and that is all."},

@@ -50,7 +50,7 @@ struct ExportJob {
 };
 
 /// Merges in float32, rounds once. One layer is in memory at a time. UserError for inputs that do not fit, or whose
-/// 's logits are not finite; a Fault when merging, before rounding, moved the logits.
+/// logits are not finite; a Fault when merging, before rounding, moved the logits.
 ExportReport export_merged(const ExportJob& job);
 
 }  // namespace allreco::model
