@@ -67,7 +67,7 @@ struct Bench {
     run_plan = train::plan_run(train, data->size(), batch);
     store = std::make_unique<model::LoraStore>(base->config, config.lora, base->weights.dtype(), train.seed, device);
     if (store->config().initializes_from_weight())
-      core::user_error("init_lora_weights = {} takes long and changes no step: leave it out of a benchmark",
+      core::user_error("init_lora_weights = {}: bench does not start factors from the weights; leave it out",
                        store->config().init_lora_weights);
     model::init_magnitudes(*store, base->weights);
     store->refresh_compute_copy();
