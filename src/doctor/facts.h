@@ -1,5 +1,5 @@
 // What `doctor` knows of the machine under one rank. Gathering only looks: what it means is judged elsewhere
-// (doctor_findings.h), so that every judgement can be tested without such a machine.
+// (findings.h), so that every judgement can be tested without such a machine.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -66,7 +66,7 @@ struct BaseModel {
   ModelConfig config;
   Weights weights;
   std::string name;               // as given: goes into adapter_config.json as base_model_name_or_path
-  std::string fingerprint;        // see model/fingerprint.h: resume checks it
+  std::string fingerprint;        // see checkpoint/fingerprint.h: resume checks it
   std::string storage = "dense";  // or how its projections are quantised: resume checks it, too
 };
 

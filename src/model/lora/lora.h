@@ -77,7 +77,7 @@ class LoraStore {
  public:
   /// Allocates and sets PEFT's start for init_lora_weights, each factor drawn from (seed, its name). `compute_dtype`:
   /// of the model's activations. The same values on any `device`. NaN until init_layer_from_weights
-  /// (model/weight_init.h) or load_adapter sets them: DoRA's magnitudes, and factors that start from the weight.
+  /// (weight_init.h) or load_adapter sets them: DoRA's magnitudes, and factors that start from the weight.
   /// UserError before anything is allocated when that would take more than the memory that is available.
   LoraStore(const ModelConfig& model, const LoraConfig& config, at::ScalarType compute_dtype, std::uint64_t seed,
             at::Device device = at::kCPU);

@@ -1,5 +1,5 @@
 // The source of cross-entropy's GPU kernels, run on the host block by block, phase by phase, thread by thread, against
-// the CPU kernels. The ops themselves on a GPU: ops_device_test.cpp.
+// the CPU kernels. The ops themselves on a GPU: device_test.cpp.
 #include "model/ops/cuda/cross_entropy_kernels.cuh"
 
 #include <ATen/ops/full.h>
@@ -50,7 +50,7 @@ at::Tensor run_gather_log_softmax(const at::Tensor& logits, const at::Tensor& ro
 }
 
 /// Units of the log-sum-exp: half of one for each addition behind another, in a thread and between threads, and 2 of
-/// the exponentials; and the CPU's 130 (ops_cross_entropy_test.cpp).
+/// the exponentials; and the CPU's 130 (cross_entropy_test.cpp).
 double softmax_units(std::int64_t vocab) { return 130 + 2 + (static_cast<double>(vocab) / 512 + 8 + 16 + 32) / 2; }
 
 template <class T>

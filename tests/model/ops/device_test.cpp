@@ -1,5 +1,5 @@
 // The device path of the ops (ops/cuda) against the CPU kernels, on the device of ALLRECO_TEST_DEVICE. Attention's is
-// in ops_attention_test.cpp. Both compute in float32 (float64 for float64) and round once, so they differ by the sums'
+// in attention_test.cpp. Both compute in float32 (float64 for float64) and round once, so they differ by the sums'
 // order.
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>

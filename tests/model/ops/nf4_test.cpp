@@ -47,7 +47,7 @@ TEST(OpsNf4, EveryByteOfBitsandbytes) {
   for (const core::Json& about : meta.at("cases")) {
     const std::string name = about.at("name").get<std::string>();
     if (name.rfind("q8", 0) == 0) {
-      continue;  // ops_blockwise8_test.cpp
+      continue;  // blockwise8_test.cpp
     }
     ++num_cases;
     const at::Tensor input = file.tensor(name + ".input");

@@ -1,6 +1,6 @@
 // The source of the GPU kernels of norm, rotary embedding, gated activation and dropout, run on the host block by
 // block, phase by phase, thread by thread: against the CPU kernels, and against the bits of the ATen path where both
-// round at the same places. The ops themselves on a GPU: ops_device_test.cpp.
+// round at the same places. The ops themselves on a GPU: device_test.cpp.
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/randint.h>

@@ -1,5 +1,5 @@
 // Dropout's kernel (see nf4_kernels.cuh for the form): a block has a row. The masks are those of core/random.cpp and
-// cpu/row_kernels.inc.
+// cpu/dropout_kernels.inc.
 #pragma once
 #include "model/ops/cuda/row.cuh"
 #include "model/ops/cuda/row_launch.h"

@@ -51,7 +51,7 @@ at::Tensor low_word(const at::Tensor& seeds) {
   return at::where(word >= (std::int64_t{1} << 31), word - (std::int64_t{1} << 32), word).to(at::kInt).unsqueeze(1);
 }
 
-/// The hash of cpu/row_kernels.inc for columns 0 .. width - 1 of every row: unsigned words in int32 [T, width].
+/// The hash of cpu/dropout_kernels.inc for columns 0 .. width - 1 of every row: unsigned words in int32 [T, width].
 at::Tensor hash_columns(const at::Tensor& seeds, std::int64_t width) {
   const auto xor_shifted = [](at::Tensor& h, int bits) {
     h.bitwise_xor_(h.bitwise_right_shift(bits).bitwise_and_((1 << (32 - bits)) - 1));
