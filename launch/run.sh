@@ -4,7 +4,7 @@
 #   launch/run.sh -n RANKS [--threads N] [--preset P] [mpirun arguments...] -- COMMAND [allreco arguments...]
 #
 #   -n         number of ranks; inside a SLURM allocation the default is its number of tasks
-#   --threads  CPU threads of each rank; the default is cores / ranks on this machine, at least 1
+#   --threads  CPU threads of each rank; the default is cores / ranks on this machine, at least 1; needed where hosts are given
 #   --preset   runs build/P/allreco, by default build/release/allreco
 #   --gpus-per-task  shows each rank so many GPUs of its host, and binds it to the cores beside them (launch/rank_gpus.sh);
 #              without it all ranks of a host see all of its GPUs, and each takes that of its local rank
