@@ -40,7 +40,7 @@ struct AuditConfig {
 AuditDocument audit(const AuditConfig& config);
 
 /// The same of data in memory. Rules are learned on train and tested on test, else on validation; where there is one
-/// split only, on one half of its shoppers and the other. `info.json` says how the split was made.
+/// split only, on three fifths of its shoppers and the others. `info.json` says how the split was made.
 AuditDocument audit(const AuditData& data, const data::DatasetInfo& info, const AuditConfig& config);
 
 }  // namespace allreco::audit
