@@ -12,13 +12,13 @@ readonly MAX_FAULTS_WITHOUT_PROGRESS=3
 
 is_fault() { (($1 != 0 && $1 != EXIT_USER_ERROR && $1 != EXIT_REQUEUE)); }
 
-# The last value of an option on a command line, in both of its forms: argument_value KEY ARGUMENTS...
+# The last value of an option on a command line, in all of its forms (a flag alone says true): argument_value KEY ARGUMENTS...
 argument_value() {
   local key="$1" value=""
   shift
   while (($# > 0)); do
     case "$1" in
-      "--$key") value="${2:-}" ;;
+      "--$key") if [[ "${2:---}" == --* ]]; then value=true; else value="$2"; fi ;;
       "--$key="*) value="${1#*=}" ;;
     esac
     shift
@@ -80,7 +80,7 @@ resume_arguments() {
   resuming=()
   while (($# > 0)); do
     case "$1" in
-      --resume_from_checkpoint | --overwrite_output_dir) if (($# > 1)); then shift; fi ;;
+      --resume_from_checkpoint | --overwrite_output_dir) if [[ "${2:---}" != --* ]]; then shift; fi ;;
       --resume_from_checkpoint=* | --overwrite_output_dir=*) ;;
       *) resuming+=("$1") ;;
     esac

@@ -91,13 +91,17 @@ def restarts_from_the_newest_checkpoint(repository: Repository) -> None:
                 r"exit code 137 \(attempt 2 of 3\); going on from \S+/checkpoint-12 in")
 
 
-def options_are_replaced_in_both_forms(repository: Repository) -> None:
+def options_are_replaced_in_all_forms(repository: Repository) -> None:
     out = repository.output_dir
     repository.plan("open_output_dir; exit 1", "exit 0")
     repository.run("--resume_from_checkpoint=auto", "--overwrite_output_dir", "true", "--output_dir", out, "--seed=3",
                    restarts=1, expected=0)
     expect_calls(repository, f"train --resume_from_checkpoint=auto --overwrite_output_dir true --output_dir {out} --seed=3",
                  f"train --output_dir {out} --seed=3 {RESUMED}")
+    repository.plan("exit 99", "exit 99", "open_output_dir; exit 1", "exit 0")  # by number: two calls have been
+    out = repository.root / "another"
+    repository.run("--overwrite_output_dir", "--output_dir", out, restarts=1, expected=0)
+    harness.expect(repository.calls()[3:] == [f"train --output_dir {out} {RESUMED}"], f"then {repository.calls()[3:]}")
 
 
 def no_restart_after_a_users_error_or_a_stop(repository: Repository) -> None:
@@ -306,7 +310,7 @@ def a_killed_mpirun_leaves_no_shared_memory(shop: harness.Workshop) -> None:
     harness.expect(not list(backing.iterdir()), f"left behind: {list(backing.iterdir())}")
 
 
-SCRIPTED = [without_restarts, restarts_from_the_newest_checkpoint, options_are_replaced_in_both_forms,
+SCRIPTED = [without_restarts, restarts_from_the_newest_checkpoint, options_are_replaced_in_all_forms,
             no_restart_after_a_users_error_or_a_stop, what_is_no_file_is_not_waited_for, gives_up_without_progress,
             goes_on_while_there_is_progress_until_the_limit, an_older_run_to_be_overwritten_is_not_resumed,
             a_run_that_went_back_does_not_jump_forward, each_rank_gets_gpus_of_its_own,

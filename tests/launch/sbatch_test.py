@@ -155,6 +155,7 @@ def refusals(scratch: pathlib.Path) -> None:
     batch.expect(2, False, "no output_dir", "--seed", "3")
     batch.expect(2, False, "resumes with auto", "--output_dir", out, "--resume_from_checkpoint", "last")
     batch.expect(2, False, "overwrite_output_dir", "--output_dir", out, "--overwrite_output_dir=true")
+    batch.expect(2, False, "overwrite_output_dir", "--overwrite_output_dir", "--output_dir", out)
     batch.expect(2, False, "overwrite_output_dir", "--output_dir", out, "--overwrite_output_dir", "yes")
     batch.expect(2, False, "srun or mpirun", ALLRECO_LAUNCHER="orterun")
 
