@@ -47,7 +47,7 @@ std::string_view take_text(std::string_view& bytes) {
 std::vector<std::string> all_items(const PrepareContext& context, const std::vector<std::string>& my_items) {
   PrepareRanks& ranks = context.ranks;
   std::unordered_set<std::string> kept;
-  ExchangeRounds rounds(ranks, context.memory.round(), [&](std::string_view bytes) {
+  ExchangeRounds rounds(ranks, context.memory.round(), [&](int, std::string_view bytes) {
     while (!bytes.empty()) kept.emplace(take_text(bytes));
   });
   for (const std::string& item : my_items) {
@@ -111,7 +111,7 @@ class MetadataJoin {
         max_bad_share_(max_bad_share),
         table_(table),
         files_(input_files(files)),
-        parts_(input_parts(files_, kInputPartBytes)),
+        parts_(input_parts(files_, input_part_bytes(files_))),
         my_parts_(parts_of_rank(parts_, context.ranks.rank(), context.ranks.size())),
         counts_(parts_.size()),
         first_rows_(table.items.size(), kNoRow),

@@ -187,9 +187,10 @@ Prepared prepare_shoppers(const PrepareConfig& config, const Tokenizer& tokenize
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   constexpr double kMiB = 1 << 20;
   const std::int64_t more_bytes = ranks.max(core::peak_resident_bytes() - bytes_before);
+  const std::string times = progress.times(ranks);
   if (ranks.is_leader())
     core::log_info("{:.1f} s: {}. At most {:.0f} MiB of memory on a rank, beyond {:.0f} MiB at the start", seconds,
-                   progress.times(), static_cast<double>(more_bytes) / kMiB, static_cast<double>(bytes_before) / kMiB);
+                   times, static_cast<double>(more_bytes) / kMiB, static_cast<double>(bytes_before) / kMiB);
   return prepared;
 }
 
