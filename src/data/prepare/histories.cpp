@@ -31,14 +31,6 @@ HistoryExample example_at(const Shopper& shopper, std::size_t place, const std::
   return example;
 }
 
-std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const std::vector<CatalogueEntry>& catalogue,
-                                                std::int64_t min_history, std::int64_t max_history) {
-  std::vector<HistoryExample> examples;
-  for (auto place = static_cast<size_t>(min_history); place < shopper.purchases.size(); ++place)
-    examples.push_back(example_at(shopper, place, catalogue, max_history));
-  return examples;
-}
-
 NegativeSampler::NegativeSampler(const std::vector<CatalogueEntry>& catalogue, const NegativePool& pool,
                                  std::uint64_t seed)
     : catalogue_(catalogue), seed_(core::mix_key(seed, {core::key_of("candidates")})) {

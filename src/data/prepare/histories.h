@@ -22,11 +22,6 @@ struct HistoryExample {
   std::uint8_t gold = 0;                  // index of the target in candidates
 };
 
-/// One example for each purchase with at least `min_history` purchases before it; the history is the newest
-/// `max_history` of those.
-std::vector<HistoryExample> examples_of_shopper(const Shopper& shopper, const std::vector<CatalogueEntry>& catalogue,
-                                                std::int64_t min_history, std::int64_t max_history);
-
 /// The example whose target is purchase `place` (> 0), without candidates.
 HistoryExample example_at(const Shopper& shopper, std::size_t place, const std::vector<CatalogueEntry>& catalogue,
                           std::int64_t max_history);

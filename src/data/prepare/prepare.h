@@ -157,8 +157,7 @@ void validate(const PrepareConfig& config);
 
 /// Collective. Writes the directory and returns one human-readable summary (to be logged by the caller), of the leader.
 /// The result is a pure function of the configuration and of the input's rows, whatever the number of ranks and threads
-/// and the memory; for reviews, not of the rows' order. Reviews and sequences are the work of all ranks, prompts and
-/// tokens the leader's.
+/// and the memory; for reviews, not of the rows' order.
 /// UserError for bad input (too many malformed lines, nothing left after the filters, ...). On any error nothing is
 /// left in output_dir (a directory that it made is removed).
 std::string prepare(const PrepareConfig& config, const std::string& command_line, PrepareRanks& ranks,

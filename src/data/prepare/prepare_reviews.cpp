@@ -1,6 +1,5 @@
-// From reviews, or sequences, to a dataset, on all ranks: read and exchange rows (review_intake), shoppers and
-// catalogue (reviewed_items, item_table, kept_shoppers), splits (split_plan), examples (example_maker), shards
-// (shard_assembly).
+// From reviews, or sequences, to a dataset, on all ranks: shoppers and catalogue (shopper_intake), splits (split_plan),
+// examples (example_shares, example_maker), shards (shard_assembly).
 #include <algorithm>
 #include <utility>
 
@@ -10,6 +9,7 @@
 #include "data/prepare/example_maker.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/shard_assembly.h"
+#include "data/prepare/shopper_intake.h"
 #include "data/prompts/template_choice.h"
 
 namespace allreco::data {
@@ -85,35 +85,14 @@ Prepared ReviewsJob::run() {
   require_examples(made_.statistics, plan.needed_splits(), dropped(plan.counts()));
   progress.timed("items", [&] { write_catalogue(); });
   if (!context_.ranks.is_leader()) return {};
-  return {description(plan), {}, summary(plan)};
+  return {description(plan), summary(plan)};
 }
 
 void ReviewsJob::read_reviews() {
-  PrepareProgress& progress = context_.progress;
-  ReviewedItems reviewed(context_.memory);
-  ReviewCounts counts;
-  std::vector<std::string> items;
-  {
-    RowSorter sorter(context_.memory.spill_directory, context_.memory.sorter());
-    ReviewIntake intake =
-        take_in_reviews(context_, config_.reviews, config_.max_bad_line_share, config_.verified_only, sorter);
-    review_lines_ = std::move(intake.lines);
-    context_.ranks.enter("sort");
-    items = progress.timed("sort", [&] {
-      return reviewed.fill(sorter, {config_.min_rating, config_.verified_only}, counts);
-    });
-  }
-  const TitleRules rules{config_.max_title_length, config_.untitled_items == "describe"};
-  ItemTable table = progress.timed(
-      "metadata", [&] { return join_items(context_, items, config_.metadata, rules, config_.max_bad_line_share); });
-  metadata_lines_ = std::move(table.lines);
-  std::vector<std::uint32_t> places;
-  for (const std::string& item : items) places.push_back(table.place_of(item));
-  std::vector<std::string>().swap(items);
-  kept_ = progress.timed("join", [&] {
-    return keep_shoppers(context_, reviewed, places, std::move(table), counts,
-                         {config_.min_user_interactions, config_.min_item_interactions});
-  });
+  ShopperIntake intake = take_in_shoppers(context_, config_);
+  kept_ = std::move(intake.kept);
+  review_lines_ = std::move(intake.review_lines);
+  metadata_lines_ = std::move(intake.metadata_lines);
 }
 
 /// Every rank reads all of them, and keeps its share, of about as many purchases as the others'.

@@ -5,7 +5,6 @@
 
 #include "core/check.h"
 #include "core/log.h"
-#include "core/random.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/target_times.h"
 
@@ -82,10 +81,7 @@ std::int64_t SplitPlan::num_possible(const Shopper& shopper) const {
 }
 
 Split SplitPlan::split_of_user(std::uint64_t user) const {
-  core::RandomStream stream(core::mix_key(config_.seed, {core::key_of("split by user"), user}));
-  const double place = stream.next_uniform();
-  if (place < config_.test_share) return Split::test;
-  return place < config_.test_share + config_.validation_share ? Split::validation : Split::train;
+  return data::split_of_user(user, config_.validation_share, config_.test_share, config_.seed);
 }
 
 Split SplitPlan::split_of(const Shopper& shopper, std::size_t place, std::int64_t index) const {
@@ -120,9 +116,7 @@ bool SplitPlan::counts_as_train(std::uint64_t user, std::int64_t timestamp) cons
 std::vector<Split> SplitPlan::needed_splits() const {
   if (method_ == "leave_last_out") return {Split::train, Split::test};
   if (method_ == "leave_last_two_out") return {Split::train, Split::validation, Split::test};
-  if (config_.split_time.empty()) return splits_by_share(config_);
-  if (boundaries_.validation_start == boundaries_.test_start) return {Split::train, Split::test};
-  return {Split::train, Split::validation, Split::test};
+  return config_.split_time.empty() ? splits_by_share(config_) : boundaries_.splits();
 }
 
 Json SplitPlan::description() const {
@@ -146,12 +140,8 @@ Json SplitPlan::description() const {
   } else if (method_ == "user") {
     json["seed"] = config_.seed;
     json["note"] = "whole users by a hash: no user is in two splits; what others bought later is in train";
-  } else if (config_.split_time.empty()) {
-    if (config_.validation_share > 0) json["validation_start"] = boundaries_.validation_start;
-    if (config_.test_share > 0) json["test_start"] = boundaries_.test_start;
   } else {
-    if (boundaries_.validation_start < boundaries_.test_start) json["validation_start"] = boundaries_.validation_start;
-    json["test_start"] = boundaries_.test_start;
+    boundaries_.describe(json);
   }
   return json;
 }
