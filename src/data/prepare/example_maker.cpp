@@ -20,7 +20,8 @@ NegativePool negative_pool(PrepareRanks& ranks, const PrepareConfig& config, con
                            const SplitPlan& plan) {
   NegativePool pool{.train_counts = std::vector<std::int64_t>(kept.catalogue.size()),
                     .by_popularity = config.negatives == "popularity",
-                    .is_matched = config.negatives == "matched"};
+                    .is_matched = config.negatives == "matched",
+                    .of_category = config.negatives == "same_category"};
   const bool with_newer = config.negative_items == "existing";
   if (with_newer) pool.first_times.assign(kept.catalogue.size(), std::numeric_limits<std::int64_t>::max());
   kept.store.for_each([&](const Shopper& shopper) {
@@ -74,6 +75,7 @@ void ExampleMaker::make(const Task& task, Made& made) const {
   }
   if (fit == Fit::truncated) ++made.counts.truncated;
   const auto split = static_cast<std::size_t>(task.example.split);
+  if (history.has_other_categories) ++made.counts.other_categories;
   if (history.tied_with_last && has_times_) ++made.counts.tied_with_last[split];
   if (history.repeats_title) ++made.counts.repeats_title[split];
   if (task.example.split == Split::train) made.train_targets.push_back(history.target);

@@ -12,6 +12,7 @@
 #include "data/prepare/example_shares.h"
 #include "data/prepare/histories.h"
 #include "data/prepare/kept_shoppers.h"
+#include "data/prepare/negative_sampler.h"
 #include "data/prepare/prepare.h"
 #include "data/prepare/split_plan.h"
 #include "data/prompts/example_encoder.h"

@@ -66,10 +66,12 @@ void validate_split(const PrepareConfig& c) {
 
 void validate_negatives(const PrepareConfig& c) {
   const bool is_of_prompts = !c.prompts.empty();
-  if (is_of_prompts && (c.negatives == "uniform" || c.negatives == "popularity"))
+  if (is_of_prompts && (c.negatives == "uniform" || c.negatives == "popularity" || c.negatives == "same_category"))
     core::user_error("negatives = {}: the options of prompts are given; they can be matched, too", c.negatives);
   if (!is_of_prompts && c.negatives == "given")
-    core::user_error("negatives = given: only prompts have options; use uniform, popularity or matched");
+    core::user_error("negatives = given: only prompts have options; use uniform, popularity, matched or same_category");
+  if (!c.sequences.empty() && c.negatives == "same_category")
+    core::user_error("negatives = same_category: the items of sequences have no categories; use uniform or popularity");
 }
 
 /// Which sources an option is for; those that are not here are for all.

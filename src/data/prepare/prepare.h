@@ -127,10 +127,11 @@ struct PrepareConfig {
            "The target and sampled negatives; 0: no candidates."},
           {"negatives",
            negatives,
-           {"auto", "uniform", "popularity", "matched", "given"},
+           {"auto", "uniform", "popularity", "matched", "same_category", "given"},
            "How negatives are drawn, among items the shopper never bought. popularity: of the train period; matched: "
            "in "
-           "proportion to it among items as popular and as long as the target; given: the options of --prompts as they "
+           "proportion to it among items as popular and as long as the target; same_category: uniformly among those of "
+           "the target's category, and where these are too few, among all; given: the options of --prompts as they "
            "are (with matched they are drawn anew, among the outputs of all rows). auto: given for --prompts, else "
            "uniform."},
           {"negative_items",

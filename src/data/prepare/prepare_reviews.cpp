@@ -78,8 +78,8 @@ Prepared ReviewsJob::run() {
   PrepareProgress& progress = context_.progress;
   const SplitPlan plan = progress.timed("plan", [&] { return SplitPlan(context_, config_, kept_.store); });
   if (plan.counts().possible == 0) require_examples(made_.statistics, {}, dropped(plan.counts()));
-  visibility_ = progress.timed(
-      "plan", [&] { return count_visibility(context_.ranks, plan, kept_.store, config_.max_history); });
+  visibility_ =
+      progress.timed("plan", [&] { return count_visibility(context_.ranks, plan, kept_.store, config_.max_history); });
   say_visibility();
   make_examples(plan);
   require_examples(made_.statistics, plan.needed_splits(), dropped(plan.counts()));
@@ -124,8 +124,7 @@ void ReviewsJob::say_visibility() const {
 void ReviewsJob::make_examples(const SplitPlan& plan) {
   context_.ranks.enter("encode");
   PrepareProgress& progress = context_.progress;
-  const NegativePool pool =
-      progress.timed("plan", [&] { return negative_pool(context_.ranks, config_, kept_, plan); });
+  const NegativePool pool = progress.timed("plan", [&] { return negative_pool(context_.ranks, config_, kept_, plan); });
   const ExampleShares shares = progress.timed("hand over", [&] {
     return ExampleShares(context_, plan, kept_.store, {config_.max_history, config_.num_candidates});
   });
@@ -165,6 +164,7 @@ Json ReviewsJob::counts(const PlanCounts& plan) const {
                {"dropped", dropped(plan)},
                {"items", kept_.catalogue_counts}};
   if (!kept_.k_core.is_null()) json["k_core_rounds"] = kept_.k_core;
+  if (negatives_of(config_) == "same_category") json["examples_with_other_categories"] = made_.other_categories;
   return json;
 }
 

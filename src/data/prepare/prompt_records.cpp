@@ -9,7 +9,7 @@ namespace allreco::data {
 namespace {
 
 template <class T>
-std::optional<T> field(bool is_known, T value) {
+std::optional<T> if_known(bool is_known, T value) {
   return is_known ? std::optional(value) : std::nullopt;
 }
 
@@ -22,10 +22,10 @@ void pack_prompt(const PromptRecord& record, std::string& bytes) {
   header.user = row.user.value_or(0);
   header.timestamp = row.timestamp.value_or(0);
   header.num_options = static_cast<std::uint32_t>(row.options.size());
-  header.known = static_cast<std::uint8_t>(
-      (row.user ? PromptHeader::kUser : 0) | (row.timestamp ? PromptHeader::kTimestamp : 0) |
-      (row.gold ? PromptHeader::kGold : 0) | (record.split ? PromptHeader::kSplit : 0) |
-      (record.was_searched_for_options ? PromptHeader::kSearched : 0));
+  header.known =
+      static_cast<std::uint8_t>((row.user ? PromptHeader::kUser : 0) | (row.timestamp ? PromptHeader::kTimestamp : 0) |
+                                (row.gold ? PromptHeader::kGold : 0) | (record.split ? PromptHeader::kSplit : 0) |
+                                (record.was_searched_for_options ? PromptHeader::kSearched : 0));
   header.split = static_cast<std::uint8_t>(record.split.value_or(Split::train));
   header.gold = row.gold.value_or(0);
   header.fate = static_cast<std::uint8_t>(row.fate);
@@ -44,12 +44,12 @@ PromptRecord unpack_prompt(std::string_view bytes) {
   const auto has = [&](int what) { return (header.known & what) != 0; };
   PromptRecord record;
   record.place = header.place;
-  record.split = field(has(PromptHeader::kSplit), static_cast<Split>(header.split));
+  record.split = if_known(has(PromptHeader::kSplit), static_cast<Split>(header.split));
   record.was_searched_for_options = header.was_searched();
   ParsedRow& row = record.row;
-  row.user = field(header.has_user(), header.user);
-  row.timestamp = field(header.has_timestamp(), header.timestamp);
-  row.gold = field(has(PromptHeader::kGold), header.gold);
+  row.user = if_known(header.has_user(), header.user);
+  row.timestamp = if_known(header.has_timestamp(), header.timestamp);
+  row.gold = if_known(has(PromptHeader::kGold), header.gold);
   row.fate = header.row_fate();
   for (std::string* text : {&row.text.instruction, &row.text.input, &row.text.output}) *text = take_text(bytes);
   for (std::uint32_t i = 0; i < header.num_options; ++i) row.options.emplace_back(take_text(bytes));
