@@ -47,7 +47,7 @@ int prepare_command(dist::Session& session, const Arguments& arguments) {
   apply(runtime, session);
   data::validate(config);
   constexpr double any_time_s = 7 * 86400;
-  session.set_timeout(any_time_s);  // one rank may have one large compressed file to read, or all the prompts
+  session.set_timeout(any_time_s);  // one rank may have one large compressed file to read
   session.together("prepare", [&] {
     SessionRanks ranks(session);
     const std::string summary = data::prepare(config, command_of(config), ranks, at::get_num_threads());

@@ -135,6 +135,11 @@ std::string_view SpoolReader::read(std::size_t count) {
   return bytes;
 }
 
+std::string_view SpoolReader::peek(std::size_t count) {
+  if (count > 0) fill(count);
+  return {buffer_.data() + first_, count};
+}
+
 void SpoolReader::read_into(char* to, std::size_t count) {
   if (count > 0) std::memcpy(to, read(count).data(), count);
 }

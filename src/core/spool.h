@@ -60,6 +60,8 @@ class SpoolReader {
   bool at_end() const { return place_ == end_; }
   /// The next `count` bytes, which are there until the next call. REQUIRES as many before the end.
   std::string_view read(std::size_t count);
+  /// The same, and they are read again.
+  std::string_view peek(std::size_t count);
   template <class T>
   T read_value() {
     T value;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/prompts/example_encoder.h"
+#include "data/prompts/template_rendering.h"
 
 namespace allreco::eval {
 

@@ -4,7 +4,6 @@
 
 #include "core/check.h"
 #include "core/json_parse.h"
-#include "core/log.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -50,34 +49,7 @@ bool is_blank_line(std::string_view line) { return line.find_first_not_of(" \t")
 
 void give_up_hopeless(const LineCounts& counts, const fs::path& path, double max_bad_share) {
   constexpr std::int64_t kHopelessLines = 1000;
-  if (counts.malformed == kHopelessLines && counts.lines == kHopelessLines) counts.check_share(path, max_bad_share);
-}
-
-JsonLines::JsonLines(const fs::path& path, double max_bad_share) : reader_(path), max_bad_share_(max_bad_share) {}
-
-bool JsonLines::next(Json& object) {
-  while (reader_.next(line_)) {
-    ++counts_.total_lines;
-    if (is_blank_line(line_)) continue;
-    if (++counts_.lines == 1) require_json_lines(line_, reader_.path());
-    const std::string problem = parse_object(line_, object);
-    if (problem.empty()) return true;
-    reject(problem);
-  }
-  counts_.check_share(reader_.path(), max_bad_share_);
-  return false;
-}
-
-void JsonLines::reject(const std::string& reason) {
-  if (counts_.malformed < std::int64_t{LineCounts::kNumBadLinesShown})
-    core::log_warning("{} line {} is skipped: {}", reader_.path().string(), line_number(), reason);
-  counts_.reject(line_number(), reason);
-  give_up_hopeless(counts_, reader_.path(), max_bad_share_);
-}
-
-const std::string* find_string(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get_ptr<const std::string*>() : nullptr;
+  if (counts.lines >= kHopelessLines && counts.malformed == counts.lines) counts.check_share(path, max_bad_share);
 }
 
 }  // namespace allreco::data

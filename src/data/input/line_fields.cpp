@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "data/input/json_lines.h"
+#include "data/input/line_reader.h"
 
 namespace allreco::data {
 namespace dom = simdjson::dom;

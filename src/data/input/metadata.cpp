@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "data/input/json_lines.h"
 #include "data/input/line_fields.h"
+#include "data/input/line_reader.h"
 #include "data/tokenizer/unicode.h"
 
 namespace allreco::data {
@@ -148,30 +149,5 @@ bool MetadataReader::next(MetadataRow& row) {
 
 const LineCounts& MetadataReader::counts() const { return state_->counts; }
 std::uint64_t MetadataReader::bytes_read() const { return state_->reader.bytes_read(); }
-
-Metadata read_metadata(const std::string& files, const std::unordered_set<std::string>& wanted_asins,
-                       const TitleRules& rules, double max_bad_share) {
-  Metadata metadata;
-  std::vector<core::Json> reports;
-  for (const InputPart& part : input_parts(input_files(files), kWholeFile)) {
-    MetadataReader reader(part, rules, max_bad_share,
-                          [&](const std::string& item) { return wanted_asins.contains(item); });
-    for (MetadataRow row; reader.next(row);) {
-      const auto [place, is_new] = metadata.titles.try_emplace(row.item);
-      if (!is_new) {
-        ++metadata.num_repeated;
-        continue;
-      }
-      metadata.num_described += row.is_described ? 1 : 0;
-      place->second = std::move(row.title);
-      metadata.details[row.item] = {std::move(row.brand), std::move(row.category), std::move(row.price)};
-    }
-    reader.counts().warn(part.path);
-    reader.counts().check_share(part.path, max_bad_share);
-    reports.push_back(reader.counts().report(part.path));
-  }
-  metadata.lines = joined_reports(reports);
-  return metadata;
-}
 
 }  // namespace allreco::data

@@ -8,10 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 
-#include "core/json.h"
 #include "data/input/input_parts.h"
 #include "data/input/line_counts.h"
 #include "data/input/titles.h"
@@ -60,19 +57,5 @@ std::string price_of(std::string_view text);
 struct ItemDetails {
   std::string brand, category, price;  // as in MetadataRow
 };
-
-struct Metadata {
-  std::unordered_map<std::string, CleanTitle>
-      titles;  // by asin, of the wanted asins only; unusable titles too, with their problem
-  std::unordered_map<std::string, ItemDetails> details = {};  // by asin, of the same
-  std::int64_t num_described = 0;  // items without a usable title that got a description instead
-  std::int64_t num_repeated = 0;   // rows of an asin that had a row before: the first is kept
-  core::Json lines;                // joined_reports
-};
-
-/// Of a comma-separated list of files. UserError as MetadataReader, and when more than `max_bad_share` of a file's
-/// lines are malformed.
-Metadata read_metadata(const std::string& files, const std::unordered_set<std::string>& wanted_asins,
-                       const TitleRules& rules, double max_bad_share);
 
 }  // namespace allreco::data

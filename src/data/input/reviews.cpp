@@ -2,31 +2,14 @@
 
 #include <charconv>
 #include <chrono>
-#include <unordered_map>
 
 #include "core/check.h"
 #include "data/input/json_lines.h"
+#include "data/input/line_reader.h"
 #include "data/input/review_dialects.h"
 
 namespace allreco::data {
-using core::Json;
-
 namespace {
-
-/// Gives equal texts one number.
-class Interner {
- public:
-  explicit Interner(std::vector<std::string>& texts) : texts_(texts) {}
-  std::uint32_t number_of(const std::string& text) {
-    const auto [place, is_new] = numbers_.try_emplace(text, static_cast<std::uint32_t>(texts_.size()));
-    if (is_new) texts_.push_back(text);
-    return place->second;
-  }
-
- private:
-  std::vector<std::string>& texts_;
-  std::unordered_map<std::string, std::uint32_t> numbers_;
-};
 
 bool read_number(std::string_view& text, unsigned& number) {
   while (text.starts_with(' ')) text.remove_prefix(1);
@@ -104,29 +87,5 @@ void ReviewReader::require_verified() const {
 
 const LineCounts& ReviewReader::counts() const { return state_->counts; }
 std::uint64_t ReviewReader::bytes_read() const { return state_->reader.bytes_read(); }
-
-ReviewFile read_reviews(const std::string& files, double max_bad_share, bool verified_only) {
-  ReviewFile all;
-  Interner reviewers(all.reviewers);
-  Interner asins(all.asins);
-  std::vector<Json> reports;
-  for (const InputPart& part : input_parts(input_files(files), kWholeFile)) {
-    const size_t num_before = all.reviews.size();
-    ReviewReader reader(part, max_bad_share);
-    for (ReviewRow row; reader.next(row);) {
-      if (verified_only) reader.require_verified();
-      const std::int64_t seconds = (row.time_ms - (row.time_ms < 0 ? 999 : 0)) / 1000;
-      all.reviews.push_back(
-          {reviewers.number_of(row.user), asins.number_of(row.item), seconds, row.rating, row.verified});
-    }
-    reader.counts().warn(part.path);
-    reader.counts().check_share(part.path, max_bad_share);
-    if (all.reviews.size() == num_before)
-      core::user_error("{} holds no review: is it the right file?", part.path.string());
-    reports.push_back(reader.counts().report(part.path));
-  }
-  all.lines = joined_reports(reports);
-  return all;
-}
 
 }  // namespace allreco::data

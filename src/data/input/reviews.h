@@ -7,7 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "core/json.h"
 #include "data/input/input_parts.h"
 #include "data/input/line_counts.h"
 
@@ -54,27 +53,6 @@ class ReviewReader {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// A ReviewRow whose names are numbered in the order in which the files bring them; nothing that is written out may
-/// depend on that order.
-struct Review {
-  std::uint32_t reviewer = 0;  // index into ReviewFile::reviewers
-  std::uint32_t asin = 0;      // index into ReviewFile::asins
-  std::int64_t timestamp = 0;  // seconds since 1970
-  float rating = 0;
-  bool verified = false;
-};
-
-struct ReviewFile {
-  std::vector<Review> reviews;
-  std::vector<std::string> reviewers;
-  std::vector<std::string> asins;
-  core::Json lines;  // joined_reports
-};
-
-/// All reviews of a comma-separated list of files. UserError as ReviewReader, when more than `max_bad_share` of a
-/// file's lines are malformed, when it holds no review, and as require_verified() with `verified_only`.
-ReviewFile read_reviews(const std::string& files, double max_bad_share, bool verified_only = false);
 
 /// Seconds since 1970 of midnight UTC for "09 13, 2009" (month day, year; days may have one digit). False when it is no
 /// such date.

@@ -50,7 +50,6 @@ std::map<std::string, std::uint32_t> build_catalogue(const std::map<std::string,
     id = static_cast<std::uint32_t>(result.catalogue.size());
     result.catalogue.push_back({item, text, title_id});
   }
-  result.num_title_ids = static_cast<std::uint32_t>(title_ids.size());
   result.catalogue_counts = {{"catalogue", result.catalogue.size()}, {"items_without_text", num_without_text}};
   return ids;
 }

@@ -36,6 +36,12 @@ std::vector<std::string> closing_notices(const Json& description) {
   const Json shoppers = dropped.value("shoppers", Json::object());
   add_losses({{"min_history", integer_of(shoppers, "their_reviews")}}, integer_of(counts, "reviews_kept"),
              "kept reviews", notices);
+  const std::int64_t mixed = integer_of(counts, "examples_with_other_categories");
+  if (mixed > 0)
+    notices.push_back(
+        fmt::format("negatives = same_category: in {} of {} examples the target's category had too few items, and the "
+                    "rest was drawn from all categories",
+                    mixed, integer_of(counts, "examples")));
   const Json ties = description.value("share_of_targets_tied_with_last_item", Json::object());
   for (const auto& [split, share] : ties.items()) {
     if (share.get<double>() < kNearlyAll) continue;

@@ -14,11 +14,13 @@ void ExampleCounts::merge(const ExampleCounts& other) {
   too_few_negatives += other.too_few_negatives;
   too_long += other.too_long;
   truncated += other.truncated;
+  other_categories += other.other_categories;
 }
 
 void ExampleCounts::join(PrepareRanks& ranks) {
   const Json mine = {{"statistics", statistics.to_json()}, {"tied", tied_with_last}, {"repeats", repeats_title},
-                     {"too_few", too_few_negatives},       {"too_long", too_long},   {"truncated", truncated}};
+                     {"too_few", too_few_negatives},       {"too_long", too_long},   {"truncated", truncated},
+                     {"other", other_categories}};
   ExampleCounts all;
   for (const std::string& text : ranks.all_gather(mine.dump())) {
     const Json json = Json::parse(text);
@@ -29,6 +31,7 @@ void ExampleCounts::join(PrepareRanks& ranks) {
     of_rank.too_few_negatives = json["too_few"].get<std::int64_t>();
     of_rank.too_long = json["too_long"].get<std::int64_t>();
     of_rank.truncated = json["truncated"].get<std::int64_t>();
+    of_rank.other_categories = json["other"].get<std::int64_t>();
     all.merge(of_rank);
   }
   all.target_counts = std::move(target_counts);

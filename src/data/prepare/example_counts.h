@@ -15,6 +15,7 @@ struct ExampleCounts {
   std::array<std::int64_t, kSplits.size()> tied_with_last{};  // per split, in the order of kSplits
   std::array<std::int64_t, kSplits.size()> repeats_title{};
   std::int64_t too_few_negatives = 0, too_long = 0, truncated = 0;
+  std::int64_t other_categories = 0;  // examples with negatives that are not of the target's category, though asked for
   std::vector<std::int64_t> target_counts;  // by item, in train
 
   /// All but target_counts, which are counted once for a rank.

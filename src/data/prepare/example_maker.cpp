@@ -20,10 +20,11 @@ NegativePool negative_pool(PrepareRanks& ranks, const PrepareConfig& config, con
                            const SplitPlan& plan) {
   NegativePool pool{.train_counts = std::vector<std::int64_t>(kept.catalogue.size()),
                     .by_popularity = config.negatives == "popularity",
-                    .is_matched = config.negatives == "matched"};
+                    .is_matched = config.negatives == "matched",
+                    .of_category = config.negatives == "same_category"};
   const bool with_newer = config.negative_items == "existing";
   if (with_newer) pool.first_times.assign(kept.catalogue.size(), std::numeric_limits<std::int64_t>::max());
-  kept.store.for_each([&](Shopper&& shopper) {
+  kept.store.for_each([&](const Shopper& shopper) {
     for (const Purchase& purchase : shopper.purchases) {
       if (plan.counts_as_train(shopper.user, purchase.timestamp)) ++pool.train_counts[purchase.item];
       if (with_newer) pool.first_times[purchase.item] = std::min(pool.first_times[purchase.item], purchase.timestamp);
@@ -35,11 +36,10 @@ NegativePool negative_pool(PrepareRanks& ranks, const PrepareConfig& config, con
 }
 
 ExampleMaker::ExampleMaker(const PrepareConfig& config, const ExampleEncoder& encoder, const KeptShoppers& kept,
-                           const SplitPlan& plan, const NegativePool& pool)
+                           const NegativePool& pool)
     : config_(config),
       encoder_(encoder),
       kept_(kept),
-      plan_(plan),
       sampler_(kept.catalogue, pool, config.seed),
       has_times_(config.sequences.empty()) {}
 
@@ -75,6 +75,7 @@ void ExampleMaker::make(const Task& task, Made& made) const {
   }
   if (fit == Fit::truncated) ++made.counts.truncated;
   const auto split = static_cast<std::size_t>(task.example.split);
+  if (history.has_other_categories) ++made.counts.other_categories;
   if (history.tied_with_last && has_times_) ++made.counts.tied_with_last[split];
   if (history.repeats_title) ++made.counts.repeats_title[split];
   if (task.example.split == Split::train) made.train_targets.push_back(history.target);
@@ -92,7 +93,8 @@ ExampleMaker::Made ExampleMaker::make(const std::vector<Task>& tasks) const {
   return made;
 }
 
-ExampleCounts ExampleMaker::run(const PrepareContext& context, std::vector<ExamplePartWriter>& parts) const {
+ExampleCounts ExampleMaker::run(const PrepareContext& context, const ExampleShares& shares,
+                                std::vector<ExamplePartWriter>& parts) const {
   ExampleCounts counts;
   counts.target_counts.resize(kept_.catalogue.size());
   double num_examples = 0, num_tokens = 0;
@@ -110,8 +112,7 @@ ExampleCounts ExampleMaker::run(const PrepareContext& context, std::vector<Examp
       context.num_threads, static_cast<std::size_t>(context.num_threads) * kPiecesWaitingPerThread,
       [this](std::vector<Task>& tasks) { return make(tasks); }, take);
   std::vector<Task> tasks;
-  plan_.for_each(kept_.store, [&](Shopper&& shopper, std::vector<PlannedExample>&& examples) {
-    if (examples.empty()) return;
+  shares.for_each([&](Shopper& shopper, std::span<const PlannedExample> examples) {
     const auto buyer = std::make_shared<Buyer>(Buyer{std::move(shopper), {}});
     buyer->exclusions = sampler_.exclusions_of(buyer->shopper);
     for (const PlannedExample& example : examples) {

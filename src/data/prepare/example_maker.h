@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "data/prepare/example_counts.h"
+#include "data/prepare/example_shares.h"
 #include "data/prepare/histories.h"
 #include "data/prepare/kept_shoppers.h"
+#include "data/prepare/negative_sampler.h"
 #include "data/prepare/prepare.h"
 #include "data/prepare/split_plan.h"
 #include "data/prompts/example_encoder.h"
@@ -22,10 +24,11 @@ class ExampleMaker {
  public:
   /// Keeps references to all of them.
   ExampleMaker(const PrepareConfig& config, const ExampleEncoder& encoder, const KeptShoppers& kept,
-               const SplitPlan& plan, const NegativePool& pool);
+               const NegativePool& pool);
 
   /// This rank's share: appends what it makes to `parts`, in the order of kSplits, and returns what it counted.
-  ExampleCounts run(const PrepareContext& context, std::vector<ExamplePartWriter>& parts) const;
+  ExampleCounts run(const PrepareContext& context, const ExampleShares& shares,
+                    std::vector<ExamplePartWriter>& parts) const;
 
  private:
   /// A shopper on its way; shared by the pieces of one with very many examples.
@@ -51,7 +54,6 @@ class ExampleMaker {
   const PrepareConfig& config_;
   const ExampleEncoder& encoder_;
   const KeptShoppers& kept_;
-  const SplitPlan& plan_;
   NegativeSampler sampler_;
   bool has_times_;
 };

@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/interrupt.h"
 #include "core/random.h"
+#include "data/prepare/packed_text.h"
 #include "data/prepare/part_readers.h"
 
 namespace allreco::data {
@@ -16,38 +17,12 @@ using core::Json;
 
 namespace {
 
-void append_text(std::string& bytes, std::string_view text) {
-  const auto size = static_cast<std::uint32_t>(text.size());
-  bytes.append(reinterpret_cast<const char*>(&size), sizeof size);
-  bytes += text;
-}
-
-template <class T>
-void append_number(std::string& bytes, T number) {
-  bytes.append(reinterpret_cast<const char*>(&number), sizeof number);
-}
-
-template <class T>
-T take_number(std::string_view& bytes) {
-  T number;
-  std::memcpy(&number, bytes.data(), sizeof number);
-  bytes.remove_prefix(sizeof number);
-  return number;
-}
-
-std::string_view take_text(std::string_view& bytes) {
-  const auto size = take_number<std::uint32_t>(bytes);
-  const std::string_view text = bytes.substr(0, size);
-  bytes.remove_prefix(size);
-  return text;
-}
-
 /// Collective. The items of all ranks, sorted, each once: first at the rank that its hash says, so that what many ranks
 /// have travels to all only once.
 std::vector<std::string> all_items(const PrepareContext& context, const std::vector<std::string>& my_items) {
   PrepareRanks& ranks = context.ranks;
   std::unordered_set<std::string> kept;
-  ExchangeRounds rounds(ranks, context.memory.round(), [&](std::string_view bytes) {
+  ExchangeRounds rounds(ranks, context.memory.round(), [&](int, std::string_view bytes) {
     while (!bytes.empty()) kept.emplace(take_text(bytes));
   });
   for (const std::string& item : my_items) {
@@ -111,7 +86,7 @@ class MetadataJoin {
         max_bad_share_(max_bad_share),
         table_(table),
         files_(input_files(files)),
-        parts_(input_parts(files_, kInputPartBytes)),
+        parts_(input_parts(files_, input_part_bytes(files_))),
         my_parts_(parts_of_rank(parts_, context.ranks.rank(), context.ranks.size())),
         counts_(parts_.size()),
         first_rows_(table.items.size(), kNoRow),
@@ -248,7 +223,6 @@ void MetadataJoin::count() {
       table_.title_ids[item] = ids.try_emplace(title.text, static_cast<std::uint32_t>(ids.size())).first->second;
     }
   }
-  table_.num_title_ids = static_cast<std::uint32_t>(ids.size());
   table_.counts = {{"items_reviewed", table_.items.size()},
                    {"items_without_metadata", no_metadata},
                    {"items_without_usable_title", unusable},

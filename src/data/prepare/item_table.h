@@ -35,9 +35,8 @@ struct ItemTable {
   std::vector<ItemDetails> details;      // of items
   std::vector<bool> has_metadata;        // of items
   std::vector<std::uint32_t> title_ids;  // of items: equal for equal titles; kNoTitle where unusable
-  std::uint32_t num_title_ids = 0;
-  core::Json counts;  // items reviewed, without metadata, with unusable title, titles cut, ...
-  core::Json lines;   // report_files of the metadata
+  core::Json counts;                     // items reviewed, without metadata, with unusable title, titles cut, ...
+  core::Json lines;                      // report_files of the metadata
 
   /// REQUIRES an item of the table.
   std::uint32_t place_of(std::string_view item) const;

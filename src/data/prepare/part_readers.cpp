@@ -9,10 +9,15 @@ using core::Json;
 
 namespace {
 
-std::uint64_t bytes_of_part(const InputPart& part) {
+std::uint64_t size_of_file(const std::filesystem::path& path) {
   std::error_code error;  // a missing file is told by who opens it
-  const std::uint64_t size = std::filesystem::file_size(part.path, error);
-  return error ? 0 : std::min<std::uint64_t>(part.end, size) - std::min(part.begin, size);
+  const std::uint64_t size = std::filesystem::file_size(path, error);
+  return error ? 0 : size;
+}
+
+std::uint64_t bytes_of_part(const InputPart& part) {
+  const std::uint64_t size = size_of_file(part.path);
+  return std::min<std::uint64_t>(part.end, size) - std::min(part.begin, size);
 }
 
 Json counts_to_json(const PartCounts& counts) {
@@ -33,6 +38,13 @@ PartCounts counts_from_json(const Json& json) {
 }
 
 }  // namespace
+
+std::uint64_t input_part_bytes(const std::vector<std::filesystem::path>& files) {
+  constexpr std::uint64_t kParts = 256, kLeast = std::uint64_t{512} << 10, kMost = std::uint64_t{16} << 20;
+  std::uint64_t sum = 0;
+  for (const std::filesystem::path& file : files) sum += size_of_file(file);
+  return std::clamp(sum / kParts, kLeast, kMost);
+}
 
 std::vector<std::size_t> parts_of_rank(const std::vector<InputPart>& parts, int rank, int size) {
   std::vector<std::uint64_t> bytes;

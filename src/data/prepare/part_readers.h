@@ -17,8 +17,9 @@
 
 namespace allreco::data {
 
-/// What input_parts makes of plain files.
-inline constexpr std::uint64_t kInputPartBytes = std::uint64_t{16} << 20;
+/// Of what size input_parts should make its parts: so many that several ranks and threads get about as many bytes, even
+/// of small files, and no more than are handled with ease.
+std::uint64_t input_part_bytes(const std::vector<std::filesystem::path>& files);
 
 /// Of the parts' indices those that `rank` of `size` reads: each part to whom has the fewest bytes so far, the largest
 /// first. The same on all ranks.

@@ -51,8 +51,8 @@ void validate_split(const PrepareConfig& c) {
     core::user_error("split = rows: reviews and sequences carry no split; use time, leave_last_out or random");
   if (c.split.starts_with("leave_last") && !has_users && c.prompts.empty())
     core::user_error("split = {}: tokens do not say whose they are; use random or rows", c.split);
-  if (c.split == "user" && !has_users)
-    core::user_error("split = user: it is for reviews and sequences; use random or rows");
+  if (c.split == "user" && !has_users && c.prompts.empty())
+    core::user_error("split = user: tokens do not say whose they are; use random or rows");
   if (!c.split_time.empty()) {
     if (c.split != "auto" && c.split != "time")
       core::user_error("split_time = {} goes with split = time, found split = {}", c.split_time, c.split);
@@ -66,10 +66,12 @@ void validate_split(const PrepareConfig& c) {
 
 void validate_negatives(const PrepareConfig& c) {
   const bool is_of_prompts = !c.prompts.empty();
-  if (is_of_prompts && (c.negatives == "uniform" || c.negatives == "popularity"))
+  if (is_of_prompts && (c.negatives == "uniform" || c.negatives == "popularity" || c.negatives == "same_category"))
     core::user_error("negatives = {}: the options of prompts are given; they can be matched, too", c.negatives);
   if (!is_of_prompts && c.negatives == "given")
-    core::user_error("negatives = given: only prompts have options; use uniform, popularity or matched");
+    core::user_error("negatives = given: only prompts have options; use uniform, popularity, matched or same_category");
+  if (!c.sequences.empty() && c.negatives == "same_category")
+    core::user_error("negatives = same_category: the items of sequences have no categories; use uniform or popularity");
 }
 
 /// Which sources an option is for; those that are not here are for all.
@@ -83,9 +85,9 @@ constexpr std::array<Scope, 22> kScopes{{{"option_pattern", "prompts"},
                                          {"examples_per_user", "reviews sequences"},
                                          {"min_user_interactions", "reviews"},
                                          {"min_item_interactions", "reviews"},
-                                         {"split_time", "reviews"},
-                                         {"memory_limit", "reviews"},
-                                         {"tmp_dir", "reviews"},
+                                         {"split_time", "reviews prompts"},
+                                         {"memory_limit", "reviews prompts tokens"},
+                                         {"tmp_dir", "reviews prompts tokens"},
                                          {"min_rating", "reviews"},
                                          {"verified_only", "reviews"},
                                          {"max_title_length", "reviews sequences prompts"},
@@ -176,20 +178,23 @@ MemoryPlan memory_plan(const PrepareConfig& config, const std::filesystem::path&
 }
 
 /// Collective.
-Prepared prepare_shoppers(const PrepareConfig& config, const Tokenizer& tokenizer, PrepareRanks& ranks,
-                          std::int64_t num_threads, const DatasetPlace& place) {
+Prepared prepare_source(const PrepareConfig& config, const std::optional<Tokenizer>& tokenizer, PrepareRanks& ranks,
+                        std::int64_t num_threads, const DatasetPlace& place) {
   PrepareProgress progress(ranks.is_leader());
   const auto begin = std::chrono::steady_clock::now();
   const std::int64_t bytes_before = core::resident_bytes();
   core::reset_peak_resident_bytes();
-  Prepared prepared =
-      prepare_reviews(config, tokenizer, {ranks, num_threads, memory_plan(config, place.staging), progress}, place);
+  const PrepareContext context{ranks, num_threads, memory_plan(config, place.staging), progress};
+  Prepared prepared = !config.tokens.empty()    ? prepare_tokens(config, place.identity.vocab_size, context, place)
+                      : !config.prompts.empty() ? prepare_prompts(config, *tokenizer, context, place)
+                                                : prepare_reviews(config, *tokenizer, context, place);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   constexpr double kMiB = 1 << 20;
   const std::int64_t more_bytes = ranks.max(core::peak_resident_bytes() - bytes_before);
+  const std::string times = progress.times(ranks);
   if (ranks.is_leader())
     core::log_info("{:.1f} s: {}. At most {:.0f} MiB of memory on a rank, beyond {:.0f} MiB at the start", seconds,
-                   progress.times(), static_cast<double>(more_bytes) / kMiB, static_cast<double>(bytes_before) / kMiB);
+                   times, static_cast<double>(more_bytes) / kMiB, static_cast<double>(bytes_before) / kMiB);
   return prepared;
 }
 
@@ -206,19 +211,13 @@ std::string prepare(const PrepareConfig& config, const std::string& command_line
   if (ranks.is_leader()) writer.emplace(writer_options(config, tokenizer, vocab_size));
   const std::string staging = ranks.all_gather(writer ? writer->staging().string() : "")[0];
 
-  Prepared prepared;
-  if (!config.reviews.empty() || !config.sequences.empty()) {
-    prepared = prepare_shoppers(config, *tokenizer, ranks, num_threads,
-                                {staging, {tokenizer->sha256(), vocab_size}, writer ? &*writer : nullptr});
-  } else if (writer && !config.prompts.empty()) {
-    prepared = prepare_prompts(config, *tokenizer, *writer);
-  } else if (writer) {
-    prepared = prepare_tokens(config, vocab_size, *writer);
-  }
+  const ShardIdentity identity{tokenizer ? tokenizer->sha256() : "", vocab_size};
+  const Prepared prepared =
+      prepare_source(config, tokenizer, ranks, num_threads, {staging, identity, writer ? &*writer : nullptr});
   if (writer) {
     Json description = {{"command", command_line}, {"options", options_json(config)}};
     description.update(prepared.description);
-    writer->finish(prepared.items, description);
+    writer->finish({}, description);
     for (const std::string& notice : closing_notices(description)) core::log_warning("{}", notice);
   }
   ranks.barrier();

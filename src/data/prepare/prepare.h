@@ -127,10 +127,11 @@ struct PrepareConfig {
            "The target and sampled negatives; 0: no candidates."},
           {"negatives",
            negatives,
-           {"auto", "uniform", "popularity", "matched", "given"},
+           {"auto", "uniform", "popularity", "matched", "same_category", "given"},
            "How negatives are drawn, among items the shopper never bought. popularity: of the train period; matched: "
            "in "
-           "proportion to it among items as popular and as long as the target; given: the options of --prompts as they "
+           "proportion to it among items as popular and as long as the target; same_category: uniformly among those of "
+           "the target's category, and where these are too few, among all; given: the options of --prompts as they "
            "are (with matched they are drawn anew, among the outputs of all rows). auto: given for --prompts, else "
            "uniform."},
           {"negative_items",
@@ -157,8 +158,7 @@ void validate(const PrepareConfig& config);
 
 /// Collective. Writes the directory and returns one human-readable summary (to be logged by the caller), of the leader.
 /// The result is a pure function of the configuration and of the input's rows, whatever the number of ranks and threads
-/// and the memory; for reviews, not of the rows' order. Reviews and sequences are the work of all ranks, prompts and
-/// tokens the leader's.
+/// and the memory; for reviews, not of the rows' order.
 /// UserError for bad input (too many malformed lines, nothing left after the filters, ...). On any error nothing is
 /// left in output_dir (a directory that it made is removed).
 std::string prepare(const PrepareConfig& config, const std::string& command_line, PrepareRanks& ranks,

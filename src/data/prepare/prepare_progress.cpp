@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 
 namespace allreco::data {
@@ -45,10 +46,24 @@ void PrepareProgress::add(std::string_view name, double seconds) {
     found->second += seconds;
 }
 
-std::string PrepareProgress::times() const {
+std::string PrepareProgress::times(PrepareRanks& ranks) const {
+  constexpr double kMillisecondsOfSecond = 1e3;
+  std::vector<std::int64_t> least, most;  // milliseconds
+  for (const auto& [name, seconds] : seconds_) {
+    least.push_back(std::llround(seconds * kMillisecondsOfSecond));
+    most.push_back(-least.back());
+  }
+  ranks.all_min(least);
+  ranks.all_min(most);
   std::string text;
-  for (const auto& [name, seconds] : seconds_)
-    text += fmt::format("{}{} {:.1f} s", text.empty() ? "" : ", ", name, seconds);
+  for (std::size_t i = 0; i < seconds_.size(); ++i) {
+    const auto shown = [](std::int64_t ms) {
+      return fmt::format("{:.1f}", static_cast<double>(ms) / kMillisecondsOfSecond);
+    };
+    const std::string shortest = shown(least[i]), longest = shown(-most[i]);
+    text += fmt::format("{}{} {}{} s", text.empty() ? "" : ", ", seconds_[i].first,
+                        shortest == longest ? "" : shortest + " to ", longest);
+  }
   return text;
 }
 

@@ -1,5 +1,5 @@
-// What a person sees of a preparation, and where its time goes. Main thread of one rank; the leader shows its own part,
-// which stands for those of the others.
+// What a person sees of a preparation, and where its time goes. Main thread of one rank; while it lasts the leader
+// shows its own part, which stands for those of the others.
 #pragma once
 #include <chrono>
 #include <string>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/progress_bar.h"
+#include "data/prepare/ranks.h"
 
 namespace allreco::data {
 
@@ -28,8 +29,9 @@ class PrepareProgress {
     const Timer timer(*this, name);
     return work();
   }
-  /// "read 12.1 s, encode 80.0 s": in the order in which they came first.
-  std::string times() const;
+  /// Collective, with the same names on all ranks. "read 12.1 s, encode 79.2 to 80.0 s": in the order in which they
+  /// came first; of several ranks the shortest and the longest.
+  std::string times(PrepareRanks& ranks) const;
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -1,16 +1,15 @@
-// From reviews, or sequences, to a dataset, on all ranks: read and exchange rows (review_intake), shoppers and
-// catalogue (reviewed_items, item_table, kept_shoppers), splits (split_plan), examples (example_maker), shards
-// (shard_assembly).
+// From reviews, or sequences, to a dataset, on all ranks: shoppers and catalogue (shopper_intake), splits (split_plan),
+// examples (example_shares, example_maker), shards (shard_assembly).
 #include <algorithm>
 #include <utility>
 
 #include "core/check.h"
 #include "core/log.h"
-#include "core/parallel.h"
 #include "data/input/sequences.h"
 #include "data/prepare/example_maker.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/shard_assembly.h"
+#include "data/prepare/shopper_intake.h"
 #include "data/prompts/template_choice.h"
 
 namespace allreco::data {
@@ -58,7 +57,7 @@ class ReviewsJob {
   Json dropped(const PlanCounts& plan) const;
   Json counts(const PlanCounts& plan) const;
   Json description(const SplitPlan& plan) const;
-  std::vector<Item> catalogue() const;
+  void write_catalogue() const;
   std::string summary(const SplitPlan& plan) const;
 
   const PrepareConfig& config_;
@@ -76,42 +75,24 @@ class ReviewsJob {
 
 Prepared ReviewsJob::run() {
   has_times() ? read_reviews() : read_sequences();
-  const SplitPlan plan(context_, config_, kept_.store);
+  PrepareProgress& progress = context_.progress;
+  const SplitPlan plan = progress.timed("plan", [&] { return SplitPlan(context_, config_, kept_.store); });
   if (plan.counts().possible == 0) require_examples(made_.statistics, {}, dropped(plan.counts()));
-  visibility_ = count_visibility(context_.ranks, plan, kept_.store, config_.max_history);
+  visibility_ =
+      progress.timed("plan", [&] { return count_visibility(context_.ranks, plan, kept_.store, config_.max_history); });
   say_visibility();
   make_examples(plan);
   require_examples(made_.statistics, plan.needed_splits(), dropped(plan.counts()));
+  progress.timed("items", [&] { write_catalogue(); });
   if (!context_.ranks.is_leader()) return {};
-  return {description(plan), catalogue(), summary(plan)};
+  return {description(plan), summary(plan)};
 }
 
 void ReviewsJob::read_reviews() {
-  PrepareProgress& progress = context_.progress;
-  ReviewedItems reviewed(context_.memory);
-  ReviewCounts counts;
-  std::vector<std::string> items;
-  {
-    RowSorter sorter(context_.memory.spill_directory, context_.memory.sorter());
-    ReviewIntake intake =
-        take_in_reviews(context_, config_.reviews, config_.max_bad_line_share, config_.verified_only, sorter);
-    review_lines_ = std::move(intake.lines);
-    context_.ranks.enter("sort");
-    items = progress.timed("sort", [&] {
-      return reviewed.fill(sorter, {config_.min_rating, config_.verified_only}, counts);
-    });
-  }
-  const TitleRules rules{config_.max_title_length, config_.untitled_items == "describe"};
-  ItemTable table = progress.timed(
-      "metadata", [&] { return join_items(context_, items, config_.metadata, rules, config_.max_bad_line_share); });
-  metadata_lines_ = std::move(table.lines);
-  std::vector<std::uint32_t> places;
-  for (const std::string& item : items) places.push_back(table.place_of(item));
-  std::vector<std::string>().swap(items);
-  kept_ = progress.timed("join", [&] {
-    return keep_shoppers(context_, reviewed, places, std::move(table), counts,
-                         {config_.min_user_interactions, config_.min_item_interactions});
-  });
+  ShopperIntake intake = take_in_shoppers(context_, config_);
+  kept_ = std::move(intake.kept);
+  review_lines_ = std::move(intake.review_lines);
+  metadata_lines_ = std::move(intake.metadata_lines);
 }
 
 /// Every rank reads all of them, and keeps its share, of about as many purchases as the others'.
@@ -142,14 +123,18 @@ void ReviewsJob::say_visibility() const {
 
 void ReviewsJob::make_examples(const SplitPlan& plan) {
   context_.ranks.enter("encode");
-  const ExampleMaker maker(config_, encoder_, kept_, plan, negative_pool(context_.ranks, config_, kept_, plan));
+  PrepareProgress& progress = context_.progress;
+  const NegativePool pool = progress.timed("plan", [&] { return negative_pool(context_.ranks, config_, kept_, plan); });
+  const ExampleShares shares = progress.timed("hand over", [&] {
+    return ExampleShares(context_, plan, kept_.store, {config_.max_history, config_.num_candidates});
+  });
+  const ExampleMaker maker(config_, encoder_, kept_, pool);
   std::vector<ExamplePartWriter> parts = open_parts(place_.staging, context_.ranks.rank());
-  const auto share = static_cast<double>(plan.counts().possible) / context_.ranks.size();
-  context_.progress.begin("examples", share, "examples", 1, context_.ranks.size());
-  made_ = context_.progress.timed("encode", [&] { return maker.run(context_, parts); });
-  context_.progress.end();
-  context_.progress.timed("wait for others", [&] { made_.join(context_.ranks); });
-  context_.progress.timed("write", [&] {
+  progress.begin("examples", static_cast<double>(shares.num_examples()), "examples", 1, context_.ranks.size());
+  made_ = progress.timed("encode", [&] { return maker.run(context_, shares, parts); });
+  progress.end();
+  progress.timed("wait for others", [&] { made_.join(context_.ranks); });
+  progress.timed("write", [&] {
     assemble_shards(context_, place_.staging, parts, place_.identity, config_.examples_per_shard, place_.writer);
   });
 }
@@ -179,6 +164,7 @@ Json ReviewsJob::counts(const PlanCounts& plan) const {
                {"dropped", dropped(plan)},
                {"items", kept_.catalogue_counts}};
   if (!kept_.k_core.is_null()) json["k_core_rounds"] = kept_.k_core;
+  if (negatives_of(config_) == "same_category") json["examples_with_other_categories"] = made_.other_categories;
   return json;
 }
 
@@ -200,22 +186,20 @@ Json ReviewsJob::description(const SplitPlan& plan) const {
           {"visibility", visibility_.description(has_times())}};
 }
 
-std::vector<Item> ReviewsJob::catalogue() const {
-  std::vector<Item> items(kept_.catalogue.size());
-  core::parallel_for(std::ssize(items), context_.num_threads, [&](std::int64_t begin, std::int64_t end) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const CatalogueEntry& entry = kept_.catalogue[i];
-      items[i] = {static_cast<std::uint32_t>(i),
-                  entry.asin,
-                  entry.title,
-                  made_.target_counts[i],
-                  encoder_.encode_answer(entry.title),
-                  entry.details.category,
-                  entry.details.brand,
-                  entry.details.price};
-    }
-  });
-  return items;
+/// Each rank writes a part.
+void ReviewsJob::write_catalogue() const {
+  const auto item_at = [&](std::size_t i) -> Item {
+    const CatalogueEntry& entry = kept_.catalogue[i];
+    return {static_cast<std::uint32_t>(i),
+            entry.asin,
+            entry.title,
+            made_.target_counts[i],
+            encoder_.encode_answer(entry.title),
+            entry.details.category,
+            entry.details.brand,
+            entry.details.price};
+  };
+  assemble_catalogue(context_, place_.staging, kept_.catalogue.size(), item_at, place_.writer);
 }
 
 std::string ReviewsJob::summary(const SplitPlan& plan) const {

@@ -14,10 +14,9 @@
 
 namespace allreco::data {
 
-/// What a source hands back after it has appended its examples.
+/// What a source hands back after its examples are written.
 struct Prepared {
-  core::Json description;   // merged into dataset.json
-  std::vector<Item> items;  // the catalogue; may be empty
+  core::Json description;  // merged into dataset.json
   std::string summary;
 };
 
@@ -28,12 +27,13 @@ struct DatasetPlace {
   DatasetWriter* writer = nullptr;  // of the leader, else null
 };
 
-/// Collective. The shards are with the writer on return; what is returned is the leader's.
+/// Collective. The shards and the catalogue are with the writer on return; what is returned is the leader's.
 Prepared prepare_reviews(const PrepareConfig& config, const Tokenizer& tokenizer, const PrepareContext& context,
                          const DatasetPlace& place);
-/// Of one rank.
-Prepared prepare_prompts(const PrepareConfig& config, const Tokenizer& tokenizer, DatasetWriter& writer);
-Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, DatasetWriter& writer);
+Prepared prepare_prompts(const PrepareConfig& config, const Tokenizer& tokenizer, const PrepareContext& context,
+                         const DatasetPlace& place);
+Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, const PrepareContext& context,
+                        const DatasetPlace& place);
 
 /// config.max_length, or 512 where it is 0.
 std::int64_t text_max_length(const PrepareConfig& config);

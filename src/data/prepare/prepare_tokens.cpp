@@ -1,46 +1,74 @@
-#include "core/check.h"
-#include "data/input/json_lines.h"
-#include "data/input/row_splitter.h"
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
 #include "data/input/token_rows.h"
 #include "data/prepare/prepare_sources.h"
+#include "data/prepare/row_examples.h"
+#include "data/prepare/row_reading.h"
+#include "data/prepare/row_splits.h"
 
 namespace allreco::data {
 using core::Json;
 
-Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, DatasetWriter& writer) {
-  SplitStatistics statistics;
-  RowSplitter splitter(config, RowSplitter::Default::rows, [&](Split split, const Example& example) {
-    statistics.add(split, example);
-    writer.append(std::string(name_of(split)), example);
-  });
+namespace {
+
+/// What a thread makes of some rows.
+struct TokenBatch {
+  std::string examples;  // packed
+  std::vector<RowKey> keys;
+  std::int64_t too_long = 0;
+};
+
+}  // namespace
+
+Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, const PrepareContext& context,
+                        const DatasetPlace& place) {
+  RowReading reading(context, config.tokens, config.max_bad_line_share);
+  RowSplits splits(config, RowSplits::Default::rows);
+  RowExamples examples(context, place);
   std::int64_t num_too_long = 0;
-  JsonLines lines(config.tokens, config.max_bad_line_share);
-  Json row;
-  while (lines.next(row)) {
+  const auto parse = [&](const Json& row, RowPlace row_place, TokenBatch& batch) {
     Example example;
-    std::optional<Split> split;
+    RowKey key;
+    key.place = row_place.packed();
     std::string problem = parse_token_row(row, vocab_size, example);
-    if (problem.empty()) problem = parse_split(row, split);
-    if (!problem.empty()) {
-      lines.reject(problem);
-    } else if (config.max_length > 0 && std::ssize(example.tokens) > config.max_length) {
-      ++num_too_long;
+    if (problem.empty()) problem = parse_split(row, key.stated);
+    if (!problem.empty()) return problem;
+    if (config.max_length > 0 && std::ssize(example.tokens) > config.max_length) {
+      ++batch.too_long;
     } else {
-      splitter.add(std::move(example), split);
+      pack_example(example, batch.examples);
+      batch.keys.push_back(key);
     }
-  }
-  splitter.finish();
-  const Json dropped = {{"malformed_lines", lines.num_bad()}, {"too_long", num_too_long}};
-  require_examples(statistics, splitter.needed_splits(), dropped);
+    return problem;
+  };
+  context.ranks.enter("read");
+  context.progress.timed("read and parse", [&] {
+    reading.run<TokenBatch>(parse, [&](TokenBatch& batch) {
+      examples.append(batch.examples);
+      for (const RowKey& key : batch.keys) splits.add(key);
+      num_too_long += batch.too_long;
+    });
+  });
+  const Json lines = context.progress.timed("wait for others", [&] { return reading.report(); });
+  const Json dropped = {{"malformed_lines", reading.num_bad()}, {"too_long", context.ranks.sum(num_too_long)}};
+  splits.deal(context.ranks, [](std::uint64_t) { return std::string(); });
+  const SplitStatistics statistics = context.progress.timed("write", [&] {
+    return examples.write(
+        config.examples_per_shard, [&](std::size_t i) { return splits.of(i); }, [](Split, Example&) {});
+  });
+  require_examples(statistics, splits.needed_splits(), dropped);
 
   Prepared prepared;
   prepared.description = {
       {"source", "tokens"},
-      {"split_method", splitter.description()},
-      {"counts", {{"rows", lines.num_lines()}, {"examples", statistics.num_examples()}, {"dropped", dropped}}},
-      {"lines", Json::array({lines.report()})},
+      {"split_method", splits.description()},
+      {"counts", {{"rows", reading.num_lines()}, {"examples", statistics.num_examples()}, {"dropped", dropped}}},
+      {"lines", Json::array({lines})},
       {"token_lengths", statistics.token_lengths()}};
-  prepared.summary = fmt::format("{} rows of tokens: {} examples ({}). Dropped: {}", lines.num_lines(),
+  prepared.summary = fmt::format("{} rows of tokens: {} examples ({}). Dropped: {}", reading.num_lines(),
                                  statistics.num_examples(), statistics.summary(), list_counts(dropped));
   return prepared;
 }

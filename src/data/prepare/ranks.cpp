@@ -21,14 +21,17 @@ void gather_rounds(PrepareRanks& ranks, std::size_t round_bytes, const std::func
   }
 }
 
-ExchangeRounds::ExchangeRounds(PrepareRanks& ranks, std::size_t round_bytes,
-                               std::function<void(std::string_view bytes)> take)
+ExchangeRounds::ExchangeRounds(PrepareRanks& ranks, std::size_t round_bytes, Take take)
     : ranks_(ranks),
       bytes_per_rank_(std::max<std::size_t>(1, round_bytes / static_cast<std::size_t>(ranks.size()))),
       take_(std::move(take)),
       outgoing_(static_cast<std::size_t>(ranks.size()), std::string(1, '\0')) {}
 
 bool ExchangeRounds::add(int rank, std::string_view record) {
+  if (rank == ranks_.rank()) {
+    take_(rank, record);
+    return false;
+  }
   std::string& text = outgoing_[static_cast<std::size_t>(rank)];
   text += record;
   return text.size() >= bytes_per_rank_;
@@ -40,9 +43,10 @@ bool ExchangeRounds::exchange(bool done) {
     sent_bytes_ += text.size();
   }
   bool all_done = true;
-  for (const std::string& text : ranks_.all_to_all(outgoing_)) {
-    all_done = all_done && text[0] == '\1';
-    if (text.size() > 1) take_(std::string_view(text).substr(1));
+  const std::vector<std::string> arrived = ranks_.all_to_all(outgoing_);
+  for (std::size_t source = 0; source < arrived.size(); ++source) {
+    all_done = all_done && arrived[source][0] == '\1';
+    if (arrived[source].size() > 1) take_(static_cast<int>(source), std::string_view(arrived[source]).substr(1));
   }
   for (std::string& text : outgoing_) text.resize(1);
   return !all_done;

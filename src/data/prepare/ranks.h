@@ -71,10 +71,11 @@ void gather_rounds(PrepareRanks& ranks, std::size_t round_bytes, const std::func
 /// none receives more than `round_bytes` in a round.
 class ExchangeRounds {
  public:
-  /// `take` gets what arrives: whole records, one after another.
-  ExchangeRounds(PrepareRanks& ranks, std::size_t round_bytes, std::function<void(std::string_view bytes)> take);
+  /// Gets what arrives from a rank: whole records, one after another, in the order in which it added them.
+  using Take = std::function<void(int source, std::string_view bytes)>;
+  ExchangeRounds(PrepareRanks& ranks, std::size_t round_bytes, Take take);
 
-  /// Collects a record for a rank. True: it is time to call exchange().
+  /// Collects a record for a rank; one for this rank itself is taken at once. True: it is time to call exchange().
   bool add(int rank, std::string_view record);
   /// Collective: one round. False once all ranks have said that they are `done`; the round after which that is so
   /// brought what they had.
@@ -84,7 +85,7 @@ class ExchangeRounds {
  private:
   PrepareRanks& ranks_;
   std::size_t bytes_per_rank_;
-  std::function<void(std::string_view)> take_;
+  Take take_;
   std::vector<std::string> outgoing_;
   std::uint64_t sent_bytes_ = 0;
 };

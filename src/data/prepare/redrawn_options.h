@@ -8,6 +8,7 @@
 #include "data/input/prompt_rows.h"
 #include "data/prepare/matched_items.h"
 #include "data/prepare/splits.h"
+#include "data/prepare/text_numbers.h"
 
 namespace allreco::data {
 
@@ -21,18 +22,26 @@ struct RedrawOptions {
 /// length (data/prepare/matched_items.h).
 class RedrawnOptions {
  public:
-  /// `splits`: of each row. REQUIRES rows with options and gold to draw for; others only keep their place.
-  RedrawnOptions(const std::vector<ParsedRow>& rows, const std::vector<Split>& splits, const RedrawOptions& options);
+  explicit RedrawnOptions(const RedrawOptions& options) : options_(options) {}
+
+  /// This rank's next row. REQUIRES rows with options and gold to draw for; others only keep their place.
+  void add(const ParsedRow& row, Split split);
+  /// Collective, once all are added.
+  void join(PrepareRanks& ranks);
 
   enum class Fate { redrawn, no_options, options_not_shown, unusable_output, too_few_outputs };
-  /// Row `index` with as many options as it had, in a new order, in its text where the old ones stood. The row is
-  /// unchanged unless it is redrawn. A pure function of all rows, their splits and the seed.
+  static constexpr std::size_t kFates = 5;
+  /// This rank's row `index` with as many options as it had, in a new order, in its text where the old ones stood. The
+  /// row is unchanged unless it is redrawn. A pure function of all ranks' rows, their splits and the seed. After
+  /// join(), from any thread.
   Fate redraw(std::size_t index, ParsedRow& row) const;
 
  private:
   RedrawOptions options_;
-  std::vector<std::string> titles_;        // of all outputs, cleaned, each once
-  std::vector<std::int64_t> item_of_row_;  // index into titles_; -1: none
+  TextNumbers titles_;                      // of all outputs, cleaned
+  std::vector<std::int64_t> item_of_row_;   // by this rank's row: a number of titles_; -1: none
+  std::vector<std::int64_t> train_counts_;  // by number
+  std::uint64_t first_row_ = 0;             // of this rank among all
   std::optional<MatchedItems> matched_;
 };
 

@@ -68,7 +68,7 @@ class Intake {
         max_bad_share_(max_bad_share),
         verified_only_(verified_only),
         files_(input_files(files)),
-        parts_(input_parts(files_, kInputPartBytes)),
+        parts_(input_parts(files_, input_part_bytes(files_))),
         my_parts_(parts_of_rank(parts_, context.ranks.rank(), context.ranks.size())),
         counts_(parts_.size()) {}
 
@@ -159,7 +159,7 @@ ReviewIntake take_in_reviews(const PrepareContext& context, const std::string& f
   core::Json lines = intake.report();
   ranks.enter("exchange");
   const std::vector<std::string> splitters = sample.splitters(ranks);
-  ExchangeRounds rounds(ranks, context.memory.round(), [&](std::string_view rows) {
+  ExchangeRounds rounds(ranks, context.memory.round(), [&](int, std::string_view rows) {
     for (std::size_t at = 0; at < rows.size();) {
       const std::size_t size = packed_size(header_of(rows.data() + at));
       sorter.add(rows.substr(at, size));
@@ -168,9 +168,8 @@ ReviewIntake take_in_reviews(const PrepareContext& context, const std::string& f
   });
   context.progress.timed("exchange", [&] {
     core::SpoolReader reader(waiting);
-    for (std::string row; !reader.at_end();) {
-      row = reader.read(sizeof(PackedHeader));
-      row += reader.read(packed_size(header_of(row.data())) - sizeof(PackedHeader));
+    while (!reader.at_end()) {
+      const std::string_view row = reader.read(packed_size(header_of(reader.peek(sizeof(PackedHeader)).data())));
       const auto owner = std::upper_bound(splitters.begin(), splitters.end(), unpack_row(row.data()).user);
       if (rounds.add(static_cast<int>(owner - splitters.begin()), row)) rounds.exchange(false);
     }

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/interrupt.h"
+#include "core/ordered_work.h"
 #include "data/prepare/splits.h"
+#include "data/store/item_lines.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -49,6 +52,22 @@ std::vector<PlannedShard> plan_shards(const std::vector<std::vector<ExamplePart>
   return shards;
 }
 
+/// Each shard to whom has the fewest examples so far, the largest first: result[i] = the rank that writes shard i.
+std::vector<int> deal_shards(const std::vector<PlannedShard>& shards, int num_ranks) {
+  std::vector<std::size_t> order(shards.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return shards[a].count > shards[b].count; });
+  std::vector<std::int64_t> loads(static_cast<std::size_t>(num_ranks));
+  std::vector<int> writers(shards.size());
+  for (const std::size_t shard : order) {
+    const auto least = std::min_element(loads.begin(), loads.end());
+    *least += shards[shard].count;
+    writers[shard] = static_cast<int>(least - loads.begin());
+  }
+  return writers;
+}
+
 Json shard_to_json(const FinishedShard& shard) {
   const ShardTotals& t = shard.totals;
   return {t.examples, t.tokens, t.supervised_tokens, t.largest_item, t.longest, shard.sha256, shard.bytes};
@@ -83,8 +102,9 @@ void assemble_shards(const PrepareContext& context, const fs::path& staging, con
     core::throw_if_interrupted();
   };
   Json written = Json::array();
-  for (std::size_t i = static_cast<std::size_t>(ranks.rank()); i < shards.size();
-       i += static_cast<std::size_t>(ranks.size())) {
+  const std::vector<int> writers = deal_shards(shards, ranks.size());
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    if (writers[i] != ranks.rank()) continue;
     const PlannedShard& shard = shards[i];
     const fs::path file =
         staging / DatasetWriter::unfinished_name(std::string(name_of(kSplits[shard.split])), shard.index);
@@ -99,6 +119,37 @@ void assemble_shards(const PrepareContext& context, const fs::path& staging, con
   if (writer == nullptr) return;
   for (std::size_t i = 0; i < shards.size(); ++i)
     writer->adopt(std::string(name_of(kSplits[shards[i].split])), shards[i].index, all[i]);
+}
+
+void assemble_catalogue(const PrepareContext& context, const fs::path& staging, std::size_t num_items,
+                        const std::function<Item(std::size_t id)>& item_at, DatasetWriter* writer) {
+  constexpr std::size_t kItemsAtOnce = 256;
+  PrepareRanks& ranks = context.ranks;
+  const auto first_of = [&](int rank) {
+    return num_items * static_cast<std::size_t>(rank) / static_cast<std::size_t>(ranks.size());
+  };
+  const auto path_of = [&](int rank) { return staging / fmt::format("items-{}.part", rank); };
+  ItemLinesWriter part(path_of(ranks.rank()));
+  const std::size_t end = first_of(ranks.rank() + 1);
+  core::OrderedWork<std::size_t, std::string> work(
+      context.num_threads, 4 * static_cast<std::size_t>(context.num_threads),
+      [&](std::size_t& first) {
+        std::string lines;
+        for (std::size_t i = first; i < std::min(first + kItemsAtOnce, end); ++i) lines += item_line(item_at(i));
+        return lines;
+      },
+      [&](std::string& lines) {
+        part.append(lines);
+        ranks.leave_if_peer_failed();
+        core::throw_if_interrupted();
+      });
+  for (std::size_t i = first_of(ranks.rank()); i < end; i += kItemsAtOnce) work.push(i);
+  work.finish();
+  part.close();
+  ranks.barrier();
+  if (writer == nullptr) return;
+  for (int rank = 0; rank < ranks.size(); ++rank)
+    writer->adopt_items(path_of(rank), static_cast<std::int64_t>(first_of(rank + 1) - first_of(rank)));
 }
 
 }  // namespace allreco::data

@@ -1,6 +1,8 @@
-// From the ranks' parts to shards: each rank writes some of them.
+// From the ranks' parts to shards and the catalogue: each rank writes some of them.
 #pragma once
+#include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "data/prepare/review_intake.h"
@@ -17,5 +19,10 @@ std::vector<ExamplePartWriter> open_parts(const std::filesystem::path& staging, 
 void assemble_shards(const PrepareContext& context, const std::filesystem::path& staging,
                      const std::vector<ExamplePartWriter>& mine, const ShardIdentity& identity,
                      std::int64_t examples_per_shard, DatasetWriter* writer);
+
+/// Collective. `item_at` gives the catalogue's items by their ids; each rank calls it, on any of its threads, for a
+/// range of them, whose lines it writes, and `writer` gets them all.
+void assemble_catalogue(const PrepareContext& context, const std::filesystem::path& staging, std::size_t num_items,
+                        const std::function<Item(std::size_t id)>& item_at, DatasetWriter* writer);
 
 }  // namespace allreco::data

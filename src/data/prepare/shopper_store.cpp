@@ -13,8 +13,8 @@ struct ShopperHeader {
 };
 
 template <class T>
-void append_values(core::Spool& spool, const std::vector<T>& values) {
-  spool.append({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
+void append_values(std::string& bytes, const std::vector<T>& values) {
+  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
 }
 
 /// In pieces: a reader's buffer is as large as what is read at once.
@@ -33,23 +33,33 @@ void read_values(core::SpoolReader& reader, std::size_t count, std::vector<T>& v
 
 }  // namespace
 
+void pack_shopper(const Shopper& shopper, std::string& bytes) {
+  const ShopperHeader header{shopper.user, shopper.purchases.size(), shopper.bought_titles.size()};
+  bytes.append(reinterpret_cast<const char*>(&header), sizeof header);
+  append_values(bytes, shopper.purchases);
+  append_values(bytes, shopper.bought_titles);
+}
+
+void read_shopper(core::SpoolReader& reader, Shopper& shopper) {
+  const auto header = reader.read_value<ShopperHeader>();
+  shopper.user = header.user;
+  read_values(reader, header.num_purchases, shopper.purchases);
+  read_values(reader, header.num_titles, shopper.bought_titles);
+}
+
 void ShopperStore::append(const Shopper& shopper) {
-  spool_.append_value(ShopperHeader{shopper.user, shopper.purchases.size(), shopper.bought_titles.size()});
-  append_values(spool_, shopper.purchases);
-  append_values(spool_, shopper.bought_titles);
+  packed_.clear();
+  pack_shopper(shopper, packed_);
+  spool_.append(packed_);
   ++num_shoppers_;
   num_purchases_ += std::ssize(shopper.purchases);
 }
 
-void ShopperStore::for_each(const std::function<void(Shopper&&)>& visit) const {
+void ShopperStore::for_each(const std::function<void(Shopper&)>& visit) const {
   core::SpoolReader reader(spool_);
-  while (!reader.at_end()) {
-    const auto header = reader.read_value<ShopperHeader>();
-    Shopper shopper;
-    shopper.user = header.user;
-    read_values(reader, header.num_purchases, shopper.purchases);
-    read_values(reader, header.num_titles, shopper.bought_titles);
-    visit(std::move(shopper));
+  for (Shopper shopper; !reader.at_end();) {
+    read_shopper(reader, shopper);
+    visit(shopper);
   }
 }
 

@@ -1,5 +1,4 @@
-// From review rows to shoppers: duplicates, the join with the catalogue, filters, and each shopper's purchases in time
-// order.
+// Shoppers: who bought what when, and what is counted on the way to them.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -7,7 +6,6 @@
 
 #include "core/json.h"
 #include "data/input/metadata.h"
-#include "data/input/reviews.h"
 
 namespace allreco::data {
 
@@ -62,15 +60,9 @@ struct ReviewCounts {
 struct Shoppers {
   std::vector<CatalogueEntry> catalogue;  // the items of kept reviews, sorted by asin
   std::vector<Shopper> shoppers;          // sorted by reviewerID; those with a kept review
-  std::uint32_t num_title_ids = 0;
   ReviewCounts counts;
   core::Json catalogue_counts;  // items reviewed, without metadata, with unusable title, titles cut, titles shared,
                                 // catalogue size
 };
-
-/// A pure function of the set of rows: their order in the files does not matter (but for repeated metadata, where the
-/// first row counts). Of a shopper's reviews of one item that pass the filters the earliest is kept; at the same time
-/// the best-rated, then the verified one.
-Shoppers build_shoppers(const ReviewFile& file, const Metadata& metadata, const ReviewFilters& filters);
 
 }  // namespace allreco::data

@@ -5,7 +5,6 @@
 
 #include "core/check.h"
 #include "core/log.h"
-#include "core/random.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/target_times.h"
 
@@ -36,7 +35,7 @@ SplitPlan::SplitPlan(const PrepareContext& context, const PrepareConfig& config,
     deal_at_random(context);
   } else if (is_by_time()) {
     const auto for_each_time = [&](const std::function<void(std::int64_t)>& visit) {
-      store.for_each([&](Shopper&& shopper) {
+      store.for_each([&](Shopper& shopper) {
         const auto& purchases = shopper.purchases;
         for (auto i = static_cast<std::size_t>(min_history_); i < purchases.size(); ++i) visit(purchases[i].timestamp);
       });
@@ -46,7 +45,7 @@ SplitPlan::SplitPlan(const PrepareContext& context, const PrepareConfig& config,
 }
 
 void SplitPlan::count(PrepareRanks& ranks, const ShopperStore& store) {
-  store.for_each([&](Shopper&& shopper) {
+  store.for_each([&](Shopper& shopper) {
     ++counts_.shoppers;
     counts_.possible += num_possible(shopper);
     if (num_possible(shopper) > 0) return;
@@ -82,10 +81,7 @@ std::int64_t SplitPlan::num_possible(const Shopper& shopper) const {
 }
 
 Split SplitPlan::split_of_user(std::uint64_t user) const {
-  core::RandomStream stream(core::mix_key(config_.seed, {core::key_of("split by user"), user}));
-  const double place = stream.next_uniform();
-  if (place < config_.test_share) return Split::test;
-  return place < config_.test_share + config_.validation_share ? Split::validation : Split::train;
+  return data::split_of_user(user, config_.validation_share, config_.test_share, config_.seed);
 }
 
 Split SplitPlan::split_of(const Shopper& shopper, std::size_t place, std::int64_t index) const {
@@ -97,18 +93,19 @@ Split SplitPlan::split_of(const Shopper& shopper, std::size_t place, std::int64_
   return left == 2 && method_ == "leave_last_two_out" ? Split::validation : Split::train;
 }
 
-std::vector<PlannedExample> SplitPlan::examples_of(const Shopper& shopper, std::int64_t first_index) const {
-  std::vector<PlannedExample> examples;
+void SplitPlan::plan_examples(const Shopper& shopper, std::int64_t first_index,
+                              std::vector<PlannedExample>& examples) const {
+  examples.clear();
   const auto first = static_cast<std::size_t>(min_history_);
   for (std::size_t place = first; place < shopper.purchases.size(); ++place)
     examples.push_back({place, split_of(shopper, place, first_index + static_cast<std::int64_t>(place - first))});
-  if (config_.examples_per_user != "last") return examples;
+  if (config_.examples_per_user != "last") return;
   std::array<std::size_t, kSplits.size()> newest{};
   for (std::size_t i = 0; i < examples.size(); ++i) newest[split_index(examples[i].split)] = i;
-  std::vector<PlannedExample> last;
+  std::size_t num_last = 0;
   for (std::size_t i = 0; i < examples.size(); ++i)
-    if (newest[split_index(examples[i].split)] == i) last.push_back(examples[i]);
-  return last;
+    if (newest[split_index(examples[i].split)] == i) examples[num_last++] = examples[i];
+  examples.resize(num_last);
 }
 
 bool SplitPlan::counts_as_train(std::uint64_t user, std::int64_t timestamp) const {
@@ -119,9 +116,7 @@ bool SplitPlan::counts_as_train(std::uint64_t user, std::int64_t timestamp) cons
 std::vector<Split> SplitPlan::needed_splits() const {
   if (method_ == "leave_last_out") return {Split::train, Split::test};
   if (method_ == "leave_last_two_out") return {Split::train, Split::validation, Split::test};
-  if (config_.split_time.empty()) return splits_by_share(config_);
-  if (boundaries_.validation_start == boundaries_.test_start) return {Split::train, Split::test};
-  return {Split::train, Split::validation, Split::test};
+  return config_.split_time.empty() ? splits_by_share(config_) : boundaries_.splits();
 }
 
 Json SplitPlan::description() const {
@@ -145,12 +140,8 @@ Json SplitPlan::description() const {
   } else if (method_ == "user") {
     json["seed"] = config_.seed;
     json["note"] = "whole users by a hash: no user is in two splits; what others bought later is in train";
-  } else if (config_.split_time.empty()) {
-    if (config_.validation_share > 0) json["validation_start"] = boundaries_.validation_start;
-    if (config_.test_share > 0) json["test_start"] = boundaries_.test_start;
   } else {
-    if (boundaries_.validation_start < boundaries_.test_start) json["validation_start"] = boundaries_.validation_start;
-    json["test_start"] = boundaries_.test_start;
+    boundaries_.describe(json);
   }
   return json;
 }
@@ -159,7 +150,7 @@ Visibility count_visibility(PrepareRanks& ranks, const SplitPlan& plan, const Sh
                             std::int64_t max_history) {
   Visibility result;
   std::int64_t newest_train = std::numeric_limits<std::int64_t>::min() + 1;  // all_min takes its negative
-  plan.for_each(store, [&](Shopper&& shopper, std::vector<PlannedExample>&& examples) {
+  plan.for_each(store, [&](Shopper& shopper, std::vector<PlannedExample>& examples) {
     std::size_t next_train = kNoPlace;  // the purchase that the nearest later train example asks for
     for (std::size_t i = examples.size(); i-- > 0;) {
       const auto [place, split] = examples[i];
@@ -173,7 +164,7 @@ Visibility count_visibility(PrepareRanks& ranks, const SplitPlan& plan, const Sh
     }
   });
   newest_train = ranks.max(newest_train);
-  plan.for_each(store, [&](Shopper&& shopper, std::vector<PlannedExample>&& examples) {
+  plan.for_each(store, [&](Shopper& shopper, std::vector<PlannedExample>& examples) {
     for (const auto& [place, split] : examples)
       if (split == Split::test && shopper.purchases[place].timestamp < newest_train) ++result.test_targets_before_train;
   });

@@ -34,15 +34,16 @@ class SplitPlan {
   const PlanCounts& counts() const { return counts_; }
   const std::string& method() const { return method_; }
 
-  /// Calls visit(shopper, examples) for this rank's shoppers in order. The examples are in the order of purchases; with
-  /// examples_per_user = last the newest of each split.
+  /// Calls visit(shopper, examples) for this rank's shoppers in order; both may be moved from. The examples are in the
+  /// order of purchases; with examples_per_user = last the newest of each split.
   template <class Visit>
   void for_each(const ShopperStore& store, const Visit& visit) const {
     std::int64_t index = first_index_;
-    store.for_each([&](Shopper&& shopper) {
-      std::vector<PlannedExample> examples = examples_of(shopper, index);
+    std::vector<PlannedExample> examples;
+    store.for_each([&](Shopper& shopper) {
+      plan_examples(shopper, index, examples);
       index += num_possible(shopper);
-      visit(std::move(shopper), std::move(examples));
+      visit(shopper, examples);
     });
   }
 
@@ -56,7 +57,7 @@ class SplitPlan {
 
  private:
   std::int64_t num_possible(const Shopper& shopper) const;
-  std::vector<PlannedExample> examples_of(const Shopper& shopper, std::int64_t first_index) const;
+  void plan_examples(const Shopper& shopper, std::int64_t first_index, std::vector<PlannedExample>& examples) const;
   Split split_of(const Shopper& shopper, std::size_t place, std::int64_t index) const;
   Split split_of_user(std::uint64_t user) const;
   void count(PrepareRanks& ranks, const ShopperStore& store);

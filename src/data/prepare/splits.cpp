@@ -76,14 +76,18 @@ Split TimeBoundaries::split_of(std::int64_t timestamp) const {
   return timestamp >= validation_start ? Split::validation : Split::train;
 }
 
-TimeBoundaries time_boundaries(std::vector<std::int64_t> target_times, double validation_share, double test_share) {
-  std::sort(target_times.begin(), target_times.end());
-  std::vector<TimeCount> histogram;
-  for (const std::int64_t time : target_times) {
-    if (histogram.empty() || histogram.back().time != time) histogram.push_back({time, 0});
-    ++histogram.back().count;
+std::vector<Split> TimeBoundaries::splits() const {
+  std::vector<Split> splits{Split::train};
+  if (validation_start < test_start) splits.push_back(Split::validation);
+  if (test_start < std::numeric_limits<std::int64_t>::max()) splits.push_back(Split::test);
+  return splits;
+}
+
+void TimeBoundaries::describe(core::Json& json) const {
+  for (const Split split : splits()) {
+    if (split == Split::validation) json["validation_start"] = validation_start;
+    if (split == Split::test) json["test_start"] = test_start;
   }
-  return time_boundaries(histogram, validation_share, test_share);
 }
 
 TimeBoundaries time_boundaries(const std::vector<TimeCount>& histogram, double validation_share, double test_share) {
@@ -120,6 +124,13 @@ TimeBoundaries parse_split_time(const std::string& text) {
   if (comma != std::string::npos && *first >= *second)
     core::user_error("split_time = {}: validation must begin before test", text);
   return {*first, *second};
+}
+
+Split split_of_user(std::uint64_t user, double validation_share, double test_share, std::uint64_t seed) {
+  core::RandomStream stream(core::mix_key(seed, {core::key_of("split by user"), user}));
+  const double place = stream.next_uniform();
+  if (place < test_share) return Split::test;
+  return place < test_share + validation_share ? Split::validation : Split::train;
 }
 
 std::vector<Split> random_split(std::int64_t n, double validation_share, double test_share, std::uint64_t seed) {

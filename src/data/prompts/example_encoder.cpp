@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/random.h"
 #include "data/prompts/shown_options.h"
+#include "data/prompts/template_rendering.h"
 
 namespace allreco::data {
 

@@ -2,7 +2,6 @@
 // compiled in, others are loaded by path. Grammar: docs/prepare.md.
 #pragma once
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,11 +48,6 @@ struct ItemText {
   std::string_view price;  // "12.99"
 };
 
-/// "below 10", "10 to 25", ... for "12.99"; empty for what is no price.
-std::string price_band(std::string_view price);
-/// A, B, ... or 1, 2, ... REQUIRES at most 26 options with letters.
-std::string label_of(const PromptTemplate& prompt_template, size_t index);
-
 /// A stretch of a prompt: text, or one control token.
 struct PromptPart {
   std::string text;
@@ -75,23 +69,5 @@ std::vector<std::string> shipped_template_names();
 core::Json to_json(const PromptTemplate& prompt_template);
 /// The template that such JSON describes, with load_template's errors, which name `source`.
 PromptTemplate template_of(const core::Json& json, const std::string& source);
-
-/// Instruction and input for a history (oldest first) and options (as shown; may be empty). Output stays empty.
-/// REQUIRES takes_history(), a phrasing below num_phrasings(), and at most 26 options with letters.
-PromptRow render_history(const PromptTemplate& prompt_template, std::span<const ItemText> history,
-                         std::span<const ItemText> options, size_t phrasing = 0);
-/// The same of titles alone.
-PromptRow render_history(const PromptTemplate& prompt_template, std::span<const std::string_view> history,
-                         std::span<const std::string_view> options);
-/// The prompt, cut at the template's own control tokens.
-std::vector<PromptPart> render_prompt_parts(const PromptTemplate& prompt_template, const PromptRow& row);
-/// What stands before the first {part} of that prompt, or with the instruction before the {input} of a row that has
-/// one; and what stands behind the last {part}.
-std::vector<PromptPart> prompt_head(const PromptTemplate& prompt_template, const PromptRow& row, bool with_instruction);
-std::vector<PromptPart> prompt_tail(const PromptTemplate& prompt_template, bool has_input);
-/// The text before the answer, control tokens as they are written.
-std::string render_prompt(const PromptTemplate& prompt_template, const PromptRow& row);
-/// The answer's text.
-std::string render_output(const PromptTemplate& prompt_template, std::string_view output);
 
 }  // namespace allreco::data

@@ -1,17 +1,17 @@
 #include "data/store/dataset_writer.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <map>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "core/check.h"
 #include "core/files.h"
+#include "core/input_file.h"
 #include "core/interrupt.h"
 #include "core/staging_directory.h"
+#include "data/store/item_lines.h"
 #include "data/store/shard_format.h"
 #include "data/store/shard_writer.h"
 
@@ -41,19 +41,6 @@ Json shard_json(const std::string& name, const FinishedShard& shard) {
           {"sha256", shard.sha256}};
 }
 
-std::string item_line(const Item& item) {
-  Json line = {{"id", item.id}, {"asin", item.asin}, {"title", item.title}, {"train_count", item.train_count}};
-  line["tokens"] = item.tokens;
-  if (!item.category.empty()) line["category"] = item.category;
-  if (!item.brand.empty()) line["brand"] = item.brand;
-  if (!item.price.empty()) line["price"] = item.price;
-  try {
-    return line.dump() + "\n";
-  } catch (const Json::exception&) {
-    core::fault("the title, asin or category of item {} is not UTF-8", item.id);
-  }
-}
-
 }  // namespace
 
 struct DatasetWriter::State {
@@ -64,12 +51,15 @@ struct DatasetWriter::State {
   std::map<std::string, OpenSplit> splits;
   std::int64_t max_length = 0;
   std::int64_t largest_item = -1;
+  std::optional<ItemLinesWriter> catalogue;
+  std::int64_t num_items = 0;
 
   void close_shard(const std::string& name, OpenSplit& split);
   void add_shard(OpenSplit& split, const FinishedShard& shard);
   Json split_json(const std::string& name, const OpenSplit& split);
   Json splits_json();
-  Json write_catalogue(const std::vector<Item>& items) const;
+  void append_items(std::string_view lines, std::int64_t count);
+  Json finish_catalogue(const std::vector<Item>& items);
   void copy_tokenizer() const;
 };
 
@@ -111,20 +101,23 @@ Json DatasetWriter::State::splits_json() {
   return all;
 }
 
-Json DatasetWriter::State::write_catalogue(const std::vector<Item>& items) const {
-  if (items.empty()) return {{"items", 0}};
-  const fs::path path = staging.path() / kCatalogueFile;
-  std::ofstream stream(path, std::ios::binary);
-  for (size_t i = 0; i < items.size() && stream; ++i) {
-    core::require(items[i].id == i, "an item's id is its place in the catalogue");
-    stream << item_line(items[i]);
+void DatasetWriter::State::append_items(std::string_view lines, std::int64_t count) {
+  if (!catalogue) catalogue.emplace(staging.path() / kCatalogueFile);
+  catalogue->append(lines);
+  num_items += count;
+}
+
+Json DatasetWriter::State::finish_catalogue(const std::vector<Item>& items) {
+  core::require(items.empty() || num_items == 0, "items are given or adopted");
+  for (const Item& item : items) {
+    core::require(std::cmp_equal(item.id, num_items), "an item's id is its place in the catalogue");
+    append_items(item_line(item), 1);
   }
-  stream.close();
-  if (!stream)
-    core::user_error("cannot write {}: {}. Free some space or choose another directory", path.string(),
-                     std::strerror(errno));
+  if (num_items == 0) return {{"items", 0}};
+  catalogue->close();
+  const fs::path path = staging.path() / kCatalogueFile;
   core::sync_path(path);
-  return {{"items", items.size()}, {"file", kCatalogueFile}, {"sha256", core::sha256_of_file(path)}};
+  return {{"items", num_items}, {"file", kCatalogueFile}, {"sha256", core::sha256_of_file(path)}};
 }
 
 void DatasetWriter::State::copy_tokenizer() const {
@@ -170,6 +163,20 @@ void DatasetWriter::adopt(const std::string& name, std::size_t index, const Fini
   state_->add_shard(split, shard);
 }
 
+void DatasetWriter::adopt_items(const fs::path& lines, std::int64_t num_items) {
+  {
+    const core::InputFile file(lines);
+    std::string block;
+    for (std::uint64_t place = 0; place < file.size(); place += block.size()) {
+      block.resize(std::min<std::uint64_t>(std::uint64_t{1} << 20, file.size() - place));
+      file.read(place, block.size(), block.data());
+      state_->append_items(block, 0);
+    }
+  }
+  state_->num_items += num_items;
+  fs::remove(lines);
+}
+
 void DatasetWriter::finish(const std::vector<Item>& items, const Json& description) {
   const DatasetWriterOptions& options = state_->options;
   Json document = {{"format", kDatasetFormat},
@@ -180,9 +187,9 @@ void DatasetWriter::finish(const std::vector<Item>& items, const Json& descripti
                    {"bos_id", options.bos_id},
                    {"eos_id", options.eos_id}};
   document["splits"] = state_->splits_json();
-  core::require(std::cmp_less(state_->largest_item, items.size()), "examples name items of the catalogue only");
   document["max_length"] = state_->max_length;
-  document["catalogue"] = state_->write_catalogue(items);
+  document["catalogue"] = state_->finish_catalogue(items);
+  core::require(state_->largest_item < state_->num_items, "examples name items of the catalogue only");
   for (const auto& [key, value] : description.items()) {
     if (document.contains(key)) core::fault("the description of a dataset may not set \"{}\"", key);
     document[key] = value;

@@ -44,8 +44,11 @@ class DatasetWriter {
   static std::string unfinished_name(const std::string& split, std::size_t index);
   void adopt(const std::string& split, std::size_t index, const FinishedShard& shard);
 
-  /// Writes items.jsonl (when items are given; REQUIRES id = index, titles in UTF-8, and the item ids of all
-  /// examples among them) and dataset.json with
+  /// The next `num_items` lines of items.jsonl (data/store/item_lines.h), in a file of staging(), which is removed.
+  void adopt_items(const std::filesystem::path& lines, std::int64_t num_items);
+
+  /// Writes items.jsonl (when items are given and none were adopted; REQUIRES id = index, titles in UTF-8, and the item
+  /// ids of all examples among them) and dataset.json with
   /// `description` merged in
   /// ("command", "options", "template", "counts", "notes", ...; REQUIRES none of the writer's own keys), then renames
   /// the directory into place.

@@ -6,6 +6,7 @@
 
 #include "core/random.h"
 #include "data/input/json_lines.h"
+#include "data/input/line_reader.h"
 #include "data/store/dataset_samples.h"
 
 namespace allreco::data {

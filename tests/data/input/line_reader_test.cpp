@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "data/input/json_lines.h"
+#include "data/input/line_counts.h"
 #include "data/prepare/text_files.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"
@@ -182,47 +182,6 @@ TEST_F(LineReaderTest, RefusesWhatIsNoReadableFile) {
   EXPECT_TRUE(contains(support::message_of([&] { LineReader(written("empty.gz", "")); }), "not gzip data"));
 }
 
-TEST_F(LineReaderTest, JsonLinesCountsMalformedLinesWithTheirNumbers) {
-  const auto path =
-      written("rows.jsonl", "{\"n\":1}\n\nnot json\n[1]\n{\"n\":2}\n{\"n\":3\n{'n': 4}\n{\"n\":5}\n{\"x\":\"\xff\"}");
-  JsonLines lines(path, 0.75);
-  core::Json row;
-  std::vector<int> seen;
-  while (lines.next(row)) {
-    seen.push_back(row["n"]);
-    if (row["n"] == 5) lines.reject("five");
-  }
-  EXPECT_EQ(seen, (std::vector<int>{1, 2, 5}));
-  const core::Json report = lines.report();
-  EXPECT_EQ(report["lines"], 8);  // the blank one does not count
-  EXPECT_EQ(report["malformed"], 6);
-  std::vector<int> numbers;
-  for (const auto& bad : report["first_malformed"]) numbers.push_back(bad["line"]);
-  EXPECT_EQ(numbers, (std::vector<int>{3, 4, 6, 7, 8, 9}));
-  EXPECT_TRUE(contains(report["first_malformed"][3]["reason"], "Python"));
-}
-
-TEST_F(LineReaderTest, TooManyMalformedLinesEndTheRun) {
-  std::string text;
-  for (int i = 0; i < 99; ++i) text += "{}\n";
-  const auto read_all = [](const std::filesystem::path& path) {
-    JsonLines lines(path, 0.01);
-    core::Json row;
-    while (lines.next(row)) {
-    }
-    return lines.num_bad();
-  };
-  EXPECT_EQ(read_all(written("one", text + "oops\n")), 1);  // exactly the allowed share
-  const std::string message = support::message_of([&] { read_all(written("two", text + "oops\nno\n")); });
-  EXPECT_TRUE(contains(message, "2 of 101 lines") && contains(message, "line 100") &&
-              contains(message, "max_bad_line_share"))
-      << message;
-  // A file of another kind is given up after 1000 lines.
-  std::string prose;
-  for (int i = 0; i < 5000; ++i) prose += "once upon a time\n";
-  EXPECT_TRUE(contains(support::message_of([&] { read_all(written("prose", prose)); }), "1000 of 1000 lines"));
-}
-
 TEST_F(LineReaderTest, LinesWithoutEndAreRefused) {
   std::string line;
   const auto path = written("long", std::string(kLongestLine, 'x') + "\n" + std::string(kLongestLine + 1, 'y'));
@@ -230,13 +189,6 @@ TEST_F(LineReaderTest, LinesWithoutEndAreRefused) {
   EXPECT_TRUE(reader.next(line));
   EXPECT_EQ(line.size(), kLongestLine);
   EXPECT_TRUE(contains(support::message_of([&] { reader.next(line); }), "line 2 has more than 67108864 bytes"));
-}
-
-TEST_F(LineReaderTest, RowsThatNestDeeplyAreMalformed) {
-  JsonLines lines(written("deep", "{\"a\":" + std::string(1 << 20, '[') + "\n{}\n"), 1);
-  core::Json row;
-  EXPECT_TRUE(lines.next(row));
-  EXPECT_EQ(lines.num_bad(), 1);
 }
 
 }  // namespace allreco::data

@@ -39,7 +39,10 @@ TEST(RedrawnOptions, ComeFromOtherRowsOutputsAndStandWhereTheOldOnesDid) {
   rows.push_back(row_of({"<b>", "Soap 2", "Soap 3"}, 0));
   rows.push_back({});
   splits.resize(rows.size(), Split::train);
-  const RedrawnOptions redrawn(rows, splits, {200, 5});
+  RedrawnOptions redrawn({200, 5});
+  for (std::size_t i = 0; i < rows.size(); ++i) redrawn.add(rows[i], splits[i]);
+  LoneRank alone;
+  redrawn.join(alone);
   std::array<int, 3> places{};
   for (std::size_t i = 0; i < 200; ++i) {
     ParsedRow row = rows[i], again = rows[i];

@@ -3,8 +3,8 @@
 
 #include "core/random.h"
 #include "data/input/prompt_rows.h"
-#include "data/input/row_splitter.h"
 #include "data/input/token_rows.h"
+#include "data/prepare/row_splits.h"
 #include "data/store/dataset_samples.h"
 
 namespace allreco::data {
@@ -132,7 +132,7 @@ TEST(PromptRowsTest, SaysWhatIsWrong) {
   EXPECT_EQ(parse(R"({"prompt": "p", "output": "a", "options": ["a", "b", "b"]})").fate, RowFate::duplicate_option);
 }
 
-TEST(RowSplitterTest, SplitFieldsAreChecked) {
+TEST(RowSplitsTest, SplitFieldsAreChecked) {
   std::optional<Split> split;
   EXPECT_EQ(parse_split(Json::parse(R"({"split": "test"})"), split), "");
   EXPECT_EQ(split, Split::test);

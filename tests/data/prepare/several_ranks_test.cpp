@@ -4,14 +4,12 @@
 #include <cmath>
 #include <functional>
 #include <map>
-#include <optional>
 #include <set>
 
+#include "core/random.h"
 #include "data/prepare/naive_history.h"
-#include "data/prepare/prepare_sources.h"
+#include "data/prepare/prepare_on.h"
 #include "data/prepare/text_files.h"
-#include "data/prepare/thread_ranks.h"
-#include "data/prompts/template_choice.h"
 #include "data/store/dataset.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"
@@ -35,34 +33,6 @@ PrepareConfig config_of(const fs::path& output_dir) {
   config.num_candidates = 2;
   config.examples_per_shard = 300;
   return config;
-}
-
-/// prepare(), but with any limit: the command's smallest one holds all rows of a test.
-void prepare_on(int size, std::uint64_t limit, const PrepareConfig& config) {
-  on_thread_ranks(size, [&](PrepareRanks& ranks) {
-    const Tokenizer tokenizer(config.tokenizer);
-    std::optional<DatasetWriter> writer;
-    if (ranks.is_leader()) {
-      DatasetWriterOptions options;
-      options.directory = config.output_dir;
-      options.tokenizer_sha256 = tokenizer.sha256();
-      options.vocab_size = tokenizer.vocab_size();
-      writer.emplace(std::move(options));
-    }
-    const std::string staging = ranks.all_gather(writer ? writer->staging().string() : "")[0];
-    PrepareProgress progress(false);
-    const Prepared prepared =
-        prepare_reviews(config, tokenizer, {ranks, 2, {limit, staging}, progress},
-                        {staging, {tokenizer.sha256(), tokenizer.vocab_size()}, writer ? &*writer : nullptr});
-    if (writer) writer->finish(prepared.items, prepared.description);
-  });
-}
-
-std::map<std::string, std::string> digests(const fs::path& directory) {
-  std::map<std::string, std::string> all;
-  for (const auto& entry : fs::directory_iterator(directory))
-    all[entry.path().filename().string()] = core::sha256_of_file(entry.path());
-  return all;
 }
 
 }  // namespace
@@ -89,6 +59,39 @@ TEST(SeveralRanksTest, ByteForByteTheSameWithAnyNumberAndMemory) {
       if (expected.empty()) expected = found;
       EXPECT_EQ(found, expected) << ranks << " ranks, " << limit << " bytes";
       EXPECT_GE(found.size(), 5u);
+    }
+  }
+}
+
+// A shopper with more than half of all examples is made by all ranks.
+TEST(SeveralRanksTest, AShopperWithMostOfTheExamplesIsDivided) {
+  const support::TemporaryDirectory scratch;
+  core::RandomStream stream(core::key_of("one shopper"));
+  std::string reviews, metadata;
+  for (int item = 0; item < 400; ++item)
+    metadata += Json{{"asin", fmt::format("A{:03}", item)}, {"title", fmt::format("title {}", item)}}.dump() + "\n";
+  for (int row = 0; row < 900; ++row) {
+    const std::string user = row < 300 ? "B" : fmt::format("{}{}", row % 2 == 0 ? "A" : "C", stream.next_below(100));
+    reviews += Json{{"reviewerID", user},
+                    {"asin", fmt::format("A{:03}", stream.next_below(400))},
+                    {"overall", 5},
+                    {"unixReviewTime", 86400 * stream.next_below(1000)}}
+                   .dump() +
+               "\n";
+  }
+  overwrite(scratch.path() / "reviews.json", reviews);
+  overwrite(scratch.path() / "metadata.json", metadata);
+  for (const char* which : {"all", "last"}) {
+    std::map<std::string, std::string> expected;
+    for (const int ranks : {1, 2, 7}) {
+      PrepareConfig config = config_of(scratch.path() / fmt::format("{}-{}", which, ranks));
+      config.reviews = scratch.path() / "reviews.json";
+      config.metadata = scratch.path() / "metadata.json";
+      config.examples_per_user = which;
+      prepare_on(ranks, ranks == 7 ? 320'000 : 0, config);
+      const auto found = digests(config.output_dir);
+      if (expected.empty()) expected = found;
+      EXPECT_EQ(found, expected) << ranks << " ranks, " << which;
     }
   }
 }

@@ -1,10 +1,13 @@
+// Review and metadata files up to the shoppers, against the naive account of the same rows.
 #include "data/prepare/shoppers.h"
 
 #include <gtest/gtest.h>
 
 #include "core/random.h"
-#include "data/prepare/histories.h"
+#include "data/input/metadata.h"
+#include "data/input/reviews.h"
 #include "data/prepare/naive_history.h"
+#include "data/prepare/shopper_pipeline.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"
 #include "support/temporary_directory.h"
@@ -25,37 +28,30 @@ std::vector<NaiveReview> random_reviews(std::uint64_t seed) {
   return reviews;
 }
 
-ReviewFile file_of(const std::vector<NaiveReview>& reviews) {
-  ReviewFile file;
-  std::map<std::string, std::uint32_t> reviewers;
-  std::map<std::string, std::uint32_t> asins;
-  const auto number = [](auto& numbers, std::vector<std::string>& texts, const std::string& text) {
-    const auto [place, is_new] = numbers.try_emplace(text, static_cast<std::uint32_t>(texts.size()));
-    if (is_new) texts.push_back(text);
-    return place->second;
-  };
-  for (const NaiveReview& r : reviews) {
-    file.reviews.push_back({number(reviewers, file.reviewers, r.reviewer), number(asins, file.asins, r.asin), r.time,
-                            static_cast<float>(r.rating), r.verified});
-  }
-  return file;
+std::string line_of(const NaiveReview& r) {
+  return core::Json{{"reviewerID", r.reviewer},
+                    {"asin", r.asin},
+                    {"overall", r.rating},
+                    {"verified", r.verified},
+                    {"unixReviewTime", r.time}}
+             .dump() +
+         "\n";
 }
 
 /// Asins 0 to 17 have titles, two of them share each; 18 to 20 have unusable ones, the rest has no metadata.
-Metadata some_metadata(std::map<std::string, std::string>& usable) {
-  Metadata metadata;
-  for (int i = 0; i < 18; ++i) {
-    const std::string asin = fmt::format("A{:02}", i);
-    usable[asin] = fmt::format("title {}", i / 2);
-    metadata.titles[asin] = {usable[asin], TitleProblem::none, false};
-  }
-  metadata.titles["A18"] = {"", TitleProblem::missing, false};
-  metadata.titles["A19"] = {"", TitleProblem::script, false};
-  metadata.titles["A20"] = {"", TitleProblem::markup_only, false};
-  return metadata;
+std::string some_metadata(std::map<std::string, std::string>& usable) {
+  std::string lines;
+  const auto add = [&](int i, const std::string& title) {
+    lines += core::Json{{"asin", fmt::format("A{:02}", i)}, {"title", title}}.dump() + "\n";
+  };
+  for (int i = 0; i < 18; ++i) add(i, usable[fmt::format("A{:02}", i)] = fmt::format("title {}", i / 2));
+  add(18, "");
+  add(19, "var aPageStart = (new Date()).getTime();");
+  add(20, "<span class=\"a\"></span>");
+  return lines;
 }
 
-void expect_equal(const Shoppers& a, const Shoppers& b) {
+void expect_equal(const TakenIn& a, const TakenIn& b) {
   ASSERT_EQ(a.shoppers.size(), b.shoppers.size());
   ASSERT_EQ(a.catalogue.size(), b.catalogue.size());
   for (size_t i = 0; i < a.shoppers.size(); ++i) {
@@ -72,15 +68,33 @@ void expect_equal(const Shoppers& a, const Shoppers& b) {
 
 }  // namespace
 
-TEST(ShoppersTest, AgreesWithTheNaiveAccountInAnyOrderOfRows) {
-  std::map<std::string, std::string> usable;
-  const Metadata metadata = some_metadata(usable);
+class ShoppersTest : public ::testing::Test {
+ protected:
+  ShoppersTest() { overwrite(file("metadata.json"), some_metadata(usable_)); }
+  std::filesystem::path file(const char* name) const { return scratch_.path() / name; }
+  TakenIn shoppers_of(const std::vector<NaiveReview>& reviews, const ReviewFilters& filters) const {
+    std::string lines;
+    for (const NaiveReview& review : reviews) lines += line_of(review);
+    overwrite(file("reviews.json"), lines);
+    PrepareConfig config;
+    config.reviews = file("reviews.json").string();
+    config.metadata = file("metadata.json").string();
+    config.min_rating = filters.min_rating;
+    config.verified_only = filters.verified_only;
+    return taken_in(config);
+  }
+
+  support::TemporaryDirectory scratch_;
+  std::map<std::string, std::string> usable_;
+};
+
+TEST_F(ShoppersTest, AgreesWithTheNaiveAccountInAnyOrderOfRows) {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     std::vector<NaiveReview> reviews = random_reviews(seed);
     const ReviewFilters filters{seed % 2 == 0 ? 3.0 : 0.0, seed % 3 == 0};
-    const Shoppers shoppers = build_shoppers(file_of(reviews), metadata, filters);
+    const TakenIn shoppers = shoppers_of(reviews, filters);
 
-    const auto purchases = naive_purchases(reviews, usable, filters.min_rating, filters.verified_only);
+    const auto purchases = naive_purchases(reviews, usable_, filters.min_rating, filters.verified_only);
     ASSERT_EQ(shoppers.shoppers.size(), purchases.size());
     size_t i = 0;
     for (const auto& [reviewer, expected] : purchases) {
@@ -91,7 +105,7 @@ TEST(ShoppersTest, AgreesWithTheNaiveAccountInAnyOrderOfRows) {
       EXPECT_EQ(found, (std::vector<std::pair<std::int64_t, std::string>>(expected.begin(), expected.end())));
       std::set<std::string> bought;  // of all rows, filtered out or not
       for (const NaiveReview& r : reviews) {
-        if (r.reviewer == reviewer && usable.contains(r.asin)) bought.insert(usable.at(r.asin));
+        if (r.reviewer == reviewer && usable_.contains(r.asin)) bought.insert(usable_.at(r.asin));
       }
       EXPECT_EQ(shopper.bought_titles.size(), bought.size());
     }
@@ -113,20 +127,42 @@ TEST(ShoppersTest, AgreesWithTheNaiveAccountInAnyOrderOfRows) {
     EXPECT_EQ(c.repeated_item, static_cast<std::int64_t>(different_rows.size() - different_pairs.size()));
 
     std::reverse(reviews.begin(), reviews.end());
-    expect_equal(shoppers, build_shoppers(file_of(reviews), metadata, filters));
+    expect_equal(shoppers, shoppers_of(reviews, filters));
   }
 }
 
-TEST(ShoppersTest, EqualTitlesHaveEqualIds) {
-  std::map<std::string, std::string> usable;
-  const Metadata metadata = some_metadata(usable);
-  const Shoppers shoppers = build_shoppers(file_of(random_reviews(1)), metadata, {});
+TEST_F(ShoppersTest, EqualTitlesHaveEqualIds) {
+  const TakenIn shoppers = shoppers_of(random_reviews(1), {});
   ASSERT_EQ(shoppers.catalogue.size(), 18u);
-  EXPECT_EQ(shoppers.num_title_ids, 9u);
+  EXPECT_EQ(shoppers.catalogue_counts["items_sharing_a_title"], 9);
   for (const CatalogueEntry& a : shoppers.catalogue) {
     for (const CatalogueEntry& b : shoppers.catalogue) EXPECT_EQ(a.title_id == b.title_id, a.title == b.title);
   }
 }
+
+namespace {
+
+struct ReviewRows {
+  std::vector<ReviewRow> rows;
+  LineCounts lines;
+};
+
+ReviewRows review_rows(const std::filesystem::path& path) {
+  ReviewReader reader({.path = path});
+  ReviewRows result;
+  for (ReviewRow row; reader.next(row);) result.rows.push_back(row);
+  result.lines = reader.counts();
+  return result;
+}
+
+std::vector<MetadataRow> metadata_rows(const std::filesystem::path& path, const TitleRules& rules) {
+  MetadataReader reader({.path = path}, rules);
+  std::vector<MetadataRow> rows;
+  for (MetadataRow row; reader.next(row);) rows.push_back(row);
+  return rows;
+}
+
+}  // namespace
 
 TEST(ReviewsTest, ToleratesTheDirtOfTheRealFiles) {
   support::TemporaryDirectory scratch;
@@ -143,17 +179,16 @@ TEST(ReviewsTest, ToleratesTheDirtOfTheRealFiles) {
       "\n"
       R"({"overall": 5, "reviewerID": "", "asin": "A2", "unixReviewTime": 1})"
       "\n");
-  const ReviewFile file = read_reviews(path, 1.0);
-  ASSERT_EQ(file.reviews.size(), 2u);
-  EXPECT_TRUE(file.reviews[0].verified);
-  EXPECT_FALSE(file.reviews[1].verified);
-  EXPECT_EQ(file.reviews[0].timestamp, 1252800000);
-  EXPECT_EQ(file.reviews[1].timestamp, 1251763200);  // date -u -d 2009-09-01 +%s
-  EXPECT_EQ(file.lines["malformed"], 3);
-  EXPECT_TRUE(contains(file.lines["first_malformed"][0]["reason"], "unixReviewTime"));
-  EXPECT_TRUE(contains(file.lines["first_malformed"][1]["reason"], "overall"));
-  EXPECT_TRUE(contains(file.lines["first_malformed"][2]["reason"], "reviewerID"));
-  EXPECT_EQ(file.reviewers, (std::vector<std::string>{"R1"}));
+  const auto [rows, lines] = review_rows(path);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_TRUE(rows[0].verified);
+  EXPECT_FALSE(rows[1].verified);
+  EXPECT_EQ(rows[0].time_ms, 1252800000'000);
+  EXPECT_EQ(rows[1].time_ms, 1251763200'000);  // date -u -d 2009-09-01 +%s
+  EXPECT_EQ(lines.malformed, 3);
+  EXPECT_TRUE(contains(lines.first_malformed.at(0).reason, "unixReviewTime"));
+  EXPECT_TRUE(contains(lines.first_malformed.at(1).reason, "overall"));
+  EXPECT_TRUE(contains(lines.first_malformed.at(2).reason, "reviewerID"));
   std::int64_t seconds = 0;
   for (const char* bad : {"", "09 13", "13 01, 2009", "02 30, 2009", "09 13, 2009x", "x 1, 2009"}) {
     EXPECT_FALSE(parse_review_time(bad, seconds)) << bad;
@@ -163,9 +198,9 @@ TEST(ReviewsTest, ToleratesTheDirtOfTheRealFiles) {
 TEST(ReviewsTest, NumbersThatNoReviewHasAreMalformed) {
   support::TemporaryDirectory scratch;
   const auto path = scratch.path() / "reviews.json";
-  std::string lines;
+  std::string text;
   const auto add = [&](const std::string& overall, const std::string& time) {
-    lines += R"({"overall": )" + overall + R"(, "reviewerID": "R", "asin": "A", "unixReviewTime": )" + time + "}\n";
+    text += R"({"overall": )" + overall + R"(, "reviewerID": "R", "asin": "A", "unixReviewTime": )" + time + "}\n";
   };
   add("5", "99999999999");  // in the year 5138
   add("5", "1252800000.0");
@@ -180,28 +215,46 @@ TEST(ReviewsTest, NumbersThatNoReviewHasAreMalformed) {
                                                                {"\"1252800000\"", "whole number"}};
   for (const auto& [time, reason] : times) add("5", time);
   for (const char* rating : {"-7", "5.5", "1e39", "1e400"}) add(rating, "1");  // the last one is no double
-  overwrite(path, lines);
-  const ReviewFile file = read_reviews(path, 1.0);
-  ASSERT_EQ(file.reviews.size(), 3u);
-  EXPECT_EQ(file.reviews[1].timestamp, 1252800000);
-  EXPECT_EQ(file.reviews[2].timestamp, 1252800000);
-  EXPECT_EQ(file.lines["malformed"], 12);
+  overwrite(path, text);
+  const auto [rows, lines] = review_rows(path);
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[1].time_ms, 1252800000'000);
+  EXPECT_EQ(rows[2].time_ms, 1252800000'000);
+  EXPECT_EQ(lines.malformed, 12);
   for (size_t i = 0; i < times.size(); ++i)
-    EXPECT_TRUE(contains(file.lines["first_malformed"][i]["reason"], times[i].second)) << times[i].first;
-  EXPECT_TRUE(contains(file.lines["first_malformed"][8]["reason"], "overall is -7: ratings are 0 to 5"));
+    EXPECT_TRUE(contains(lines.first_malformed.at(i).reason, times[i].second)) << times[i].first;
+  EXPECT_TRUE(contains(lines.first_malformed.at(8).reason, "overall is -7: ratings are 0 to 5"));
 }
 
 // An item that was reviewed unverified and later verified is bought when it is verified.
-TEST(ShoppersTest, FiltersComeBeforeDuplicates) {
-  std::map<std::string, std::string> usable;
-  const Metadata metadata = some_metadata(usable);
-  const ReviewFile file =
-      file_of({{"R", "A00", 100, 5, false}, {"R", "A00", 200, 1, true}, {"R", "A00", 300, 5, true}});
-  const Shoppers verified = build_shoppers(file, metadata, {0, true});
-  ASSERT_EQ(verified.shoppers.size(), 1u);
-  EXPECT_EQ(verified.shoppers[0].purchases[0].timestamp, 200);
-  EXPECT_EQ(build_shoppers(file, metadata, {4, true}).shoppers[0].purchases[0].timestamp, 300);
-  EXPECT_EQ(build_shoppers(file, metadata, {}).shoppers[0].purchases[0].timestamp, 100);
+TEST_F(ShoppersTest, FiltersComeBeforeDuplicates) {
+  const std::vector<NaiveReview> reviews{
+      {"R", "A00", 100, 5, false}, {"R", "A00", 200, 1, true}, {"R", "A00", 300, 5, true}};
+  const auto time_of = [&](const ReviewFilters& filters) {
+    return shoppers_of(reviews, filters).shoppers.at(0).purchases.at(0).timestamp;
+  };
+  EXPECT_EQ(time_of({0, true}), 200);
+  EXPECT_EQ(time_of({4, true}), 300);
+  EXPECT_EQ(time_of({}), 100);
+}
+
+// Of repeated rows of an item the first counts.
+TEST_F(ShoppersTest, TheFirstMetadataRowOfAnItemCounts) {
+  overwrite(file("metadata.json"),
+            R"({"asin": "A1", "title": " First &amp; best", "price": ".a-box { color: red }", "rank": ["x"]})"
+            "\n"
+            R"({"asin": "A1", "title": "Second"})"
+            "\n"
+            R"({"asin": "A2"})"
+            "\n"
+            R"({"asin": "A3", "title": "not wanted"})"
+            "\n");
+  const TakenIn shoppers = shoppers_of({{"R", "A1", 1, 5, true}, {"R", "A2", 2, 5, true}, {"R", "A9", 3, 5, true}}, {});
+  ASSERT_EQ(shoppers.catalogue.size(), 1u);
+  EXPECT_EQ(shoppers.catalogue[0].title, "First & best");
+  EXPECT_EQ(shoppers.counts.title_missing, 1);
+  EXPECT_EQ(shoppers.counts.no_metadata, 1);
+  EXPECT_EQ(shoppers.catalogue_counts["metadata_rows_repeated"], 1);
 }
 
 TEST(ReviewsTest, OtherFormsAreNamed) {
@@ -209,7 +262,7 @@ TEST(ReviewsTest, OtherFormsAreNamed) {
   const auto path = scratch.path() / "reviews.json";
   const auto refusal = [&](const std::string& text) {
     overwrite(path, text);
-    return support::message_of([&] { read_reviews(path, 1.0); });
+    return support::message_of([&] { review_rows(path); });
   };
   const std::string of_2023 = R"({"rating": 5.0, "user_id": "R", "parent_asin": "A", "timestamp": 1588687728923})";
   EXPECT_TRUE(contains(refusal("[" + of_2023 + "]\n"), "one JSON array"));
@@ -217,29 +270,7 @@ TEST(ReviewsTest, OtherFormsAreNamed) {
   EXPECT_TRUE(contains(refusal("userId,productId,score,time\nR,A,5.0,1588687728\n"), "looks like csv, but neither"));
   EXPECT_TRUE(contains(refusal("BZh91AY&SY"), "is bzip2 data"));
   overwrite(path, "asin,title,price\nA,Tea,3\n");
-  EXPECT_TRUE(
-      contains(support::message_of([&] { read_metadata(path, {"A"}, {.max_length = 200}, 0.5); }), "looks like csv"));
-}
-
-TEST(MetadataTest, KeepsTheFirstRowOfAnAsin) {
-  support::TemporaryDirectory scratch;
-  const auto path = scratch.path() / "meta.json";
-  overwrite(path, R"({"asin": "A1", "title": " First &amp; best", "price": ".a-box { color: red }", "rank": ["x"]})"
-                  "\n"
-                  R"({"asin": "A1", "title": "Second"})"
-                  "\n"
-                  R"({"asin": "A2"})"
-                  "\n"
-                  R"({"asin": "A3", "title": "not wanted"})"
-                  "\n"
-                  R"({"title": "no asin"})"
-                  "\n");
-  const Metadata metadata = read_metadata(path, {"A1", "A2", "A9"}, {.max_length = 200}, 0.5);
-  ASSERT_EQ(metadata.titles.size(), 2u);
-  EXPECT_EQ(metadata.titles.at("A1").text, "First & best");
-  EXPECT_EQ(metadata.titles.at("A2").problem, TitleProblem::missing);
-  EXPECT_EQ(metadata.num_repeated, 1);
-  EXPECT_EQ(metadata.lines["malformed"], 1);
+  EXPECT_TRUE(contains(support::message_of([&] { metadata_rows(path, {.max_length = 200}); }), "looks like csv"));
 }
 
 TEST(MetadataTest, DescribesItemsWithoutUsableTitleWhereAsked) {
@@ -263,18 +294,17 @@ TEST(MetadataTest, DescribesItemsWithoutUsableTitleWhereAsked) {
                       "\n" +
                       R"({"asin": "A6", "title": "Good", "brand": "B", "category": ["C"]})"
                       "\n");
-  const std::unordered_set<std::string> wanted{"A1", "A2", "A3", "A4", "A5", "A6"};
-  const Metadata metadata = read_metadata(path, wanted, {.max_length = 29, .describe_untitled = true}, 0);
-  EXPECT_EQ(metadata.titles.at("A1").text, "Hearst & Co, Art now (A1)");
-  EXPECT_EQ(metadata.titles.at("A2").text, "Hearst (A2)");
-  EXPECT_EQ(metadata.titles.at("A3").text, "Home (A3)");
-  EXPECT_EQ(metadata.titles.at("A4").text, "A4");
-  EXPECT_EQ(metadata.titles.at("A5").text, "A publisher with a long (A5)");
-  EXPECT_EQ(metadata.titles.at("A6").text, "Good");
-  EXPECT_EQ(metadata.num_described, 5);
-  const Metadata dropped = read_metadata(path, wanted, {.max_length = 29}, 0);
-  EXPECT_EQ(dropped.titles.at("A1").problem, TitleProblem::markup_only);
-  EXPECT_EQ(dropped.num_described, 0);
+  const std::vector<MetadataRow> rows = metadata_rows(path, {.max_length = 29, .describe_untitled = true});
+  const std::vector<std::string> titles{"Hearst & Co, Art now (A1)",    "Hearst (A2)", "Home (A3)", "A4",
+                                        "A publisher with a long (A5)", "Good"};
+  ASSERT_EQ(rows.size(), titles.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i].title.text, titles[i]);
+    EXPECT_EQ(rows[i].is_described, i < 5);
+  }
+  const std::vector<MetadataRow> dropped = metadata_rows(path, {.max_length = 29});
+  EXPECT_EQ(dropped[0].title.problem, TitleProblem::markup_only);
+  EXPECT_FALSE(dropped[0].is_described);
 }
 
 }  // namespace allreco::data

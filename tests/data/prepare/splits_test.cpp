@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/random.h"
+#include "data/prepare/sorted_times.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"
 
@@ -49,7 +50,7 @@ TEST(SplitsTest, TimeBoundariesAreTheClosestOfAll) {
     times[1] = 86400;
     times[2] = 2 * 86400;  // at least three days
     const double n = static_cast<double>(times.size());
-    const TimeBoundaries b = time_boundaries(times, 0.1, 0.2);
+    const TimeBoundaries b = boundaries_of(times, 0.1, 0.2);
     EXPECT_EQ(b.test_start, naive_start(times, never, 0.2 * n, 2));
     EXPECT_EQ(b.validation_start, naive_start(times, b.test_start, 0.1 * n, 1));
     for (std::int64_t t : times) {
@@ -62,14 +63,14 @@ TEST(SplitsTest, TimeBoundariesAreTheClosestOfAll) {
 
 TEST(SplitsTest, TimeBoundariesAtTheEdges) {
   const std::vector<std::int64_t> times = {1, 1, 1, 2, 2, 3};
-  const TimeBoundaries no_validation = time_boundaries(times, 0, 0.01);
+  const TimeBoundaries no_validation = boundaries_of(times, 0, 0.01);
   EXPECT_EQ(no_validation.test_start, 3);  // a share above 0 is never empty
   EXPECT_EQ(no_validation.validation_start, 3);
-  const TimeBoundaries all_train = time_boundaries(times, 0, 0);
+  const TimeBoundaries all_train = boundaries_of(times, 0, 0);
   EXPECT_EQ(all_train.split_of(1'000'000), Split::train);
-  EXPECT_EQ(time_boundaries(times, 0.4, 0.5).validation_start, 2);  // one time is left to train on
-  EXPECT_TRUE(contains(support::message_of([] { time_boundaries({5, 5, 5}, 0, 0.1); }), "split random"));
-  EXPECT_TRUE(contains(support::message_of([] { time_boundaries({5, 6}, 0.1, 0.1); }), "different time"));
+  EXPECT_EQ(boundaries_of(times, 0.4, 0.5).validation_start, 2);  // one time is left to train on
+  EXPECT_TRUE(contains(support::message_of([] { boundaries_of({5, 5, 5}, 0, 0.1); }), "split random"));
+  EXPECT_TRUE(contains(support::message_of([] { boundaries_of({5, 6}, 0.1, 0.1); }), "different time"));
 }
 
 TEST(SplitsTest, RandomSplitHasExactSharesAndASeed) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/random.h"
+#include "data/prepare/sorted_times.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"
 
@@ -37,7 +38,7 @@ TEST(TargetTimesTest, AreThoseOfOneSortedList) {
       for (const std::int64_t time : times) visit(time);
     };
     TimeBoundaries expected, found;
-    const std::string refused = support::message_of([&] { expected = time_boundaries(times, validation, test); });
+    const std::string refused = support::message_of([&] { expected = boundaries_of(times, validation, test); });
     const std::string also = support::message_of([&] { found = time_boundaries(alone, for_each, validation, test); });
     ASSERT_EQ(refused, also);
     ASSERT_EQ(found.test_start, expected.test_start);

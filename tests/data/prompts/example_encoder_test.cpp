@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "data/prompts/template_choice.h"
+#include "data/prompts/template_rendering.h"
 #include "data/store/dataset_samples.h"
 
 namespace allreco::data {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/prompts/template_rendering.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"
 #include "support/temporary_directory.h"

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "data/prompts/template.h"
+#include "data/prompts/template_rendering.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

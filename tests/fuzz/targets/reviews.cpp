@@ -1,10 +1,6 @@
 // Amazon's review and metadata files, plain or gzip, up to the shoppers that are made of them.
-#include "data/input/reviews.h"
-
-#include <unordered_set>
-
-#include "data/input/metadata.h"
-#include "data/prepare/shoppers.h"
+#include "core/check.h"
+#include "data/prepare/shopper_intake.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {
@@ -12,11 +8,20 @@ namespace allreco::fuzz {
 void reviews(Input input) {
   const auto pieces = split(input, 2);
   const Directory directory;
-  const data::ReviewFile file = data::read_reviews(directory.write("reviews.json", pieces[0]), 1.0);
-  const std::unordered_set<std::string> asins(file.asins.begin(), file.asins.end());
-  const data::Metadata metadata = data::read_metadata(directory.write("metadata.json", pieces[1]), asins,
-                                                      {.max_length = 50, .describe_untitled = true}, 1.0);
-  data::build_shoppers(file, metadata, {.min_rating = 2, .verified_only = false});
+  data::PrepareConfig config;
+  config.reviews = directory.write("reviews.json", pieces[0]).string();
+  config.metadata = directory.write("metadata.json", pieces[1]).string();
+  config.max_bad_line_share = 1;
+  config.max_title_length = 50;
+  config.untitled_items = "describe";
+  config.min_rating = 2;
+  data::LoneRank alone;
+  data::PrepareProgress progress(false);
+  const data::ShopperIntake intake = data::take_in_shoppers({alone, 1, {0, directory.path()}, progress}, config);
+  intake.kept.store.for_each([&](data::Shopper& shopper) {
+    for (const data::Purchase& purchase : shopper.purchases)
+      core::require(purchase.item < intake.kept.catalogue.size(), "what is bought is in the catalogue");
+  });
 }
 
 }  // namespace allreco::fuzz
