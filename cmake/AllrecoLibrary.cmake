@@ -1,3 +1,7 @@
+# Folders that compute nothing themselves: they read options, call the others and print. -O1 compiles them in half the time, and
+# nothing that anybody waits for becomes slower. (False alarms of GCC's at -O1; whoever looks for true ones compiles with -O3.)
+set(ALLRECO_PRINTING audit bench cli doctor recommend report)
+
 # allreco_library(<folder> DEPENDS ... [EXCLUDE regex]): the static library of src/<folder>, from all .cpp files in it,
 # and from all .cu files where the build has CUDA.
 # DEPENDS are the arrows of docs/architecture.md. EXCLUDE leaves out the backend that this build does not choose.
@@ -14,8 +18,13 @@ function(allreco_library folder)
   add_library(allreco_${folder} STATIC ${sources})
   target_include_directories(allreco_${folder} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(allreco_${folder} PUBLIC ${ARG_DEPENDS} PRIVATE allreco_warnings)
+  target_compile_definitions(allreco_${folder} PRIVATE ALLRECO_VERSION="${PROJECT_VERSION}")
+  if(folder IN_LIST ALLRECO_PRINTING)
+    target_compile_options(allreco_${folder} PRIVATE $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>
+      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
+  endif()
   if(ALLRECO_UNITY) # sources with flags of their own stay alone
-    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
     # To GCC only the file that it was given is sure to be compiled once.
     target_compile_options(allreco_${folder} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
   endif()
