@@ -1,3 +1,7 @@
+# Folders that compute nothing themselves: they read options, call the others and print. -O1 compiles them in half the time, and
+# nothing that anybody waits for becomes slower. (False alarms of GCC's at -O1; whoever looks for true ones compiles with -O3.)
+set(ALLRECO_PRINTING audit bench cli doctor recommend report)
+
 # allreco_library(<folder> DEPENDS ... [EXCLUDE regex]): the static library of src/<folder>, from all .cpp files in it,
 # and from all .cu files where the build has CUDA.
 # DEPENDS are the arrows of docs/architecture.md. EXCLUDE leaves out the backend that this build does not choose.
@@ -14,8 +18,13 @@ function(allreco_library folder)
   add_library(allreco_${folder} STATIC ${sources})
   target_include_directories(allreco_${folder} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(allreco_${folder} PUBLIC ${ARG_DEPENDS} PRIVATE allreco_warnings)
+  target_compile_definitions(allreco_${folder} PRIVATE ALLRECO_VERSION="${PROJECT_VERSION}")
+  if(folder IN_LIST ALLRECO_PRINTING)
+    target_compile_options(allreco_${folder} PRIVATE $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>
+      $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
+  endif()
   if(ALLRECO_UNITY) # sources with flags of their own stay alone
-    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
     # To GCC only the file that it was given is sure to be compiled once.
     target_compile_options(allreco_${folder} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
   endif()
@@ -61,11 +70,11 @@ function(allreco_precompile target)
   target_precompile_headers(${target} REUSE_FROM ${owner})
 endfunction()
 
-# allreco_test(<folder> DEPENDS ... [PROGRAM]): one GoogleTest program from all .cpp files in tests/<folder>; ctest runs each of its
-# tests alone. PROGRAM: they run the program, which is built first. Tests whose suite name starts with "Mpi" run under mpirun instead,
-# see allreco_mpi_test.
+# allreco_test(<folder> DEPENDS ... [PROGRAM] [ALONE regex]): one GoogleTest program from all .cpp files in tests/<folder>; ctest runs
+# each of its suites, and of the suites that match ALONE each test, in a process of its own. PROGRAM: they run the program, which is
+# built first. Tests whose suite name starts with "Mpi" run under mpirun instead, see allreco_mpi_test.
 function(allreco_test folder)
-  cmake_parse_arguments(ARG "PROGRAM" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "PROGRAM" "ALONE" "DEPENDS" ${ARGN})
   set(fixture "")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   add_executable(test_${folder} ${sources})
@@ -74,7 +83,7 @@ function(allreco_test folder)
   if(ARG_PROGRAM)
     target_compile_definitions(test_${folder} PRIVATE ALLRECO_BINARY="$<TARGET_FILE:allreco>")
     add_dependencies(test_${folder} allreco)
-    set(fixture FIXTURES_REQUIRED programs_under_test)  # tests/CMakeLists.txt
+    set(fixture "FIXTURES_REQUIRED programs_under_test")  # tests/CMakeLists.txt
   endif()
   target_link_libraries(test_${folder} PRIVATE ${ARG_DEPENDS} allreco_warnings GTest::gtest_main)
   if(folder MATCHES "^(core|data)$")
@@ -82,8 +91,17 @@ function(allreco_test folder)
   else()
     allreco_precompile(test_${folder} TEST TORCH)
   endif()
-  gtest_discover_tests(test_${folder} DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST TEST_PREFIX "${folder}."
-    TEST_FILTER "-Mpi*" PROPERTIES TIMEOUT 300 ${fixture})
+  set(alone "^$")
+  if(ARG_ALONE)
+    set(alone ${ARG_ALONE})
+  endif()
+  set(file_base ${CMAKE_CURRENT_BINARY_DIR}/test_${folder})
+  file(GENERATE OUTPUT ${file_base}_suites.cmake CONTENT
+    "include([==[${PROJECT_SOURCE_DIR}/cmake/SuiteTests.cmake]==])
+allreco_suite_tests(PROGRAM [==[$<TARGET_FILE:test_${folder}>]==] PREFIX ${folder}. ALONE [==[${alone}]==]
+  LIST [==[${file_base}_suites.txt]==] PROPERTIES TIMEOUT 900 ${fixture})
+")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file_base}_suites.cmake)
 endfunction()
 
 # allreco_mpi_test(<folder> <ranks> <filter>): runs the tests of test_<folder> that match <filter> on that many ranks.

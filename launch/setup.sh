@@ -150,7 +150,8 @@ install_wheels() {
   free_mb="$(df -Pm "$VENV" | awk 'NR == 2 {print $4}')"
   ((free_mb >= need_mb)) || die 2 "$VENV needs $need_mb MB, its disk has $free_mb MB free"
   say "wheels: installing ${missing[*]} (torch alone is a download of 540 MB)"
-  "$VENV/bin/python" -m pip install --no-deps --quiet --disable-pip-version-check "${missing[@]}" ||
+  # --no-compile: nobody imports torch's 2,000 Python files.
+  "$VENV/bin/python" -m pip install --no-deps --no-compile --quiet --disable-pip-version-check "${missing[@]}" ||
     die 1 "pip could not install: ${missing[*]}. No network? Behind a proxy set https_proxy; for a mirror, PIP_INDEX_URL"
 }
 

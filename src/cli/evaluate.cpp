@@ -16,7 +16,7 @@ namespace allreco::cli {
 
 namespace {
 
-struct Options {
+struct EvaluateOptions {
   eval::BaseModelOptions base;
   eval::EvaluateConfig config;
   RuntimeOptions runtime;
@@ -41,7 +41,7 @@ struct LoadedModel {
   eval::ModelDescription description;
 };
 
-LoadedModel load_model(dist::Session& session, const Options& options) {
+LoadedModel load_model(dist::Session& session, const EvaluateOptions& options) {
   LoadedModel loaded{eval::load_base_model(session, options.base), nullptr, {}};
   const model::BaseModel& base = loaded.base;
   loaded.lora = model::load_adapter(options.adapter_name_or_path, base);
@@ -56,7 +56,7 @@ LoadedModel load_model(dist::Session& session, const Options& options) {
 }
 
 eval::Evaluation evaluate(dist::Session& session, LoadedModel* loaded, const data::Dataset& dataset,
-                          const data::DatasetInfo& fitted_on, const Options& options) {
+                          const data::DatasetInfo& fitted_on, const EvaluateOptions& options) {
   if (!loaded) return eval::evaluate(session, nullptr, dataset, options.config, fitted_on);
   core::keep_freed_memory();  // what comes and goes from here on comes again in every batch
   model::Decoder decoder(loaded->base.config, loaded->base.weights, loaded->lora.get());
@@ -68,7 +68,7 @@ eval::Evaluation evaluate(dist::Session& session, LoadedModel* loaded, const dat
 
 /// The changed split, which the leader writes into the output directory for as long as it is read; null: none.
 std::unique_ptr<eval::ControlDataset> control_of(dist::Session& session, const data::Dataset& dataset,
-                                                 const Options& options) {
+                                                 const EvaluateOptions& options) {
   if (options.config.control == "none") return nullptr;
   return std::make_unique<eval::ControlDataset>(
       session, dataset,
@@ -79,7 +79,7 @@ std::unique_ptr<eval::ControlDataset> control_of(dist::Session& session, const d
       std::filesystem::path(options.output_dir) / ".control");
 }
 
-void run(dist::Session& session, const Options& options) {
+void run(dist::Session& session, const EvaluateOptions& options) {
   std::optional<LoadedModel> model;
   std::unique_ptr<data::Dataset> dataset;
   std::unique_ptr<core::LockedDirectory> directory;  // on rank 0
@@ -103,7 +103,7 @@ void run(dist::Session& session, const Options& options) {
   });
 }
 
-core::OptionGroups evaluate_options(Options& options) {
+core::OptionGroups evaluate_options(EvaluateOptions& options) {
   return {{"Input and output",
            {{"adapter_name_or_path", options.adapter_name_or_path, "A PEFT adapter directory; empty: the base alone."},
             {"dataset", options.dataset, "A dataset directory that `allreco prepare` wrote."},
@@ -115,7 +115,7 @@ core::OptionGroups evaluate_options(Options& options) {
 }  // namespace
 
 int evaluate_command(dist::Session& session, const Arguments& arguments) {
-  Options options;
+  EvaluateOptions options;
   OptionList list(
       "allreco evaluate",
       "Measures a model, with or without an adapter, on a split: accuracy with its interval next to baselines, "

@@ -18,7 +18,7 @@ namespace allreco::cli {
 
 namespace {
 
-struct Options {
+struct RecommendOptions {
   eval::BaseModelOptions base;
   recommend::RankingOptions ranking;
   RuntimeOptions runtime;
@@ -51,7 +51,7 @@ struct Options {
   }
 };
 
-void check(const Options& options) {
+void check(const RecommendOptions& options) {
   require_option("model_name_or_path", options.base.model_name_or_path);
   require_option("dataset", options.dataset);
   const int num_ways = !options.history.empty() + (options.input != "-") + !options.serve.empty();
@@ -61,7 +61,7 @@ void check(const Options& options) {
 /// Of --history or a file, whose end is known, a request that cannot be answered is the user's mistake.
 int exit_code_of(const recommend::LineCounts& counts) { return counts.num_refused == 0 ? kExitDone : kExitUserError; }
 
-int answer(recommend::Recommender& recommender, const Options& options, const core::InputFile* file) {
+int answer(recommend::Recommender& recommender, const RecommendOptions& options, const core::InputFile* file) {
   const recommend::LineOptions lines{
       {{}, options.k, options.exclude_history, nullptr}, options.json, static_cast<size_t>(options.batch_size)};
   if (!options.serve.empty()) {
@@ -82,7 +82,7 @@ int answer(recommend::Recommender& recommender, const Options& options, const co
 }  // namespace
 
 int recommend_command(dist::Session& session, const Arguments& arguments) {
-  Options options;
+  RecommendOptions options;
   OptionList list("allreco recommend",
                   "What comes next after a history, from the whole catalogue of a dataset: the k best items with their "
                   "probabilities. One process.",

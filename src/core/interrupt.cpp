@@ -8,17 +8,17 @@ namespace allreco::core {
 namespace {
 
 // A handler has no argument of its own, so these values of the process are unavoidable.
-std::atomic<int> received_signal{0};
+std::atomic<int> interrupting_signal{0};
 std::atomic<bool> is_guarded{false};
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler needs a lock-free flag");
 
-extern "C" void note_interrupt(int signal_number) { received_signal.store(signal_number); }
+extern "C" void note_interrupt(int signal_number) { interrupting_signal.store(signal_number); }
 
 }  // namespace
 
 InterruptGuard::InterruptGuard() : is_outermost_(!is_guarded.exchange(true)) {
   if (!is_outermost_) return;
-  received_signal.store(0);
+  interrupting_signal.store(0);
   for (size_t i = 0; i < kSignals.size(); ++i) {
     ::sigaction(kSignals[i], nullptr, &former_[i]);  // cannot fail for these signals
     if (former_[i].sa_handler == SIG_IGN) continue;  // nohup
@@ -34,11 +34,11 @@ InterruptGuard::~InterruptGuard() {
   if (!is_outermost_) return;
   for (size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &former_[i], nullptr);
   is_guarded.store(false);
-  if (const int number = received_signal.exchange(0); number != 0) ::raise(number);
+  if (const int number = interrupting_signal.exchange(0); number != 0) ::raise(number);
 }
 
 void throw_if_interrupted() {
-  if (const int number = received_signal.load(); number != 0) fault("interrupted by signal {}", number);
+  if (const int number = interrupting_signal.load(); number != 0) fault("interrupted by signal {}", number);
 }
 
 }  // namespace allreco::core

@@ -16,8 +16,10 @@ std::string clock_text(double seconds) {
   return fmt::format("{}:{:02d}:{:02d}", total / 3600, total / 60 % 60, total % 60);
 }
 
-ProgressBar::ProgressBar(bool shown)
-    : shown_(shown), is_terminal_(shown && ::isatty(STDERR_FILENO) == 1), last_(std::chrono::steady_clock::now()) {}
+ProgressBar::ProgressBar(bool shown, Elsewhere elsewhere)
+    : is_terminal_(shown && ::isatty(STDERR_FILENO) == 1),
+      shown_(is_terminal_ || (shown && elsewhere == Elsewhere::log)),
+      last_(std::chrono::steady_clock::now()) {}
 
 ProgressBar::~ProgressBar() { wipe(); }
 
@@ -27,7 +29,18 @@ void ProgressBar::update(const std::function<std::string()>& line) {
   if (now - last_ < (is_terminal_ ? 100ms : 10s)) return;
   last_ = now;
   if (!is_terminal_) return log_info("{}", line());
-  std::fprintf(stderr, "\r\033[K%s", line().c_str());
+  draw(line());
+}
+
+void ProgressBar::finish(const std::function<std::string()>& line) {
+  if (!is_terminal_) return;
+  draw(line());
+  std::fputc('\n', stderr);
+  is_drawn_ = false;
+}
+
+void ProgressBar::draw(const std::string& line) {
+  std::fprintf(stderr, "\r\033[K%s", line.c_str());
   std::fflush(stderr);
   is_drawn_ = true;
 }

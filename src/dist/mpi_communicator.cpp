@@ -12,17 +12,17 @@ namespace allreco::dist {
 namespace {
 
 /// What MPI reads and writes until the request is done.
-struct Pending {
+struct PendingRequest {
   at::Tensor tensor;
   MPI_Request request = MPI_REQUEST_NULL;
 };
-using Abandoned = std::vector<std::shared_ptr<Pending>>;
+using Abandoned = std::vector<std::shared_ptr<PendingRequest>>;
 
 constexpr int kNumTags = 32768;  // every MPI has as many; far more than operations under way at once
 
 class MpiWork final : public Work {
  public:
-  MpiWork(const char* operation, std::shared_ptr<Pending> pending, Watchdog& watchdog, Abandoned& abandoned)
+  MpiWork(const char* operation, std::shared_ptr<PendingRequest> pending, Watchdog& watchdog, Abandoned& abandoned)
       : operation_(operation), pending_(std::move(pending)), watchdog_(watchdog), abandoned_(abandoned) {}
 
   // A collective cannot be cancelled: after an error its tensor must stay, since MPI may still write to it.
@@ -43,7 +43,7 @@ class MpiWork final : public Work {
 
  private:
   const char* operation_;
-  std::shared_ptr<Pending> pending_;
+  std::shared_ptr<PendingRequest> pending_;
   Watchdog& watchdog_;
   Abandoned& abandoned_;
   bool done_ = false;
@@ -102,8 +102,8 @@ class MpiTreeWork final : public Work {
       return;
     }
     const at::Tensor theirs = receive_ ? receive_->tensor : at::empty_like(tensor_);
-    send_ = std::make_shared<Pending>(Pending{tensor_});
-    receive_ = std::make_shared<Pending>(Pending{theirs});
+    send_ = std::make_shared<PendingRequest>(PendingRequest{tensor_});
+    receive_ = std::make_shared<PendingRequest>(PendingRequest{theirs});
     const int partner = rank_ ^ distance_;
     const int count = static_cast<int>(tensor_.numel());
     check_mpi(MPI_Irecv(theirs.data_ptr(), count, datatype_of(tensor_), partner, tag_, comm_, &receive_->request),
@@ -116,7 +116,7 @@ class MpiTreeWork final : public Work {
   MPI_Comm comm_;
   int rank_, world_size_, tag_;
   int distance_ = 1;
-  std::shared_ptr<Pending> send_, receive_;  // null when all levels are done
+  std::shared_ptr<PendingRequest> send_, receive_;  // null when all levels are done
   Watchdog& watchdog_;
   Abandoned& abandoned_;
 };
@@ -136,7 +136,7 @@ class MpiCommunicator final : public Communicator {
     check_reducible(tensor);
     check_on_cpu(tensor);
     watchdog_.begin("all_reduce_sum");
-    const auto pending = std::make_shared<Pending>(Pending{std::move(tensor)});
+    const auto pending = std::make_shared<PendingRequest>(PendingRequest{std::move(tensor)});
     const at::Tensor& t = pending->tensor;
     check_mpi(MPI_Iallreduce(MPI_IN_PLACE, t.data_ptr(), static_cast<int>(t.numel()), datatype_of(t), MPI_SUM, comm_,
                              &pending->request),
@@ -157,7 +157,7 @@ class MpiCommunicator final : public Communicator {
   void broadcast_piece(at::Tensor tensor, int root) override {
     check_on_cpu(tensor);
     watchdog_.begin("broadcast");
-    const auto pending = std::make_shared<Pending>(Pending{std::move(tensor)});
+    const auto pending = std::make_shared<PendingRequest>(PendingRequest{std::move(tensor)});
     const at::Tensor& t = pending->tensor;
     check_mpi(MPI_Ibcast(t.data_ptr(), static_cast<int>(t.nbytes()), MPI_BYTE, root, comm_, &pending->request),
               "MPI_Ibcast");

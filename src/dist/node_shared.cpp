@@ -14,7 +14,7 @@
 namespace allreco::dist {
 namespace {
 
-constexpr std::int64_t kPieceBytes = std::int64_t{64} << 20;
+constexpr std::int64_t kBroadcastBytes = std::int64_t{64} << 20;
 
 /// Splitting blocks inside MPI, where no watchdog looks: call it behind a barrier.
 MPI_Comm split(int color) {
@@ -97,8 +97,8 @@ void NodeGroups::broadcast_to_leaders(const at::Tensor& tensor) const {
   core::require(tensor.is_contiguous() && tensor.is_cpu(), "a broadcast to the nodes takes contiguous CPU tensors");
   const at::Tensor bytes = at::from_blob(
       tensor.data_ptr(), {static_cast<std::int64_t>(tensor.nbytes())}, [keep = tensor](void*) {}, at::kByte);
-  for (std::int64_t begin = 0; begin < bytes.numel(); begin += kPieceBytes)
-    state_->broadcast_piece(bytes.narrow(0, begin, std::min(kPieceBytes, bytes.numel() - begin)));
+  for (std::int64_t begin = 0; begin < bytes.numel(); begin += kBroadcastBytes)
+    state_->broadcast_piece(bytes.narrow(0, begin, std::min(kBroadcastBytes, bytes.numel() - begin)));
 }
 
 // ---- NodeShared ----

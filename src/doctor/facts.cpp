@@ -27,14 +27,14 @@
 namespace allreco::doctor {
 namespace fs = std::filesystem;
 
-namespace {
-
 std::string first_word_of(const fs::path& file) {
   std::ifstream in(file);
   std::string word;
   in >> word;
   return word;
 }
+
+namespace {
 
 /// /sys/class/infiniband/NAME: ports/N/state is "4: ACTIVE", device/numa_node a number.
 std::vector<NicFacts> find_nics() {

@@ -2,6 +2,7 @@
 // (findings.h), so that every judgement can be tested without such a machine.
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -93,6 +94,8 @@ RankFacts gather_facts(const dist::Session& session, const PathOptions& paths);
 
 GpuFacts gather_gpu_facts(int local_rank);
 PathFacts gather_path_facts(const std::string& option, const std::string& path);
+/// Of a file of /sys; empty where there is none.
+std::string first_word_of(const std::filesystem::path& file);
 
 std::string to_text(const RankFacts& facts);
 RankFacts facts_from_text(const std::string& text);

@@ -45,13 +45,6 @@ class Library {
   std::string error_;
 };
 
-std::string first_word_of(const fs::path& file) {
-  std::ifstream in(file);
-  std::string word;
-  in >> word;
-  return word;
-}
-
 std::int64_t num_gpus_on_bus() {
   std::int64_t count = 0;
   std::error_code error;

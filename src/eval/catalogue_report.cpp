@@ -16,7 +16,7 @@ namespace allreco::eval {
 
 namespace {
 
-constexpr std::int64_t kCutoffs[] = {1, 5, 10, 20, 50, 100};
+constexpr std::int64_t kCatalogueCutoffs[] = {1, 5, 10, 20, 50, 100};
 constexpr std::int64_t kNumSampled = 99, kSampledCutoff = 10;
 
 /// Metrics that are sums over the ranks of a tie, by the number of items ranked.
@@ -60,7 +60,7 @@ class Reporter {
  private:
   std::vector<Column> columns(std::span<const Ranks> ranks) {
     std::vector<Column> columns;
-    for (const std::int64_t k : kCutoffs) {
+    for (const std::int64_t k : kCatalogueCutoffs) {
       if (k >= ranking_.num_items || (ranking_.num_beams > 0 && k > ranking_.num_beams)) break;
       columns.push_back(
           {fmt::format("hit_rate@{}", k), of_each_rank(ranks, [k](auto& r) { return hit_rate(r, k); }), true});

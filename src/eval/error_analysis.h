@@ -3,7 +3,6 @@
 #pragma once
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "data/tokenizer/tokenizer.h"
@@ -18,9 +17,6 @@ namespace allreco::eval {
 std::optional<ErrorAnalysis> error_analysis(const data::Dataset& dataset, const Measured& measured,
                                             const EvaluateConfig& config, const TrainSequences& train,
                                             const data::Tokenizer* tokenizer);
-
-/// Levenshtein's distance in bytes; at most `limit` + 1, which means more.
-std::int64_t edit_distance(std::string_view a, std::string_view b, std::int64_t limit);
 
 /// Of answers that are not the right one. `answers`: one an example, as text, white space at the ends stripped.
 GenerationErrors generation_errors(std::span<const EvalExample> examples, const std::vector<std::string>& answers,

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "core/progress_bar.h"
+
 namespace allreco::train {
 
 struct ProgressPoint {
@@ -21,11 +23,8 @@ class Progress {
  public:
   /// `shown`: this process shows progress at all. A bar is drawn where stderr is a terminal.
   Progress(std::int64_t num_steps, std::int64_t first_step, bool shown);
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
 
-  /// After every step; redraws the bar, at most ten times a second.
+  /// After every step; redraws the bar.
   void step_done(const ProgressPoint& point);
   /// A line for the log (a logged step, an evaluation); the bar is wiped first. Logged steps stay out of a terminal's
   /// log: the bar shows them.
@@ -33,14 +32,11 @@ class Progress {
   void say(const std::string& line);
 
  private:
-  void wipe();
-
   std::int64_t num_steps_;
   std::int64_t first_step_;
   bool shown_;
-  bool bar_;
-  bool drawn_ = false;
-  std::chrono::steady_clock::time_point start_, last_draw_;
+  core::ProgressBar bar_;
+  std::chrono::steady_clock::time_point start_;
 };
 
 }  // namespace allreco::train

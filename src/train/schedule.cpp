@@ -1,5 +1,7 @@
 #include "train/schedule.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -9,7 +11,8 @@
 namespace allreco::train {
 
 const std::vector<std::string>& schedule_type_names() {
-  static const std::vector<std::string> names{"linear", "cosine", "constant", "constant_with_warmup",
+  static const std::vector<std::string> names{"linear", "cosine", "constant",
+                                              "constant_with_warmup",  // as ScheduleType
                                               "cosine_with_min_lr"};
   return names;
 }
@@ -17,10 +20,8 @@ const std::vector<std::string>& schedule_type_names() {
 ScheduleType schedule_type_from_name(const std::string& name) {
   const auto& names = schedule_type_names();
   const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) {
-    core::user_error(
-        "lr_scheduler_type = {}: expected linear, cosine, constant, constant_with_warmup or cosine_with_min_lr", name);
-  }
+  if (found == names.end())
+    core::user_error("lr_scheduler_type = {}: expected one of {}", name, fmt::join(names, ", "));
   return static_cast<ScheduleType>(found - names.begin());
 }
 

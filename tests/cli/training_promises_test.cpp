@@ -13,13 +13,17 @@ using namespace testing;
 
 class TrainingPromises : public ::testing::Test {
  protected:
+  /// Short examples, so that steps are quick, unless `how` says otherwise.
   void SetUp() override {
-    const auto prepared = run_program(
-        0, fmt::format(
-               "prepare --reviews {} --metadata {} --tokenizer {} --max_history 4 --max_length 256 --output_dir {}",
-               source("examples/gift-cards/reviews.json.gz").string(),
-               source("examples/gift-cards/metadata.json.gz").string(), source("examples/stories260k").string(),
-               scratch_ / "DS"));
+    prepare("--template amazon-next-item-open --num_candidates 0 --max_history 3 --max_length 160");
+  }
+  void prepare(const std::string& how) const {
+    std::filesystem::remove_all(scratch_ / "DS");
+    const auto prepared =
+        run_program(0, fmt::format("prepare --reviews {} --metadata {} --tokenizer {} --audit false --output_dir {} {}",
+                                   source("examples/gift-cards/reviews.json.gz").string(),
+                                   source("examples/gift-cards/metadata.json.gz").string(),
+                                   source("examples/stories260k").string(), scratch_ / "DS", how));
     ASSERT_EQ(prepared.exit_code, 0) << prepared.output;
   }
   std::string train(const std::string& out, const std::string& options) const {
@@ -82,9 +86,9 @@ TEST_F(TrainingPromises, KilledAfterACheckpointAndResumedGivesTheSameBits) {
 
 // Bits, not tolerances: loss, gradient norm and adapter. Eight ranks on two cores are slow, so the run is short.
 TEST_F(TrainingPromises, DeterministicRunsHaveTheSameBitsOnAnyNumberOfRanks) {
-  const std::string options = "--deterministic true --max_steps 40 --save_steps 10 --threads 1";
+  const std::string options = "--deterministic true --max_steps 20 --save_steps 5 --threads 1";
   const auto reference = metrics_of(1, "on1", options);
-  ASSERT_EQ(reference.size(), 40u);
+  ASSERT_EQ(reference.size(), 20u);
   const std::string adapter = core::read_file(scratch_ / "on1" + "/adapter_model.safetensors");
   const auto expect_same = [&](const std::vector<core::Json>& found, const std::string& out) {
     ASSERT_EQ(found.size(), reference.size()) << out;
@@ -98,14 +102,14 @@ TEST_F(TrainingPromises, DeterministicRunsHaveTheSameBitsOnAnyNumberOfRanks) {
     const std::string out = fmt::format("on{}", ranks);
     expect_same(metrics_of(ranks, out, options), out);
   }
-  EXPECT_NE(metrics_of(2, "fast", "--max_steps 40 --save_strategy no --threads 1").back()["loss"],
+  EXPECT_NE(metrics_of(2, "fast", "--max_steps 20 --save_strategy no --threads 1").back()["loss"],
             reference.back()["loss"])
       << "the fast sum has the same bits: this test shows nothing";
 
-  // Ten steps each on 4, 2, 8 and 1 ranks: every run goes on from where the one before it stood after its ten.
+  // Five steps each on 4, 2, 8 and 1 ranks: every run goes on from where the one before it stood after its five.
   metrics_of(4, "mixed", options);
   std::vector<core::Json> mixed;
-  for (const auto& [ranks, done] : std::vector<std::pair<int, int>>{{2, 10}, {8, 20}, {1, 30}}) {
+  for (const auto& [ranks, done] : std::vector<std::pair<int, int>>{{2, 5}, {8, 10}, {1, 15}}) {
     mixed = metrics_of(ranks, "mixed",
                        fmt::format("{} --resume_from_checkpoint {}/checkpoint-{}", options, scratch_ / "mixed", done));
   }
@@ -137,6 +141,7 @@ TEST_F(TrainingPromises, Bfloat16FollowsFloat32) {
 // for another machine's bits. Ranks of 64, so that the factors reach the 4096 elements from which bitsandbytes keeps 8
 // bits. (At ten times the rate single batches of two examples part by up to 27 %, means of 20 by up to 2 %.)
 TEST_F(TrainingPromises, EightBitMomentsFollow32BitOnes) {
+  prepare("--max_history 4 --max_length 256");
   const auto losses_with = [&](const std::string& optim) {
     const auto run = run_program(
         0,

@@ -170,11 +170,12 @@ def every_cell_is_measured_once(repository: Repository) -> None:
     expect(len(table) == 12 and {float(row["efficiency"]) for row in table} == {row["efficiency"] for row in rows.values()}, "scaling.csv")
     repository.run(*GRID, "--dataset", str(repository.scratch / "DS"))
     expect(not repository.calls(), "what was measured is measured again")
-    repository.run(*GRID, "--dataset", str(repository.scratch / "DS"), "--", "--lora_r", "4")
+    few = [*GRID, "--dataset", str(repository.scratch / "DS"), "--storage", "dense", "--mode", "weak", "--ranks", "1,2"]
+    repository.run(*few, "--", "--lora_r", "4")
     calls = repository.calls()
-    expect(len(calls) == 12 and all(call["lora_r"] == "4" for call in calls), "other options need other measurements")
-    repository.run(*GRID, "--dataset", str(repository.scratch / "DS"), "--again", "--mode", "weak", "--", "--lora_r", "4")
-    expect(len(repository.calls()) == 6, "--again measures all")
+    expect(len(calls) == 2 and all(call["lora_r"] == "4" for call in calls), "other options need other measurements")
+    repository.run(*few, "--again", "--", "--lora_r", "4")
+    expect(len(repository.calls()) == 2, "--again measures all")
 
 
 class Page(html.parser.HTMLParser):

@@ -15,7 +15,6 @@ RULES = [
      r"\bfmt::print\b|\bstd::(cout|cerr|clog)\b|\bstd::print(ln)?\b|\bv?f?printf\s*\(|\bf?put(s|c|char)\s*\("
      r"|\bfwrite\s*\([^;]*\bstd(out|err)\b|\bSTD(OUT|ERR)_FILENO\b",
      {"core/log.cpp": "the way", "core/mapped_file.cpp": "last words of a signal handler, made printable before",
-      "train/progress.cpp": "the bar, of numbers alone",
       "core/progress_bar.cpp": "the bar, of numbers and the program's own words", "cli/starter.cpp": "its own path, when nothing is loaded yet"},
      "use core::write_output or core::log_*"),
     ("opens a file",

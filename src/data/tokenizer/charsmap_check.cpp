@@ -12,7 +12,7 @@ namespace allreco::data {
 namespace {
 
 // Fields of sentencepiece_model.proto.
-constexpr std::uint64_t kNormalizerSpec = 3, kDenormalizerSpec = 5, kPrecompiledCharsmap = 2;
+constexpr std::uint64_t kNormalizer = 3, kDenormalizer = 5, kPrecompiledCharsmap = 2;
 
 /// A unit of darts-clone's array: the child for byte c of the unit at i lies at i ^ offset ^ c, its value, if any, at
 /// i ^ offset. Units with the highest bit are values, which no search goes on from, except at the root.
@@ -59,7 +59,7 @@ bool is_sound_normalizer(std::string_view message) {
 
 void check_charsmaps(std::string_view model, const std::string& source) {
   const bool is_sound = for_each_field(model, [](const ProtobufField& field) {
-    const bool is_normalizer = field.number == kNormalizerSpec || field.number == kDenormalizerSpec;
+    const bool is_normalizer = field.number == kNormalizer || field.number == kDenormalizer;
     return !is_normalizer || !field.is_bytes || is_sound_normalizer(field.bytes);
   });
   if (is_sound) return;

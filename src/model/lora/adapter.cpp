@@ -20,7 +20,6 @@ using core::user_error;
 
 namespace {
 
-constexpr const char* kConfigName = "adapter_config.json";
 constexpr const char* kWeightsName = "adapter_model.safetensors";
 constexpr const char* kStorageKey = "base_model_storage";
 
@@ -121,7 +120,7 @@ void save_adapter(const fs::path& directory, const LoraStore& store, const at::T
   if (!origin.base_model_storage.empty()) metadata[kStorageKey] = origin.base_model_storage;
   write_safetensors(directory / kWeightsName, std::move(tensors), metadata);
   // PEFT writes no final newline.
-  core::write_file_atomically(directory / kConfigName,
+  core::write_file_atomically(directory / kAdapterConfigFile,
                               adapter_config_text({as_plain_lora(store.config()), origin.base_model_name_or_path}));
 }
 

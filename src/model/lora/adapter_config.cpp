@@ -19,8 +19,6 @@ using core::user_error;
 
 namespace {
 
-constexpr const char* kConfigName = "adapter_config.json";
-
 /// The keys of PEFT 0.21 that change nothing in what an adapter computes, or are read below.
 const std::set<std::string>& harmless_keys() {
   static const std::set<std::string> kKeys{
@@ -216,7 +214,7 @@ std::string adapter_config_text(const AdapterConfig& config) {
 }
 
 AdapterConfig read_adapter_config(const fs::path& directory) {
-  const fs::path file = directory / kConfigName;
+  const fs::path file = directory / kAdapterConfigFile;
   const Json json = core::read_json_file(file);
   if (!json.is_object() || json.value("peft_type", Json()) != "LORA") {
     user_error("{}: expected a PEFT adapter with peft_type = \"LORA\"", file.string());

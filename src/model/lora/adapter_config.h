@@ -7,6 +7,8 @@
 
 namespace allreco::model {
 
+inline constexpr const char* kAdapterConfigFile = "adapter_config.json";
+
 struct AdapterConfig {
   LoraConfig lora;
   std::string base_model_name_or_path;

@@ -9,10 +9,12 @@
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "model/ops/compare.h"
 #include "model/ops/cross_entropy.h"
@@ -33,8 +35,10 @@ constexpr std::int64_t kRows = 37, kColumns = 515;
 struct Shape {
   std::int64_t rows, columns;
 };
-/// Whole packs of eight and not; one row; less than a warp's work and several packs a thread.
-constexpr Shape kShapes[] = {{kRows, kColumns}, {1, 1}, {5, 8}, {300, 64}, {1, 4096}, {700, 2048}, {64, 5632}};
+/// Whole packs of eight and not; one row; less than a warp's work.
+constexpr Shape kShapes[] = {{kRows, kColumns}, {1, 1}, {5, 8}, {300, 64}, {1, 4096}};
+/// Several packs a thread of a GPU. On a CPU the device path is ATen's operators, which know neither.
+constexpr Shape kLargeShapes[] = {{700, 2048}, {64, 5632}};
 
 /// The tensor on the device, in a wider buffer: rows are dense, `gap` elements lie between two. The kernels move 16
 /// bytes at a time with gaps that are multiples of that, else single elements.
@@ -48,8 +52,11 @@ at::Tensor with_gaps(const at::Tensor& t, std::int64_t gap) {
 /// Calls f(dtype, shape, gap, name).
 template <class F>
 void for_shapes(const F& f) {
+  std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
+  if (model::testing::test_device().is_cuda())
+    shapes.insert(shapes.end(), std::begin(kLargeShapes), std::end(kLargeShapes));
   for (const at::ScalarType dtype : kDtypes) {
-    for (const Shape& shape : kShapes) {
+    for (const Shape& shape : shapes) {
       for (const std::int64_t gap : {0, 3, 16}) {
         f(dtype, shape, gap,
           std::string(c10::toString(dtype)) + " [" + std::to_string(shape.rows) + ", " + std::to_string(shape.columns) +
