@@ -1,6 +1,6 @@
 # Folders that compute nothing themselves: they read options, call the others and print. -O1 compiles them in half the time, and
 # nothing that anybody waits for becomes slower. (False alarms of GCC's at -O1; whoever looks for true ones compiles with -O3.)
-set(ALLRECO_PRINTING audit bench cli doctor recommend report)
+set(ALLRECO_PRINTING bench cli doctor recommend report)
 
 # allreco_library(<folder> DEPENDS ... [EXCLUDE regex]): the static library of src/<folder>, from all .cpp files in it,
 # and from all .cu files where the build has CUDA.

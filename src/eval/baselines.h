@@ -1,5 +1,5 @@
-// Baselines: what an accuracy must beat to mean anything. None looks at a model; each is cheap and fitted on the train
-// split or on nothing.
+// Baselines: what an accuracy must beat to mean anything. None of these rules looks at a model; each is cheap and
+// fitted on the train split or on nothing.
 #pragma once
 #include <functional>
 #include <optional>

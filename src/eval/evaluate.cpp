@@ -34,6 +34,9 @@ Measured read_all(dist::Session& session, const model::ModelConfig* model, const
   session.together("reading the examples", [&] {
     core::check_options(config);
     core::require((model == nullptr) == config.baselines_only, "a model, or baselines_only");
+    if (config.base_model_baseline && config.catalogue.ranking == "none")
+      core::user_error(
+          "base_model_baseline = true ranks with the model without its adapter, but ranking = none: leave one out");
     if (model) check_fit(*model, dataset.info());
     measured.catalogue = data::read_catalogue(dataset.info());
     measured.examples = read_eval_examples(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
@@ -106,7 +109,10 @@ Evaluation evaluate(dist::Session& session, const ModelToEvaluate* model, const 
       end_tokens(dataset.info(), model ? model_config->eos_token_ids : std::vector<std::int64_t>());
   Measured measured = read_all(session, model_config, dataset, config, eos);
   if (model) run_model(session, model->decoder, dataset, config, eos, measured);
-  if (model && config.base_model_baseline) run_base_model(session, *model->base, dataset, config, measured);
+  if (model && config.base_model_baseline) {
+    core::require(model->base != nullptr, "base_model_baseline needs the model without its adapter");
+    run_base_model(session, *model->base, dataset, config, measured);
+  }
 
   Evaluation evaluation;
   session.together("evaluation report", [&] {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "data/prepare/packed_text.h"
+
 namespace allreco::data {
 
 namespace {
@@ -15,12 +17,10 @@ void pack_share(const Shopper& shopper, std::span<const PlannedExample> examples
   const std::size_t first = oldest - std::min(oldest, static_cast<std::size_t>(max_history));
   const std::span purchases = std::span(shopper.purchases).subspan(first, examples.back().place + 1 - first);
   pack_shopper({shopper.user, {purchases.begin(), purchases.end()}, shopper.bought_titles}, bytes);
-  const auto append = [&](std::uint64_t number) {
-    bytes.append(reinterpret_cast<const char*>(&number), sizeof number);
-  };
-  append(examples.size());
+  append_number(bytes, std::uint64_t{examples.size()});
   for (const PlannedExample& example : examples)
-    append((example.place - first) * kSplits.size() + static_cast<std::size_t>(example.split));
+    append_number(bytes,
+                  std::uint64_t{(example.place - first) * kSplits.size() + static_cast<std::size_t>(example.split)});
 }
 
 void read_share(core::SpoolReader& reader, Shopper& shopper, std::vector<PlannedExample>& examples) {

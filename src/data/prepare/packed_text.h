@@ -1,4 +1,4 @@
-// Numbers and texts as bytes, one after another: how records travel between ranks.
+// Numbers (and structs of them) and texts as bytes, one after another: how records travel between ranks.
 #pragma once
 #include <cstdint>
 #include <cstring>

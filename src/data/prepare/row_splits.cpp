@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 
 #include "core/check.h"
 #include "core/log.h"
+#include "data/prepare/packed_text.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/target_times.h"
 
@@ -22,14 +22,6 @@ namespace {
 template <class T>
 std::string_view bytes_of_value(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
-}
-
-template <class T, class Take>
-void for_each_value(std::string_view bytes, const Take& take) {
-  for (T value; !bytes.empty(); bytes.remove_prefix(sizeof value)) {
-    std::memcpy(&value, bytes.data(), sizeof value);
-    take(value);
-  }
 }
 
 struct UsersRow {
@@ -139,13 +131,14 @@ int RowSplits::rank_of(std::int64_t row) const {
 std::vector<RowSplits::LeftOut> RowSplits::left_out(PrepareRanks& ranks) const {
   std::unordered_map<std::uint64_t, std::array<UsersRow, 2>> newest;  // of each user, the newest first
   ExchangeRounds rounds(ranks, kRoundBytes, [&](int, std::string_view bytes) {
-    for_each_value<UsersRow>(bytes, [&](const UsersRow& row) {
+    while (!bytes.empty()) {
+      const auto row = take_number<UsersRow>(bytes);
       auto& [last, before] = newest[row.user];
       if (last.row < 0 || is_before(last, row))
         before = std::exchange(last, row);
       else if (before.row < 0 || is_before(before, row))
         before = row;
-    });
+    }
   });
   for (std::size_t i = 0; i < users_.size(); ++i) {
     const UsersRow row{users_[i], times_[i], first_ + static_cast<std::int64_t>(i)};
@@ -166,9 +159,10 @@ std::vector<RowSplits::LeftOut> RowSplits::left_out(PrepareRanks& ranks) const {
 void RowSplits::leave_last_out(PrepareRanks& ranks) {
   std::fill(dealt_.begin(), dealt_.end(), Split::train);
   ExchangeRounds rounds(ranks, kRoundBytes, [&](int, std::string_view bytes) {
-    for_each_value<LeftOut>(bytes, [&](const LeftOut& left) {
+    while (!bytes.empty()) {
+      const auto left = take_number<LeftOut>(bytes);
       dealt_[static_cast<std::size_t>(left.row - first_)] = static_cast<Split>(left.split);
-    });
+    }
   });
   for (const LeftOut& left : left_out(ranks))
     if (rounds.add(rank_of(left.row), bytes_of_value(left))) rounds.exchange(false);

@@ -23,16 +23,6 @@ const std::string kGiftCards = ALLRECO_SOURCE_DIR "/examples/gift-cards/";
 /// The reviews of the example with times within their days, as only 2023's dialect has them, if asked for.
 std::vector<NaiveReview> gift_cards() { return naive_reviews(kGiftCards + "reviews.json.gz"); }
 
-std::string json_2018(const NaiveReview& r) {
-  return Json{{"reviewerID", r.reviewer},
-              {"asin", r.asin},
-              {"overall", r.rating},
-              {"verified", r.verified},
-              {"unixReviewTime", r.time}}
-             .dump() +
-         "\n";
-}
-
 std::string json_2023(const NaiveReview& r) {
   return Json{{"rating", r.rating},    {"title", "t"},
               {"text", "x \"y\""},     {"images", Json::array()},

@@ -39,6 +39,17 @@ inline std::vector<NaiveReview> naive_reviews(const std::string& path) {
   return reviews;
 }
 
+/// As a line of 2018's dialect, with its end.
+inline std::string json_2018(const NaiveReview& r) {
+  return core::Json{{"reviewerID", r.reviewer},
+                    {"asin", r.asin},
+                    {"overall", r.rating},
+                    {"verified", r.verified},
+                    {"unixReviewTime", r.time}}
+             .dump() +
+         "\n";
+}
+
 using NaivePurchases = std::map<std::string, std::set<std::pair<std::int64_t, std::string>>>;
 
 /// A shopper's kept purchases as (time, asin), for all shoppers by id. `titles`: the usable ones, by asin.

@@ -28,16 +28,6 @@ std::vector<NaiveReview> random_reviews(std::uint64_t seed) {
   return reviews;
 }
 
-std::string line_of(const NaiveReview& r) {
-  return core::Json{{"reviewerID", r.reviewer},
-                    {"asin", r.asin},
-                    {"overall", r.rating},
-                    {"verified", r.verified},
-                    {"unixReviewTime", r.time}}
-             .dump() +
-         "\n";
-}
-
 /// Asins 0 to 17 have titles, two of them share each; 18 to 20 have unusable ones, the rest has no metadata.
 std::string some_metadata(std::map<std::string, std::string>& usable) {
   std::string lines;
@@ -74,7 +64,7 @@ class ShoppersTest : public ::testing::Test {
   std::filesystem::path file(const char* name) const { return scratch_.path() / name; }
   TakenIn shoppers_of(const std::vector<NaiveReview>& reviews, const ReviewFilters& filters) const {
     std::string lines;
-    for (const NaiveReview& review : reviews) lines += line_of(review);
+    for (const NaiveReview& review : reviews) lines += json_2018(review);
     overwrite(file("reviews.json"), lines);
     PrepareConfig config;
     config.reviews = file("reviews.json").string();
