@@ -4,7 +4,7 @@ same reviews on the same cores, in turns.
     VENV/bin/python bench/prepare_peer.py --reviews 300000 --tokenizer MODEL_DIR [--tokenizer MODEL_DIR ...]
 
 needs polars, datasets, transformers, h5py, and of a tokenizer.model protobuf and sentencepiece. The input is bench/make_reviews.py's without its hostile lines and without titles that
-would have to be cleaned, which the peer does not do. Fails where an example differs. Seconds are those of whole processes less
+would have to be cleaned, which the peer does not do, nor does it audit. Fails where an example differs. Seconds are those of whole processes less
 the peer's imports and loading of the tokenizer, which it does not count.
 """
 import argparse
@@ -86,7 +86,7 @@ def main() -> None:
                 for output in ("own", "peer"):
                     shutil.rmtree(work / output, ignore_errors=True)
                 own.append(timed([options.allreco, "prepare", "--reviews", reviews, "--metadata", metadata, "--tokenizer", tokenizer,
-                                  "--template", "amazon-next-item-open", "--num_candidates", "0", "--output_dir", work / "own"])[0])
+                                  "--template", "amazon-next-item-open", "--num_candidates", "0", "--audit", "false", "--output_dir", work / "own"])[0])
                 text = timed([sys.executable, ROOT / "bench/peer/prepare_polars.py", reviews, metadata, tokenizer, work / "peer"])[1]
                 peer.append(json.loads(text.splitlines()[-1])["seconds"])
             mine, theirs = own_examples(work / "own"), peer_examples(work / "peer")
