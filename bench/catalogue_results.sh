@@ -41,7 +41,7 @@ evaluate() {
   local name="$1"
   shift
   "$allreco" evaluate --model_name_or_path "$model" --dtype bfloat16 --dataset "$dataset" --split test --generate false \
-    --ranking "$ranking" --num_beams 20 --max_eval_samples "$users" --output_dir "$output/$name" "$@"
+    --ranking "$ranking" --num_beams 20 --max_tokens_per_batch 16384 --max_eval_samples "$users" --output_dir "$output/$name" "$@"
 }
 
 evaluate before

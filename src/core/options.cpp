@@ -22,9 +22,9 @@ struct Named {
   const Choices& choices;
 };
 
-/// 1000000000 instead of 1e9.
+/// 1000000000 instead of 1e9, but 1e+39.
 std::string bound_text(double bound) {
-  return bound == std::floor(bound) ? fmt::format("{:.0f}", bound) : fmt::format("{}", bound);
+  return bound == std::floor(bound) && bound < 1e20 ? fmt::format("{:.0f}", bound) : fmt::format("{}", bound);
 }
 
 std::string range_text(const Range& range) {

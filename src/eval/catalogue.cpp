@@ -91,6 +91,11 @@ CatalogueRank taken(std::span<const double> place) {
   return rank;
 }
 
+/// One search for each of a beam's kinds.
+BeamOptions beam_options(const CatalogueOptions& options) {
+  return {options.num_beams, {PathScore::plain, PathScore::masked}};
+}
+
 /// Scores examples, and makes ranks of the scores.
 class Ranker {
  public:
@@ -104,12 +109,12 @@ class Ranker {
   std::vector<std::vector<std::vector<double>>> score(const std::vector<TrieRequest>& requests) {
     std::vector<std::vector<std::vector<double>>> scores(requests.size());
     if (prunes(*requests.front().trie)) {
-      for (const bool masked : {false, true}) {
-        const BeamResults results = beam_search(decoder_, requests, {options_.num_beams, masked});
-        num_tokens_of_beams_ += results.num_tokens_computed;
-        for (std::size_t r = 0; r < requests.size(); ++r) {
+      const BeamResults results = beam_search(decoder_, requests, beam_options(options_));
+      num_tokens_of_beams_ += results.num_tokens_computed;
+      for (std::size_t r = 0; r < requests.size(); ++r) {
+        for (const std::vector<BeamHit>& hits : results.hits[r]) {
           std::vector<double> of_nodes(requests[r].trie->nodes().size(), kNotFound);
-          for (const BeamHit& hit : results.hits[r]) of_nodes[static_cast<std::size_t>(hit.node)] = hit.score;
+          for (const BeamHit& hit : hits) of_nodes[static_cast<std::size_t>(hit.node)] = hit.score;
           scores[r].push_back(Kinds::of_items(*requests[r].trie, of_nodes));
         }
       }
@@ -152,8 +157,7 @@ void require_finite(std::span<const double> scores, const EvalExample& example) 
 /// What a request costs: the tokens of its pass, or for a beam the rows that its cache may need.
 std::int64_t cost_of(std::int64_t prompt_length, const TokenTrie& trie, const CatalogueOptions& options) {
   const bool prunes = options.ranking == "beam" && options.num_beams < trie.num_distinct();
-  return prompt_length +
-         (prunes ? std::min(options.num_beams * trie.longest(), trie.num_tokens()) : trie.num_computed());
+  return prunes ? most_beam_rows(prompt_length, trie, beam_options(options)) : prompt_length + trie.num_computed();
 }
 
 void count_one_by_one(CatalogueRanking& ranking, const data::Dataset& dataset, std::span<const EvalExample> examples,

@@ -128,18 +128,17 @@ std::vector<double> Recommender::of_items(const std::vector<double>& of_nodes) c
 
 std::vector<std::vector<double>> Recommender::search(std::span<const eval::TrieRequest> requests) {
   std::vector<std::vector<double>> scores;
-  const std::int64_t rows_of_beam = std::min(options_.num_beams * trie_.longest(), trie_.num_tokens());
+  const eval::BeamOptions beam{options_.num_beams,
+                               {options_.scoring == "masked" ? eval::PathScore::masked : eval::PathScore::plain}};
+  const auto rows_of = [&](size_t r) { return eval::most_beam_rows(std::ssize(requests[r].prompt), trie_, beam); };
   for (size_t begin = 0, end = 0; begin < requests.size(); begin = end) {
     std::int64_t rows = 0;  // of keys and values
     do {
-      rows += std::ssize(requests[end++].prompt) + rows_of_beam;
-    } while (end < requests.size() &&
-             rows + std::ssize(requests[end].prompt) + rows_of_beam <= options_.max_tokens_per_batch);
-    const auto results = eval::beam_search(decoder_, requests.subspan(begin, end - begin),
-                                           {options_.num_beams, options_.scoring == "masked"});
-    for (const auto& hits : results.hits) {
+      rows += rows_of(end++);
+    } while (end < requests.size() && rows + rows_of(end) <= options_.max_tokens_per_batch);
+    for (const auto& hits : eval::beam_search(decoder_, requests.subspan(begin, end - begin), beam).hits) {
       std::vector<double> of_nodes(trie_.nodes().size(), kNotFound);
-      for (const eval::BeamHit& hit : hits) of_nodes[static_cast<size_t>(hit.node)] = hit.score;
+      for (const eval::BeamHit& hit : hits[0]) of_nodes[static_cast<size_t>(hit.node)] = hit.score;
       scores.push_back(of_items(of_nodes));
     }
   }

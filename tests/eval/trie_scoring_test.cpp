@@ -153,16 +153,16 @@ TEST(BeamSearch, EqualsTheNaiveOneAndFindsOnlyWhatIsThere) {
   for (const auto& s : sequences) tries.emplace_back(s);
   for (std::uint64_t r = 0; r < 3; ++r) requests.push_back({&tries[r], random_prompt(r, 5 + r)});
   for (const std::size_t width : {1u, 3u, 8u}) {
-    const BeamResults found =
-        beam_search(tiny.decoder, requests, {.num_beams = static_cast<std::int64_t>(width), .masked = false});
+    const BeamResults found = beam_search(tiny.decoder, requests, {.num_beams = static_cast<std::int64_t>(width)});
     for (std::size_t r = 0; r < 3; ++r) {
       const auto expected = naive_beam(tiny.decoder, requests[r].prompt, sequences[r], width);
-      ASSERT_EQ(found.hits[r].size(), expected.size());
+      const std::vector<BeamHit>& hits = found.hits[r][0];
+      ASSERT_EQ(hits.size(), expected.size());
       for (std::size_t k = 0; k < expected.size(); ++k) {
-        EXPECT_NEAR(found.hits[r][k].score, expected[k].first, kDoubleTolerance);
+        EXPECT_NEAR(hits[k].score, expected[k].first, kDoubleTolerance);
         std::size_t i = 0;
         while (sequences[r][i] != expected[k].second) ++i;
-        EXPECT_EQ(found.hits[r][k].node, tries[r].end_of(i));
+        EXPECT_EQ(hits[k].node, tries[r].end_of(i));
       }
     }
   }
@@ -175,20 +175,40 @@ TEST(BeamSearch, OfTheTriesWidthFindsAllWithTheirScores) {
   const TokenTrie trie(sequences);
   const TrieRequest request{&trie, random_prompt(1, 9)};
   const TrieScores scores = TrieScorer(tiny.decoder, 100).score({&request, 1})[0];
-  for (const bool masked : {false, true}) {
-    const std::vector<double> expected =
-        masked ? masked_log_likelihoods(trie, scores) : path_log_likelihoods(trie, scores);
-    // A sequence that goes on is a hypothesis beside the one that ends there.
-    const BeamResults found = beam_search(tiny.decoder, {&request, 1}, {.num_beams = 1000, .masked = masked});
-    EXPECT_EQ(std::ssize(found.hits[0]), trie.num_distinct());
+  // A sequence that goes on is a hypothesis beside the one that ends there.
+  const BeamResults found = beam_search(tiny.decoder, {&request, 1}, {1000, {PathScore::plain, PathScore::masked}});
+  const std::vector<double> expected[] = {path_log_likelihoods(trie, scores), masked_log_likelihoods(trie, scores)};
+  for (std::size_t s = 0; s < 2; ++s) {
+    EXPECT_EQ(std::ssize(found.hits[0][s]), trie.num_distinct());
     double last = INFINITY;
-    for (const BeamHit& hit : found.hits[0]) {
+    for (const BeamHit& hit : found.hits[0][s]) {
       EXPECT_TRUE(trie.node(hit.node).is_end);
-      EXPECT_NEAR(hit.score, expected[static_cast<std::size_t>(hit.node)], kDoubleTolerance);
+      EXPECT_NEAR(hit.score, expected[s][static_cast<std::size_t>(hit.node)], kDoubleTolerance);
       EXPECT_LE(hit.score, last);
       last = hit.score;
     }
   }
+}
+
+/// Searches of one request share what they have in common, and find what they find alone.
+TEST(BeamSearch, TogetherFindWhatTheyFindAlone) {
+  TinyModel tiny;
+  const TokenTrie trie(random_sequences(33, 80, 3, 6));
+  const std::vector<TrieRequest> requests = {{&trie, random_prompt(2, 7)}, {&trie, random_prompt(3, 4)}};
+  const BeamResults together = beam_search(tiny.decoder, requests, {4, {PathScore::plain, PathScore::masked}});
+  std::int64_t num_tokens_alone = 0;
+  for (std::size_t s = 0; s < 2; ++s) {
+    const BeamResults alone = beam_search(tiny.decoder, requests, {4, {s == 0 ? PathScore::plain : PathScore::masked}});
+    num_tokens_alone += alone.num_tokens_computed;
+    for (std::size_t r = 0; r < requests.size(); ++r) {
+      ASSERT_EQ(together.hits[r][s].size(), alone.hits[r][0].size());
+      for (std::size_t k = 0; k < alone.hits[r][0].size(); ++k) {
+        EXPECT_EQ(together.hits[r][s][k].node, alone.hits[r][0][k].node);
+        EXPECT_NEAR(together.hits[r][s][k].score, alone.hits[r][0][k].score, kDoubleTolerance);
+      }
+    }
+  }
+  EXPECT_LE(together.num_tokens_computed, num_tokens_alone - 7 - 4);  // the prompts at least
 }
 
 /// A trained model in float32 on the shipped titles: 1e-4, which is what float32 gives sums of some twenty terms whose

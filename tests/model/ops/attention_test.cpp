@@ -209,6 +209,22 @@ TEST(OpsAttention, BranchesOffBranchesSeeTheirWholePath) {
   }
 }
 
+/// Branches of two prompts that take turns, of one to three rows: more lanes than a task of the CPU's forward has, some
+/// seeing a little more or less of their prompt than the others, some far less.
+TEST(OpsAttention, HundredsOfBranchesOfAPrompt) {
+  std::vector<AttentionSpan> spans = {whole(0, 90), whole(90, 70)};
+  std::int64_t rows = 160;
+  for (std::int64_t i = 0; i < 300; ++i) {
+    const std::int64_t length = 1 + i % 3, parent = i % 2 == 0 ? 0 : 90;
+    spans.push_back(branch(rows, length, parent, i % 10 == 7 ? 5 : i % 4 == 1 ? 69 : 70));
+    rows += length;
+  }
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    check_case({8, 1, 16, rows, rows, spans, {}}, dtype);
+    check_case({3, 1, 8, rows, rows, spans, 40}, dtype);
+  }
+}
+
 TEST(OpsAttention, QueriesMayBeFewerThanKeys) {
   // As the last block asks: runs of rows of a stream, with the rows before them as full ranges; a row without a span;
   // and one that sees nothing.

@@ -75,11 +75,13 @@ class Backward {
     for (const KeyRange& range : span.keys) {
       ranges.push_back({cluster.packed_row(range.begin), range.length, range.first_position, range.causal});
     }
-    AttentionTask<T> task = call_.task(span, kv_head);
-    task.dout = Call::rows(dout_, span.q_begin, first_head);
-    task.out_in = Call::rows(forward_.out, span.q_begin, first_head);
-    task.log_sum_exp = Call::statistics(forward_.log_sum_exp, span.q_begin, first_head);
-    task.out = Call::template rows<T>(gradients.dq, span.q_begin, first_head);
+    const std::vector<TaskSpan> spans = {{0, span.q_begin, span.q_first_position}};
+    AttentionTask<T> task = call_.task(spans, kv_head);
+    task.num_lanes = span.q_length * call_.group();
+    task.dout = Call::rows(dout_, first_head);
+    task.out_in = Call::rows(forward_.out, first_head);
+    task.log_sum_exp = Call::statistics(forward_.log_sum_exp, first_head);
+    task.out = Call::template rows<T>(gradients.dq, first_head);
     task.ranges = ranges.data(), task.num_ranges = static_cast<std::int64_t>(ranges.size());
     task.k = packed.k, task.v = packed.v, task.dk = packed.dk, task.dv = packed.dv, task.scratch = scratch;
     kernels<AttentionKernels<T>>().backward(task);
@@ -91,11 +93,12 @@ class Backward {
     const std::int64_t head_dim = call_.head_dim();
     for (const KeyRun& run : cluster.runs) {
       const std::int64_t at = run.packed_begin * call_.padded();
-      const auto dk = Call::template rows<T>(gradients.dk, run.begin, kv_head);
-      const auto dv = Call::template rows<T>(gradients.dv, run.begin, kv_head);
+      const auto dk = Call::template rows<T>(gradients.dk, kv_head);
+      const auto dv = Call::template rows<T>(gradients.dv, kv_head);
       // The kernel sums dscore * q; the score is scale * q . k.
-      unpack_rows(dk.data, packed.dk + at, run.length, dk.row_stride, head_dim, static_cast<Acc>(call_.scale));
-      unpack_rows(dv.data, packed.dv + at, run.length, dv.row_stride, head_dim, Acc(1));
+      unpack_rows(dk.row(run.begin), packed.dk + at, run.length, dk.row_stride, head_dim,
+                  static_cast<Acc>(call_.scale));
+      unpack_rows(dv.row(run.begin), packed.dv + at, run.length, dv.row_stride, head_dim, Acc(1));
     }
   }
 

@@ -19,24 +19,37 @@ constexpr std::int64_t attention_scratch_size(std::int64_t head_dim) {
   return kMaxBlockLanes * (6 * padded_head_dim(head_dim) + 2 * kKeyTile + 8);
 }
 
-/// One key range of a span inside the packed keys.
+/// A run of queries that follow each other in the tensor and see the same ranges.
+struct TaskSpan {
+  std::int64_t first_query = 0;  // among the task's queries
+  std::int64_t first_row = 0;    // of the tensors
+  std::int64_t first_position = 0;
+};
+
+inline constexpr std::int64_t kAllSpans = -1;
+
+/// A key range inside the packed keys, and the span of the task whose queries see it.
 struct PackedRange {
   std::int64_t packed_begin = 0;
   std::int64_t length = 0;
   std::int64_t first_position = 0;
   bool causal = false;
+  std::int64_t span = kAllSpans;
 };
 
-/// Rows of a tensor [rows, heads, head_dim] with a dense last dimension; `data` points at the first row and head that
-/// count.
+/// Rows of a tensor [rows, heads, head_dim] with a dense last dimension; `data` points at the first row, and the first
+/// head that counts.
 template <class T>
 struct HeadRows {
   T* data = nullptr;
   std::int64_t row_stride = 0;
   std::int64_t head_stride = 0;
+
+  T* row(std::int64_t index) const { return data + index * row_stride; }
 };
 
-/// The queries of a span that share one key-value head. Lane l is query l / group, head l % group of the group.
+/// The queries of some spans that share one key-value head. Lane l is query l / group of the task, head l % group of
+/// the group.
 template <class T>
 struct AttentionTask {
   using Acc = AccumulatorOf<T>;
@@ -47,9 +60,10 @@ struct AttentionTask {
   std::int64_t head_dim = 0;
   std::int64_t first_lane = 0;
   std::int64_t num_lanes = 0;
-  std::int64_t q_first_position = 0;
   std::int64_t window = 0;  // 0: none
   double scale = 1;
+  const TaskSpan* spans = nullptr;  // ascending, the first at query 0
+  std::int64_t num_spans = 0;
   const PackedRange* ranges = nullptr;
   std::int64_t num_ranges = 0;
   const Acc* k = nullptr;  // packed [keys, padded_head_dim]

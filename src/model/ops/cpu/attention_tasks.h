@@ -52,25 +52,24 @@ struct AttentionCall {
   std::int64_t scratch_size() const { return attention_scratch_size(head_dim()); }
 
   template <class U = const T>
-  static HeadRows<U> rows(const at::Tensor& tensor, std::int64_t row, std::int64_t head) {
+  static HeadRows<U> rows(const at::Tensor& tensor, std::int64_t head) {
     auto* const data = elements<std::remove_const_t<U>>(tensor);
-    return {data + row * tensor.stride(0) + head * tensor.stride(1), tensor.stride(0), tensor.stride(1)};
+    return {data + head * tensor.stride(1), tensor.stride(0), tensor.stride(1)};
   }
   /// Of log_sum_exp [Tq, H].
-  static HeadRows<Acc> statistics(const at::Tensor& tensor, std::int64_t row, std::int64_t head) {
-    return {elements<Acc>(tensor) + row * tensor.stride(0) + head, tensor.stride(0), 1};
+  static HeadRows<Acc> statistics(const at::Tensor& tensor, std::int64_t head) {
+    return {elements<Acc>(tensor) + head, tensor.stride(0), 1};
   }
 
-  /// All lanes of a span under one key-value head; ranges, packed tensors and results are the caller's.
-  AttentionTask<T> task(const AttentionSpan& span, std::int64_t kv_head) const {
+  /// Of the spans under one key-value head; lanes, ranges, packed tensors and results are the caller's.
+  AttentionTask<T> task(const std::vector<TaskSpan>& task_spans, std::int64_t kv_head) const {
     AttentionTask<T> task;
-    task.q = rows(q, span.q_begin, kv_head * group());
+    task.q = rows(q, kv_head * group());
     task.group = group();
     task.head_dim = head_dim();
-    task.num_lanes = span.q_length * group();
-    task.q_first_position = span.q_first_position;
     task.window = window.value_or(0);
     task.scale = scale;
+    task.spans = task_spans.data(), task.num_spans = std::ssize(task_spans);
     return task;
   }
 
@@ -78,8 +77,8 @@ struct AttentionCall {
   void pack(std::int64_t kv_head, std::int64_t begin, std::int64_t length, Acc* packed_k, Acc* packed_v,
             std::int64_t at) const {
     const auto& pack_rows = kernels<AttentionKernels<T>>().pack_rows;
-    pack_rows(packed_k + at * padded(), rows(k, begin, kv_head).data, length, k.stride(0), head_dim());
-    pack_rows(packed_v + at * padded(), rows(v, begin, kv_head).data, length, v.stride(0), head_dim());
+    pack_rows(packed_k + at * padded(), rows(k, kv_head).row(begin), length, k.stride(0), head_dim());
+    pack_rows(packed_v + at * padded(), rows(v, kv_head).row(begin), length, v.stride(0), head_dim());
   }
 };
 
