@@ -223,9 +223,8 @@ void TrainingRun::require_finite() const {
 void TrainingRun::require_learnt() const {
   if (state_.global_step == 0 || state_.num_skipped_steps < state_.global_step) return;
   core::fault(
-      "all {} steps were skipped, so nothing was learnt and no adapter is written: the warnings above say why; check "
-      "the "
-      "model's weights, lower learning_rate, or use dtype = float32",
+      "all {} steps were skipped, so nothing was learnt and no adapter is written. The warnings above say why: check "
+      "the weights of the model, lower learning_rate, or use dtype = float32",
       state_.global_step);
 }
 

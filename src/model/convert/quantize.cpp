@@ -1,6 +1,5 @@
 #include "model/convert/quantize.h"
 
-#include <ATen/ops/all.h>
 #include <ATen/ops/isfinite.h>
 
 #include <filesystem>
