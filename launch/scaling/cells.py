@@ -1,12 +1,13 @@
 """The cells of a scaling comparison: what each measures, how it is run, and what became of it."""
 import dataclasses
-import json
 import os
 import pathlib
 import shlex
 import shutil
 import signal
 import subprocess
+
+from files import From, Refused, read_json, write_json, write_text
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -32,6 +33,23 @@ class Plan:
     cell_timeout: float
     train: str
     bench_arguments: list[str]
+
+    def __post_init__(self):
+        """It may be read from a plan.json that somebody changed; its words become directories and arguments."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            parts = value if field.type in (list[str], list[int]) else [value]
+            kind = str if field.type in (list[str], str) else (int, float) if field.type is float else int
+            if not isinstance(parts, list) or any(not isinstance(part, kind) or isinstance(part, bool) for part in parts):
+                raise ValueError(f"{field.name} is {value!r:.100}")
+        for names, known in ((self.storages, ("dense", "nf4")), (self.modes, ("strong", "weak"))):
+            if any(name not in known for name in names):
+                raise ValueError(f"{' or '.join(known)} are known, found {names}")
+        numbers = (*self.ranks, self.batch_size, self.micro_batch_size, self.sequence_length, self.threads, self.steps, self.warmup_steps)
+        if not all(0 < number <= 10**9 for number in numbers) or not 0 <= self.epoch_examples <= 10**12:
+            raise ValueError("a number is out of range")
+        if not all(0 <= number < 1e9 for number in (self.price, self.cell_timeout)) or "/" in self.preset:
+            raise ValueError("price, cell_timeout or preset is out of range")
 
     def cells(self) -> list["Cell"]:
         return [Cell(model, storage, mode, ranks) for model in self.models for storage in self.storages
@@ -153,8 +171,11 @@ def is_measured(plan: Plan, cell: Cell, output_dir: pathlib.Path) -> bool:
     path = output_dir / "cells" / cell.name / "cell.json"
     if not path.is_file():
         return False
-    found = json.loads(path.read_text())
-    return not found["failure"] and found["options"] == bench_options(plan, cell) and found["threads"] == plan.threads
+    try:
+        found = read_json(path)
+    except Refused:  # it is measured again
+        return False
+    return not found.get("failure", True) and found.get("options") == bench_options(plan, cell) and found.get("threads") == plan.threads
 
 
 def train_and_evaluate(plan: Plan, model: str, storage: str, output_dir: pathlib.Path, launcher: str) -> str:
@@ -175,13 +196,12 @@ def train_and_evaluate(plan: Plan, model: str, storage: str, output_dir: pathlib
     for name, command in steps.items():
         failure = run(on_ranks(plan, launcher, max(plan.ranks), command), directory / f"{name}.txt", plan.cell_timeout, environment)
         if failure:
-            (directory / "failure.txt").write_text(f"{name}: {failure}\n")
+            write_text(directory / "failure.txt", f"{name}: {failure}\n")
             return f"{name}: {failure}"
     return ""
 
 
-def write_json(path: pathlib.Path, value) -> None:
-    """Whole or not at all."""
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(value, indent=2) + "\n")
-    aside.replace(path)
+def read_plan(output_dir: pathlib.Path) -> Plan:
+    path = output_dir / "plan.json"
+    with From(path):
+        return Plan(**read_json(path))

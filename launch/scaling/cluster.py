@@ -1,13 +1,13 @@
 """launch/cluster_model.sh's work; its opening comment is the help."""
 import functools
-import json
 import pathlib
 import sys
 
 import cluster_report
 import command_line
 import projection
-from cells import Plan, write_json
+from cells import read_plan
+from files import Refused, write_json
 
 
 die = functools.partial(command_line.die, "cluster_model.sh")
@@ -16,8 +16,7 @@ die = functools.partial(command_line.die, "cluster_model.sh")
 def scaling_document(directory: pathlib.Path) -> dict:
     if not (directory / "plan.json").is_file():
         die(f"--scaling: {directory} has no plan.json, which scaling.sh writes")
-    plan = Plan(**json.loads((directory / "plan.json").read_text()))
-    document = cluster_report.document_of(cluster_report.measured_cells(plan, directory), cluster_report.network_of(directory))
+    document = cluster_report.document_in(read_plan(directory), directory)
     if document is None:
         die(f"--scaling: {directory} has no measured cell, or no collectives of several ranks; run scaling.sh on 2 ranks or more")
     return document
@@ -30,6 +29,8 @@ def main() -> int:
     what.add_argument("--project", action="store_true")
     parser.add_argument("--output", type=pathlib.Path)
     options = parser.parse_args()
+    if options.output and (options.output.exists() or options.output.is_symlink()):
+        die(f"--output: {options.output} exists: give another name, or remove it")
     document = projection.project() if options.project else scaling_document(options.scaling)
     print(projection.markdown_of(document) if options.project else cluster_report.text_of(document))
     if options.output:
@@ -38,4 +39,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Refused as refused:
+        die(str(refused))

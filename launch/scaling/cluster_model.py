@@ -51,6 +51,8 @@ class Measured:
 
 def measured_of(name: str, bench: dict) -> Measured:
     """From bench.json. Times of parts are means over the steps; the step is the median, which a hiccup of the machine does not move."""
+    if bench["world_size"] != len(bench["ranks"]) or not 1 <= bench["model"]["config"]["num_hidden_layers"] <= 10**5:
+        raise ValueError("world_size is not the number of ranks, or num_hidden_layers is out of range")
     slowest = max(bench["ranks"], key=lambda rank: rank["median_step_ms"])
     steps, parts, machine = bench["num_steps"], bench["parts_ms"], bench["machine"]
     hosts = len({rank["host"] for rank in bench["ranks"]})

@@ -1,9 +1,9 @@
 """The model of the cluster over what scaling.sh measured: JSON, text, and a section of its page."""
-import json
 import pathlib
 
 from cells import Cell, Plan, name_of_model
 from cluster_model import Measured, fit_compute, leave_one_out, measured_of, on_more_hosts
+from files import From, positive, printable, read_json
 from links import Network
 from page import escape, number, table
 
@@ -11,8 +11,15 @@ PREDICTED_RANKS = [8, 16, 64, 256]
 
 
 def network_of(output_dir: pathlib.Path) -> Network:
-    paths = sorted(output_dir.glob("collectives/*/bench.json"), key=lambda path: int(path.parent.name))
-    return Network([json.loads(path.read_text()) for path in paths])
+    with From(output_dir / "collectives"):
+        paths = sorted(output_dir.glob("collectives/*/bench.json"), key=lambda path: int(path.parent.name))
+        documents = [read_json(path) for path in paths]
+        for document in documents:
+            if not 1 <= document["world_size"] <= 10**6:
+                raise ValueError(f"world_size is {document['world_size']}")
+            for time in document["times"]:
+                positive(time["us"]), positive(time["bytes"]), str.strip(time["operation"])
+        return Network(documents)
 
 
 def measured_cells(plan: Plan, output_dir: pathlib.Path) -> dict[tuple[str, str], list[tuple[Cell, Measured]]]:
@@ -20,12 +27,21 @@ def measured_cells(plan: Plan, output_dir: pathlib.Path) -> dict[tuple[str, str]
     groups: dict[tuple[str, str], list[tuple[Cell, Measured]]] = {}
     for cell in plan.cells():
         directory = output_dir / "cells" / cell.name
-        if not (directory / "cell.json").is_file() or json.loads((directory / "cell.json").read_text())["failure"]:
+        if not (directory / "cell.json").is_file():
             continue
-        bench = json.loads((directory / "bench.json").read_text())
-        if "gradients" in bench:
-            groups.setdefault((cell.model, cell.storage), []).append((cell, measured_of(cell.name, bench)))
+        with From(directory):
+            if read_json(directory / "cell.json")["failure"]:
+                continue
+            bench = read_json(directory / "bench.json")
+            if "gradients" in bench:
+                groups.setdefault((cell.model, cell.storage), []).append((cell, measured_of(cell.name, bench)))
     return groups
+
+
+def document_in(plan: Plan, output_dir: pathlib.Path) -> dict | None:
+    """The document of what was measured there."""
+    with From(output_dir):
+        return document_of(measured_cells(plan, output_dir), network_of(output_dir))
 
 
 def document_of(groups: dict[tuple[str, str], list[tuple[Cell, Measured]]], network: Network) -> dict | None:
@@ -68,13 +84,13 @@ def text_of(document: dict) -> str:
     lines += ["", f"  {'left out':<48} {'measured ms':>12} {'predicted':>12} {'error':>9}"]
     for model in document["models"]:
         for row in model["left_out"]:
-            lines.append(f"  {row['cell']:<48} {row['measured_ms']:>12.1f} {number(row['predicted_ms']):>12} {percent(row['error']):>9}"
+            lines.append(f"  {printable(row['cell']):<48} {row['measured_ms']:>12.1f} {number(row['predicted_ms']):>12} {percent(row['error']):>9}"
                          f"{'  (measured twice)' if row['repetition'] else ''}")
     lines += ["", "  worst: " + (percent(document["worst_error"]).lstrip("+") or "too few cells to leave one out")]
     lines += ["", f"  {'with more ranks, weak':<48} {'ranks':>6} {'step ms':>10} {'exposed ms':>11} {'tokens/s':>12}"]
     for model in document["models"]:
         for row in model["more_ranks"]:
-            lines.append(f"  {name_of_model(model['model']) + ', ' + model['storage']:<48} {row['ranks']:>6} {row['step_ms']:>10.1f} "
+            lines.append(f"  {printable(name_of_model(model['model'])) + ', ' + model['storage']:<48} {row['ranks']:>6} {row['step_ms']:>10.1f} "
                          f"{row['exposed_ms']:>11.2f} {row['tokens_per_second']:>12,.0f}")
     return "\n".join(lines)
 

@@ -1,11 +1,13 @@
 """From the cells' results to scaling.json, scaling.csv and scaling.html."""
 import csv
 import dataclasses
+import io
 import json
 import pathlib
 
 import cluster_report
-from cells import Cell, Plan, name_of_model, write_json
+from cells import Cell, Plan, name_of_model
+from files import From, not_negative, positive, printable, read_json, read_text, write_json, write_text
 from page import page_of
 
 # What the table holds of a cell, in this order; all of it is in scaling.json and scaling.csv.
@@ -17,8 +19,9 @@ COLUMNS = ["model", "storage", "mode", "ranks", "threads", "hosts", "examples_pe
 def epoch_examples(plan: Plan) -> int:
     if plan.epoch_examples or not plan.dataset:
         return plan.epoch_examples
-    info = json.loads((pathlib.Path(plan.dataset) / "dataset.json").read_text())
-    return int(info["splits"]["train"]["examples"])
+    path = pathlib.Path(plan.dataset) / "dataset.json"
+    with From(path):
+        return int(read_json(path)["splits"]["train"]["examples"])
 
 
 def row_of(plan: Plan, cell: Cell, output_dir: pathlib.Path) -> dict:
@@ -26,24 +29,30 @@ def row_of(plan: Plan, cell: Cell, output_dir: pathlib.Path) -> dict:
     directory = output_dir / "cells" / cell.name
     if not (directory / "cell.json").is_file():
         return {**row, "failure": "not measured"}
-    failure = json.loads((directory / "cell.json").read_text())["failure"]
+    with From(directory / "cell.json"):
+        failure = str(read_json(directory / "cell.json")["failure"])
     if failure:
         return {**row, "failure": failure}
-    bench = json.loads((directory / "bench.json").read_text())
+    with From(directory / "bench.json"):
+        add_measured(row, read_json(directory / "bench.json"), plan, cell)
+    return row
+
+
+def add_measured(row: dict, bench: dict, plan: Plan, cell: Cell) -> None:
     row["hosts"] = len({rank["host"] for rank in bench["ranks"]})
-    row["examples_per_step"] = bench["examples_per_step"]
-    row["tokens_per_second"] = bench["tokens_per_second"]
-    row["step_ms"] = bench["step_ms"]
-    for part, milliseconds in bench["parts_ms"].items():
-        row[f"{part}_share"] = milliseconds / bench["step_ms"]
-    row["share_of_peak_flop"] = bench["flop"]["share_of_peak"]
-    row["peak_memory_bytes"] = max(rank["memory_bytes"]["peak"] for rank in bench["ranks"])
+    row["examples_per_step"] = positive(bench["examples_per_step"])
+    row["tokens_per_second"] = positive(bench["tokens_per_second"])
+    row["step_ms"] = positive(bench["step_ms"])
+    for part in (column.removesuffix("_share") for column in COLUMNS if column.endswith("_share")):
+        row[f"{part}_share"] = not_negative(bench["parts_ms"][part]) / bench["step_ms"]
+    row["share_of_peak_flop"] = not_negative(bench["flop"]["share_of_peak"])
+    row["peak_memory_bytes"] = max(not_negative(rank["memory_bytes"]["peak"]) for rank in bench["ranks"])
+    seconds_of_step = positive(bench["seconds"]) / positive(bench["num_steps"])
     examples = epoch_examples(plan)
     if examples:
         steps = -(-examples // bench["examples_per_step"])
-        row["epoch_hours"] = steps * bench["seconds"] / bench["num_steps"] / 3600
+        row["epoch_hours"] = steps * seconds_of_step / 3600
         row["epoch_cost"] = row["epoch_hours"] * cell.ranks * plan.price if plan.price else None
-    return row
 
 
 def add_efficiencies(rows: list[dict]) -> None:
@@ -65,7 +74,7 @@ def trained_rows(plan: Plan, rows: list[dict], output_dir: pathlib.Path) -> list
             directory = output_dir / "trained" / f"{name_of_model(model)}-{storage}"
             row = {"model": model, "storage": storage, "failure": "not trained"}
             if (directory / "failure.txt").is_file():
-                row["failure"] = (directory / "failure.txt").read_text().strip()
+                row["failure"] = read_text(directory / "failure.txt").strip()
             if (directory / "evaluation/evaluation.json").is_file():
                 row = {**row, **accuracy_of(directory / "evaluation/evaluation.json"), "failure": "",
                        "train_seconds": train_seconds(directory / "adapter/metrics.jsonl")}
@@ -78,13 +87,18 @@ def trained_rows(plan: Plan, rows: list[dict], output_dir: pathlib.Path) -> list
 
 def accuracy_of(path: pathlib.Path) -> dict:
     """The headline among candidates, or hit_rate@10 over the catalogue."""
-    document = json.loads(path.read_text())
+    with From(path):
+        return accuracy_in(read_json(path))
+
+
+def accuracy_in(document: dict) -> dict:
     for part, metric in (("candidates", "accuracy"), ("catalogue", "hit_rate@10")):
         report = document.get(part) or {}
         if not report.get("scores"):
             continue
         metrics = report["scores"][report["headline"]]["metrics"]
-        return {"metric": metric, "value": metrics[metric]["value"], "interval_95": metrics[metric]["bootstrap_95"]}
+        low, high = metrics[metric]["bootstrap_95"]
+        return {"metric": metric, "value": not_negative(metrics[metric]["value"]), "interval_95": [not_negative(low), not_negative(high)]}
     return {"metric": None, "value": None, "interval_95": None}
 
 
@@ -92,11 +106,12 @@ def train_seconds(metrics: pathlib.Path) -> float:
     """Of all steps, without start and saves."""
     seconds = 0.0
     steps = 0
-    for line in metrics.read_text().splitlines():
-        row = json.loads(line)
-        if "step_ms" in row:
-            seconds += row["step_ms"] / 1000 * (row["step"] - steps)
-            steps = row["step"]
+    with From(metrics):
+        for line in read_text(metrics).splitlines():
+            row = json.loads(line)
+            if "step_ms" in row:
+                seconds += row["step_ms"] / 1000 * (row["step"] - steps)
+                steps = row["step"]
     return seconds
 
 
@@ -105,24 +120,25 @@ def collect(plan: Plan, output_dir: pathlib.Path) -> tuple[list[dict], dict | No
     rows = [row_of(plan, cell, output_dir) for cell in plan.cells()]
     add_efficiencies(rows)
     trained = trained_rows(plan, rows, output_dir)
-    cluster = cluster_report.document_of(cluster_report.measured_cells(plan, output_dir), cluster_report.network_of(output_dir))
-    machine = next((json.loads(path.read_text()).get("machine") for path in sorted(output_dir.glob("cells/*/bench.json"))), None)
+    cluster = cluster_report.document_in(plan, output_dir)
+    machine = next((read_json(path).get("machine") for path in sorted(output_dir.glob("cells/*/bench.json"))), None)
+    machine = machine if isinstance(machine, dict) else None
     write_json(output_dir / "scaling.json", {"version": 1, "plan": dataclasses.asdict(plan), "machine": machine, "cells": rows,
                                              "trained": trained, "cluster": cluster})
-    with (output_dir / "scaling.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
-    (output_dir / "scaling.html").write_text(page_of(plan, machine, rows, trained,
-                                                         cluster_report.section_of(cluster) if cluster else ""))
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, COLUMNS)
+    table.writeheader()
+    table.writerows({key: printable(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows)
+    write_text(output_dir / "scaling.csv", text.getvalue())
+    write_text(output_dir / "scaling.html", page_of(plan, machine, rows, trained, cluster_report.section_of(cluster) if cluster else ""))
     return rows, cluster
 
 
 def text_of(rows: list[dict]) -> str:
     lines = [f"{'model':<28} {'base':<6} {'mode':<7} {'ranks':>5} {'tokens/s':>10} {'efficiency':>11} {'communication':>14} {'GiB a rank':>11}"]
     for row in rows:
-        start = f"{name_of_model(row['model']):<28} {row['storage']:<6} {row['mode']:<7} {row['ranks']:>5}"
-        lines.append(f"{start}  {row['failure']}" if row["failure"] else
+        start = f"{printable(name_of_model(row['model'])):<28} {row['storage']:<6} {row['mode']:<7} {row['ranks']:>5}"
+        lines.append(f"{start}  {printable(row['failure'])}" if row["failure"] else
                      f"{start} {row['tokens_per_second']:>10.0f} {100 * row['efficiency']:>9.1f} % "
                      f"{100 * row['communication_share']:>12.1f} % {row['peak_memory_bytes'] / 2**30:>11.2f}")
     return "\n".join(lines)

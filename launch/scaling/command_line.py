@@ -2,9 +2,11 @@
 import argparse
 import sys
 
+from files import printable
+
 
 def die(program: str, text: str):
-    print(f"{program}: error: {text}", file=sys.stderr)
+    print(f"{program}: error: {printable(text)}", file=sys.stderr)
     raise SystemExit(2)
 
 

@@ -1,7 +1,7 @@
 """launch/scaling.sh's work; its opening comment is the help."""
 import argparse
+import contextlib
 import functools
-import json
 import pathlib
 import shlex
 import signal
@@ -10,12 +10,13 @@ import sys
 
 import cluster_report
 import command_line
-from cells import ROOT, Cell, Plan, are_collectives_measured, is_measured, run_cell, run_collectives, train_and_evaluate, write_json
+from cells import ROOT, Cell, Plan, are_collectives_measured, is_measured, read_plan, run_cell, run_collectives, train_and_evaluate
 from collect import collect, text_of
+from files import OneRun, Refused, printable, write_json
 
 
 def say(text: str) -> None:
-    print(f"scaling.sh: {text}", flush=True)
+    print(f"scaling.sh: {printable(text)}", flush=True)
 
 
 die = functools.partial(command_line.die, "scaling.sh")
@@ -100,7 +101,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.run_cell or (options.collect and not options.models):
         if not path.is_file():
             die(f"there is no {path}: give the arguments that the cells were measured with")
-        return Plan(**json.loads(path.read_text()))
+        return read_plan(options.output_dir)
     if not options.models or not options.ranks:
         die("--models and --ranks are needed; see --help")
     for model in options.models:
@@ -194,13 +195,28 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = parse_arguments()
     plan = plan_of(options)
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    if options.launcher == "slurm" and not options.collect and not options.run_cell:
+        with OneRun(options.output_dir):
+            keep_plan(plan, options.output_dir)
+        submit(plan, options)  # each job is the one run in its time
+        return 0
+    with OneRun(options.output_dir):
+        return work(plan, options)
+
+
+def keep_plan(plan: Plan, output_dir: pathlib.Path) -> None:
+    """Says so where another plan was there: its cells stay, but table and page are of this one."""
+    with contextlib.suppress(Refused):
+        if (output_dir / "plan.json").exists() and read_plan(output_dir) != plan:
+            say(f"{output_dir} held another plan, which this one replaces in table and page; its cells stay")
+    write_json(output_dir / "plan.json", plan.__dict__)
+
+
+def work(plan: Plan, options: argparse.Namespace) -> int:
     if options.run_cell:
         return run_job(plan, options)
-    options.output_dir.mkdir(parents=True, exist_ok=True)
-    write_json(options.output_dir / "plan.json", plan.__dict__)
-    if options.launcher == "slurm" and not options.collect:
-        submit(plan, options)
-        return 0
+    keep_plan(plan, options.output_dir)
     if not options.collect:
         run_here(plan, options)
     rows, cluster = collect(plan, options.output_dir)
@@ -214,6 +230,8 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except Refused as refused:
+        die(str(refused))
     except KeyboardInterrupt:
         say("stopped: the same command goes on")
         sys.exit(130)

@@ -3,6 +3,7 @@ import html
 import math
 
 from cells import Plan, name_of_model
+from files import printable
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --ink: CanvasText; }
@@ -20,7 +21,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 620, 300, 70, 40
 
 
 def escape(text) -> str:
-    return html.escape(str(text), quote=True)
+    return html.escape(printable(str(text)), quote=True)
 
 
 def number(value, digits: int = 1, scale: float = 1) -> str:

@@ -31,7 +31,7 @@ struct BenchConfig {
           {"dataset", train.dataset, "Measure with the training split of a prepared dataset instead of random tokens."},
           {"warmup_steps", warmup_steps, between(0, 1e6), "Steps before the ones that are measured."},
           {"max_steps", max_steps, between(1, 1e6), "Steps that are measured."},
-          {"output", output, "Also write the result there, as JSON."}}},
+          {"output", output, "Also write the result into this file, as JSON; one that exists is not replaced."}}},
         {"The step",
          {{"per_device_train_batch_size", train.per_device_train_batch_size, between(1, 1e6),
            "Examples that a rank computes at once (a micro-batch)."},

@@ -226,16 +226,16 @@ core::Json to_json(const MemoryPlan& plan) {
 
 std::string text_of(const MemoryPlan& plan) {
   std::string text =
-      fmt::format("{} ({}, {}), a micro-batch of {} tokens on the {}: memory of one rank, GiB\n\n", plan.model,
-                  plan.storage, at::toString(plan.dtype), plan.batch.tokens, plan.on_gpu ? "GPU" : "CPU");
+      core::message("{} ({}, {}), a micro-batch of {} tokens on the {}: memory of one rank, GiB\n\n", plan.model,
+                    plan.storage, at::toString(plan.dtype), plan.batch.tokens, plan.on_gpu ? "GPU" : "CPU");
   const core::Json kinds = core::json_of(plan.kinds);
   for (const auto& [name, value] : kinds.items())
-    text += fmt::format("    {:<14} {:>10}\n", name, gib(value.get<std::int64_t>()));
+    text += core::message("    {:<14} {:>10}\n", name, gib(value.get<std::int64_t>()));
   if (plan.shared_by_ranks > 0)
-    text += fmt::format("\n  the ranks of a node share {} GiB of it\n", gib(plan.shared_by_ranks));
+    text += core::message("\n  the ranks of a node share {} GiB of it\n", gib(plan.shared_by_ranks));
   if (plan.available > 0)
-    text += fmt::format("\n  {} GiB are available here: one rank {}\n", gib(plan.available),
-                        plan.kinds.peak <= plan.available ? "fits" : "does not fit");
+    text += core::message("\n  {} GiB are available here: one rank {}\n", gib(plan.available),
+                          plan.kinds.peak <= plan.available ? "fits" : "does not fit");
   return text;
 }
 

@@ -1,10 +1,9 @@
 #include "bench/report.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "bench/units.h"
+#include "core/text.h"
 
 namespace allreco::bench {
 namespace {
@@ -28,11 +27,11 @@ double mean_step_ms(const std::vector<RankResult>& ranks) {
 
 std::string parts_text(const TrainingResult& result) {
   const double step = mean_step_ms(result.ranks);
-  std::string text = fmt::format("\n  a step takes {:.1f} ms, of it\n", step);
+  std::string text = core::message("\n  a step takes {:.1f} ms, of it\n", step);
   const core::Json parts = core::json_of(mean_parts(result.ranks));
   for (const auto& [name, value] : parts.items()) {
     const double ms = value.get<double>();
-    text += fmt::format("    {:<14} {:>10.2f} ms {:>6.1f} %\n", name, ms, 100 * ms / step);
+    text += core::message("    {:<14} {:>10.2f} ms {:>6.1f} %\n", name, ms, 100 * ms / step);
   }
   return text;
 }
@@ -41,18 +40,18 @@ std::string parts_text(const TrainingResult& result) {
 std::string memory_text(const TrainingResult& result) {
   const auto most = std::max_element(result.ranks.begin(), result.ranks.end(),
                                      [](const auto& a, const auto& b) { return a.memory.peak < b.memory.peak; });
-  std::string text = fmt::format("\n  memory of rank {}, GiB\n", most - result.ranks.begin());
+  std::string text = core::message("\n  memory of rank {}, GiB\n", most - result.ranks.begin());
   const core::Json kinds = core::json_of(most->memory);
   for (const auto& [name, value] : kinds.items())
-    text += fmt::format("    {:<14} {:>10}\n", name, gib(value.get<std::int64_t>()));
+    text += core::message("    {:<14} {:>10}\n", name, gib(value.get<std::int64_t>()));
   return text;
 }
 
 std::string products_text(const RankResult& rank) {
   std::string text = "\n  libtorch's products at the model's shapes, GFLOP/s of rank 0\n";
   for (const ProductSpeed& product : rank.products)
-    text += fmt::format("    [{}, {}] x [{}, {}] {:>10.1f}\n", product.rows, product.in, product.in, product.out,
-                        product.flop_per_second / 1e9);
+    text += core::message("    [{}, {}] x [{}, {}] {:>10.1f}\n", product.rows, product.in, product.in, product.out,
+                          product.flop_per_second / 1e9);
   return text;
 }
 
@@ -101,15 +100,15 @@ core::Json to_json(const CollectivesResult& result) {
 }
 
 std::string text_of(const TrainingResult& result) {
-  std::string text = fmt::format("{}: {} rank(s), {} examples a step, {} measured steps\n\n  {:.0f} tokens/s in all",
-                                 result.model.at("name").get<std::string>(), result.ranks.size(),
-                                 result.examples_per_step, result.num_steps, result.tokens_per_second());
+  std::string text = core::message("{}: {} rank(s), {} examples a step, {} measured steps\n\n  {:.0f} tokens/s in all",
+                                   result.model.at("name").get<std::string>(), result.ranks.size(),
+                                   result.examples_per_step, result.num_steps, result.tokens_per_second());
   if (result.ranks.size() > 1) {
     text += "; by rank";
     for (const RankResult& rank : result.ranks)
-      text += fmt::format(" {:.0f}", static_cast<double>(rank.tokens) / rank.seconds);
+      text += core::message(" {:.0f}", static_cast<double>(rank.tokens) / rank.seconds);
   }
-  text += fmt::format(
+  text += core::message(
       "\n  {:.1f} GFLOP/s of the model's arithmetic, {:.1f} % of the {:.1f} GFLOP/s that all ranks reach in "
       "libtorch's fastest product\n",
       result.flop_per_second() / 1e9, 100 * result.flop_per_second() / result.peak_flop_per_second(),
@@ -119,11 +118,11 @@ std::string text_of(const TrainingResult& result) {
 
 std::string text_of(const CollectivesResult& result) {
   std::string text =
-      fmt::format("{} rank(s) on the {} plane\n\n  {:<15} {:>10} {:>12} {:>12} {:>12}\n", result.world_size,
-                  result.plane, "operation", "bytes", "us", "algbw GB/s", "busbw GB/s");
+      core::message("{} rank(s) on the {} plane\n\n  {:<15} {:>10} {:>12} {:>12} {:>12}\n", result.world_size,
+                    result.plane, "operation", "bytes", "us", "algbw GB/s", "busbw GB/s");
   for (const CollectiveTime& time : result.times)
-    text += fmt::format("  {:<15} {:>10} {:>12.1f} {:>12.3f} {:>12.3f}\n", time.operation, time.bytes, time.us,
-                        time.algorithm_gb_per_second, time.bus_gb_per_second);
+    text += core::message("  {:<15} {:>10} {:>12.1f} {:>12.3f} {:>12.3f}\n", time.operation, time.bytes, time.us,
+                          time.algorithm_gb_per_second, time.bus_gb_per_second);
   return text;
 }
 

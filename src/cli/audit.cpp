@@ -1,13 +1,28 @@
 // audit: a dataset in, what it gives away out.
 #include "audit/audit.h"
 
+#include <filesystem>
+#include <optional>
+
 #include "cli/bindings.h"
 #include "cli/commands.h"
 #include "core/check.h"
 #include "core/files.h"
 #include "core/log.h"
+#include "core/run_lock.h"
 
 namespace allreco::cli {
+
+namespace {
+
+void write_audit(const core::LockedDirectory& directory, const std::filesystem::path& file,
+                 const audit::AuditDocument& document) {
+  directory.require_in_place();
+  if (std::filesystem::exists(file)) core::log_info("replacing {}", file.string());
+  core::write_json_file(file, json_of(document));
+}
+
+}  // namespace
 
 int audit_command(dist::Session& session, const Arguments& arguments) {
   audit::AuditConfig config;
@@ -23,11 +38,10 @@ int audit_command(dist::Session& session, const Arguments& arguments) {
   require_option("dataset", config.dataset);
   core::check_options(config);
   apply(runtime, session);
+  std::optional<core::LockedDirectory> directory;
+  if (!config.output_dir.empty()) directory.emplace(config.output_dir);
   const audit::AuditDocument document = audit::audit(config);
-  if (!config.output_dir.empty()) {
-    core::make_directory(config.output_dir);
-    core::write_json_file(config.output_dir + "/audit.json", json_of(document));
-  }
+  if (directory) write_audit(*directory, std::filesystem::path(config.output_dir) / "audit.json", document);
   core::write_output(audit::audit_table(document));
   return config.strict && document.num_warnings > 0 ? kExitWarnings : kExitDone;
 }

@@ -49,7 +49,7 @@ int run_command(dist::Session& session, const Arguments& arguments) {
     return arguments.empty() ? kExitUserError : kExitDone;
   }
   if (arguments[0] == "--version") {
-    if (session.is_leader()) core::write_output(fmt::format("allreco {}\n", ALLRECO_VERSION));
+    if (session.is_leader()) core::write_output(std::string("allreco ") + ALLRECO_VERSION + "\n");
     return kExitDone;
   }
   for (const Command& command : commands()) {

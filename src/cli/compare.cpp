@@ -1,12 +1,13 @@
 #include "eval/compare.h"
 
 #include <algorithm>
-#include <filesystem>
+#include <optional>
 
 #include "cli/bindings.h"
 #include "cli/commands.h"
 #include "core/check.h"
 #include "core/log.h"
+#include "core/output_file.h"
 
 namespace allreco::cli {
 
@@ -21,7 +22,7 @@ struct CompareOptions {
     return {{"Comparison",
              {{"first", first, "A directory that `allreco evaluate` wrote; also the first argument."},
               {"second", second, "Another, of the same examples; also the second argument."},
-              {"output", output, "Also write the comparison as JSON into this file; empty: not."},
+              {"output", output, "Also write the comparison as JSON into this file, which may not exist; empty: not."},
               {"bootstrap_samples", bootstrap_samples, core::between(1000, 1e6),
                "Resamples of shoppers behind each interval."},
               {"seed", seed, "Seed of the bootstrap."}}}};
@@ -53,13 +54,13 @@ int compare_command(dist::Session& session, const Arguments& arguments) {
   require_option("second", options.second);
   core::check_options(options);
   apply(runtime, session);
-  if (session.is_leader() && !options.output.empty() && std::filesystem::exists(options.output))
-    core::user_error("output = {} exists: name another file, or remove it", options.output);
   session.together("compare", [&] {
     if (!session.is_leader()) return;
+    std::optional<core::OutputFile> output;
+    if (!options.output.empty()) output.emplace("output", options.output);
     const eval::Comparison comparison =
         eval::compare(options.first, options.second, {options.bootstrap_samples, options.seed});
-    if (!options.output.empty()) core::write_json_file(options.output, core::json_of(comparison));
+    if (output) output->write_json(core::json_of(comparison));
     core::write_output(eval::comparison_table(comparison));
   });
   return kExitDone;

@@ -1,6 +1,4 @@
 // doctor: whether this machine, or all hosts of a job, can run allreco, and what to fix.
-#include <fmt/core.h>
-
 #include "cli/bindings.h"
 #include "cli/commands.h"
 #include "core/log.h"
@@ -32,8 +30,8 @@ int examine(dist::Session& session, const doctor::PathOptions& paths) {
   const doctor::Exchange exchange = doctor::try_exchange(session);
   if (session.is_leader()) {
     core::write_output(
-        fmt::format("{}\n{}\n", doctor::exchange_text(exchange, session.world_size()),
-                    exchange.wrong.empty() ? "This can work." : "This will not work before the error above is fixed."));
+        doctor::exchange_text(exchange, session.world_size()) +
+        (exchange.wrong.empty() ? "\nThis can work.\n" : "\nThis will not work before the error above is fixed.\n"));
   }
   return exchange.wrong.empty() ? kExitDone : kExitUserError;
 }

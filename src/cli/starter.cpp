@@ -1,6 +1,7 @@
 // allreco, as a shell or a launcher starts it. It loads the C++ library alone, so it is under way within a millisecond,
 // and then becomes allreco-program (main.cpp). That one loads libtorch first: a signal that came meanwhile would end
 // the process before the program's first line, and libgomp has read its environment by then.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,6 +14,15 @@
 #include "core/stop_signals.h"
 
 namespace {
+
+/// A shell may start a program without one of its three streams (2>&-). The first files that it opens would have their
+/// numbers then, and what it says would stand in a checkpoint, or requests would be read from the model's weights.
+void fill_closed_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    if (::fcntl(stream, F_GETFD) >= 0) continue;
+    if (::open("/dev/null", stream == STDIN_FILENO ? O_RDONLY : O_WRONLY) != stream) std::_Exit(1);
+  }
+}
 
 /// OpenMP's threads spin at the end of each parallel loop for so long that on a core shared with other processes a
 /// training step takes much longer. A spin of some microseconds costs about nothing on an idle machine and far less on
@@ -32,6 +42,7 @@ std::string path_of_program() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  fill_closed_streams();
   if (argc > 1 && std::strcmp(argv[1], "train") == 0) allreco::core::hold_stop_signals();  // exec keeps the mask
   shorten_spinning();
   const std::string program = path_of_program();

@@ -61,6 +61,14 @@ void require_same(const char* what, const std::string& a, const std::string& b) 
     core::user_error("the evaluations cannot be compared: {} is {} in the first and {} in the second", what, a, b);
 }
 
+void require_own_predictions(const EvaluationDocument& document, const std::filesystem::path& directory) {
+  if (!are_of(document, directory))
+    core::user_error(
+        "{}/predictions.jsonl is not of the evaluation.json beside it: it was replaced, or an evaluation was stopped "
+        "while it wrote. Evaluate again",
+        directory.string());
+}
+
 void require_same_task(const EvaluationDocument& a, const EvaluationDocument& b) {
   require_same("the dataset's fingerprint", a.dataset.fingerprint, b.dataset.fingerprint);
   require_same("the split", a.dataset.split, b.dataset.split);
@@ -121,12 +129,16 @@ double mcnemar_p(std::int64_t num_a_better, std::int64_t num_b_better) {
 
 Comparison compare(const std::filesystem::path& a, const std::filesystem::path& b, const BootstrapOptions& bootstrap) {
   const EvaluationDocument document_a = read_evaluation(a / "evaluation.json");
-  require_same_task(document_a, read_evaluation(b / "evaluation.json"));
+  const EvaluationDocument document_b = read_evaluation(b / "evaluation.json");
+  require_same_task(document_a, document_b);
+  require_own_predictions(document_a, a);
+  require_own_predictions(document_b, b);
   const std::vector<Prediction> of_a = read_predictions(a / "predictions.jsonl");
   const std::vector<Prediction> of_b = read_predictions(b / "predictions.jsonl");
   const bool is_same = std::equal(of_a.begin(), of_a.end(), of_b.begin(), of_b.end(),
                                   [](const Prediction& x, const Prediction& y) { return x.index == y.index; });
-  if (!is_same) core::user_error("the predictions of {} and {} are not of the same examples", a.string(), b.string());
+  if (!is_same || std::ssize(of_a) != document_a.dataset.num_examples_evaluated)
+    core::user_error("the predictions of {} and {} are not of the same examples", a.string(), b.string());
   Comparison comparison{.a = a.string(),
                         .b = b.string(),
                         .dataset_fingerprint = document_a.dataset.fingerprint,

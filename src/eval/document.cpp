@@ -1,6 +1,7 @@
 #include "eval/document.h"
 
 #include "core/check.h"
+#include "core/files.h"
 
 namespace allreco::eval {
 
@@ -8,6 +9,11 @@ const Estimate& estimate_of(const Estimates& estimates, std::string_view metric)
   const Estimate* found = core::find(estimates, metric);
   if (!found) core::user_error("the evaluation has no estimate of {}", metric);
   return *found;
+}
+
+bool are_of(const EvaluationDocument& document, const std::filesystem::path& directory) {
+  const auto& sha256 = document.predictions_sha256;
+  return !sha256 || *sha256 == core::sha256_of_file(directory / "predictions.jsonl");
 }
 
 EvaluationDocument read_evaluation(const std::filesystem::path& path) {

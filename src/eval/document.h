@@ -251,6 +251,7 @@ struct EvaluationDocument {
   core::Part<GenerationReport> generation = {};
   core::Part<ErrorAnalysis> errors = {};
   std::vector<std::string> warnings = {};
+  std::optional<std::string> predictions_sha256 = {};  // of the predictions.jsonl beside it; none: an older program
 
   template <class Archive>
   void fields(Archive& a) {
@@ -266,11 +267,15 @@ struct EvaluationDocument {
     a("generation", generation);
     a("errors", errors);
     a("warnings", warnings);
+    a("predictions_sha256", predictions_sha256);
   }
 };
 
 /// The estimate of that name; UserError where there is none: a document may come from elsewhere.
 const Estimate& estimate_of(const Estimates& estimates, std::string_view metric);
+
+/// Whether predictions.jsonl in `directory` was written with this document there; true where the document does not say.
+bool are_of(const EvaluationDocument& document, const std::filesystem::path& directory);
 
 /// UserError for a file that is no evaluation, or one of another version.
 EvaluationDocument read_evaluation(const std::filesystem::path& path);

@@ -131,8 +131,11 @@ Evaluation evaluate(dist::Session& session, const ModelToEvaluate* model, const 
 
 void write_evaluation(const std::filesystem::path& output_dir, const Evaluation& evaluation) {
   core::make_directory(output_dir);
-  write_predictions(output_dir / "predictions.jsonl", evaluation);
-  core::write_json_file(output_dir / "evaluation.json", core::json_of(evaluation.document));
+  const std::filesystem::path predictions = output_dir / "predictions.jsonl";
+  write_predictions(predictions, evaluation);
+  EvaluationDocument document = evaluation.document;
+  document.predictions_sha256 = core::sha256_of_file(predictions);
+  core::write_json_file(output_dir / "evaluation.json", core::json_of(document));
 }
 
 }  // namespace allreco::eval

@@ -39,16 +39,15 @@ std::string to_line(const Json& json) {
 std::string answer_table(const Query& query, const std::vector<Recommendation>& recommendations,
                          const ItemIndex& index) {
   std::string text = "after\n";
-  for (const std::uint32_t item : query.prompt.history)
-    text += fmt::format("  - {}\n", core::printable(index.item(item).title));
+  for (const std::uint32_t item : query.prompt.history) text += core::message("  - {}\n", index.item(item).title);
   size_t width = 4;
   for (const Recommendation& r : recommendations)
     width = std::max(width, core::printable(index.item(r.item).asin).size());
-  text += fmt::format("{:>5}  {:>11}  {:>7}  {:<{}}  title\n", "rank", "probability", "id", "asin", width);
+  text += core::message("{:>5}  {:>11}  {:>7}  {:<{}}  title\n", "rank", "probability", "id", "asin", width);
   for (size_t i = 0; i < recommendations.size(); ++i) {
     const data::Item& item = index.item(recommendations[i].item);
-    text += fmt::format("{:>5}  {:>9.2f} %  {:>7}  {:<{}}  {}\n", i + 1, 100 * recommendations[i].probability, item.id,
-                        core::printable(item.asin), width, core::printable(item.title));
+    text += core::message("{:>5}  {:>9.2f} %  {:>7}  {:<{}}  {}\n", i + 1, 100 * recommendations[i].probability,
+                          item.id, item.asin, width, item.title);
   }
   return text;
 }

@@ -32,7 +32,7 @@ void LineSource::read_some() {
   const ssize_t count = ::read(descriptor_, bytes.data(), bytes.size());
   if (count < 0) {
     if (errno == EINTR) return;
-    core::fault("cannot read the requests: {}", std::strerror(errno));
+    core::user_error("cannot read the requests from standard input: {}", std::strerror(errno));
   }
   has_ended_ = count == 0;
   if (has_ended_ && has_begun_) end_line();

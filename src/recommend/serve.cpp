@@ -98,7 +98,7 @@ void answer_batch(Recommender& recommender, std::vector<RequestQueue::Waiting>& 
 }
 
 void say_where(const HttpServer& server) {
-  core::write_output(fmt::format("listening on http://{}\n", to_string(server.address())));
+  core::write_output(core::message("listening on http://{}\n", to_string(server.address())));
   if (server.address().is_loopback()) return;
   core::log_warning(
       "{} is no address of this machine alone: whoever reaches it may ask, and read what is asked on the way; there is "

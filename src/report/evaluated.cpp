@@ -76,6 +76,7 @@ void read_predictions(Evaluated& evaluated) {
 bool are_of_the_document(const Evaluated& evaluated) {
   const eval::EvaluationDocument& document = evaluated.document;
   if (evaluated.num_predictions != document.dataset.num_examples_evaluated) return false;
+  if (!eval::are_of(document, evaluated.directory)) return false;
   if (!document.candidates || evaluated.claims.empty()) return true;
   const auto* scores = core::find(document.candidates->scores, "log_likelihood");
   constexpr double kRounding = 1e-9;  // of sums of shares, in another order at most

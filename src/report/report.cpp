@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/output_file.h"
 #include "report/page.h"
 #include "report/section.h"
 
@@ -49,7 +50,6 @@ void check_output(const ReportConfig& config) {
   const fs::path page = config.output;
   if (page.extension() != ".html" || page.stem().empty())
     core::user_error("output = {}: the name of a page is expected, such as report.html", config.output);
-  if (fs::is_directory(page)) core::user_error("output = {} is a directory: give the name of a page", config.output);
 }
 
 void refuse_to_replace(const std::vector<fs::path>& files) {
@@ -81,13 +81,13 @@ std::vector<std::pair<fs::path, std::string>> files_of(const Runs& runs, const R
 
 std::vector<fs::path> write_report(const ReportConfig& config, const Surroundings& surroundings) {
   check_output(config);
-  if (!config.overwrite_output) refuse_to_replace({config.output});  // before anything is read
+  if (!config.overwrite_output) refuse_to_replace({config.output});               // before anything is read
+  const core::OutputFile page("output", config.output, config.overwrite_output);  // two reports would mix their tables
   const Runs runs = read_runs({config.runs.begin(), config.runs.end()}, surroundings.parse_options);
   const auto files = files_of(runs, config, surroundings);
   std::vector<fs::path> paths;
   for (const auto& [path, content] : files) paths.push_back(path);
   if (!config.overwrite_output) refuse_to_replace(paths);
-  if (const fs::path parent = fs::path(config.output).parent_path(); !parent.empty()) core::make_directory(parent);
   for (const auto& [path, content] : files) core::write_file_atomically(path, content);
   std::rotate(paths.begin(), paths.end() - 1, paths.end());
   return paths;

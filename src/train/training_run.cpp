@@ -219,6 +219,15 @@ void TrainingRun::require_finite() const {
       state_.global_step, config_.learning_rate);
 }
 
+/// A run that is shorter than max_skipped_steps would end well else, with the adapter that it began with.
+void TrainingRun::require_learnt() const {
+  if (state_.global_step == 0 || state_.num_skipped_steps < state_.global_step) return;
+  core::fault(
+      "all {} steps were skipped, so nothing was learnt and no adapter is written. The warnings above say why: check "
+      "the weights of the model, lower learning_rate, or use dtype = float32",
+      state_.global_step);
+}
+
 void TrainingRun::save(std::optional<double> metric) {
   require_finite();
   context_.session.together("saving a checkpoint", [&] { require_in_place(); });
@@ -282,6 +291,7 @@ TrainResult TrainingRun::finish(bool stopped) {
                            .best_model_checkpoint = state_.best_model_checkpoint};
   if (!stopped) {
     require_finite();
+    require_learnt();
     context_.session.together("writing the adapter", [&] {
       if (context_.session.is_leader()) write_results(result);
     });

@@ -60,6 +60,7 @@ class TrainingRun {
   /// finite.
   void require_in_place() const;
   void require_finite() const;
+  void require_learnt() const;
   model::AdapterOrigin origin() const;
   /// Rank 0: says which saves are done, and takes back what a failed one promised.
   void account_for_saves();

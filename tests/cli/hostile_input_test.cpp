@@ -50,6 +50,21 @@ class HostileInput : public ::testing::Test {
     succeed(prepare_prompts("DP"));
     succeed(train("OUT", "--save_steps 1"));
     write("OUT/evaluation.json", "{}");
+    succeed(evaluate("EV"));
+    succeed(evaluate("EW"));
+    write("requests.txt", "1|2\n");
+    write("sequences.txt", "u1 a b c\nu2 b c a\nu3 c a b\n");
+    write("items.txt", "a Apple pie\nb Bread roll\nc Cheese cake\n");
+    write("ratings.csv", "user_id,parent_asin,rating,timestamp\n");
+    succeed(
+        fmt::format("prepare --sequences {0}/sequences.txt --items {0}/items.txt --tokenizer {0}/M --num_candidates "
+                    "0 --template amazon-next-item-open --output_dir {0}/DQ",
+                    root()));
+  }
+  std::string evaluate(const std::string& to) const {
+    return fmt::format(
+        "evaluate --model_name_or_path {0}/M --dataset {0}/DP --split test --max_new_tokens 2 --output_dir {0}/{1}",
+        root(), to);
   }
   std::string prepare_tokens(const std::string& to) const {
     return fmt::format("prepare --tokens {0}/rows.jsonl --vocab_size 512 --output_dir {0}/{1}", root(), to);
@@ -73,8 +88,18 @@ class HostileInput : public ::testing::Test {
     const std::string from_adapter = train("NEW", fmt::format("--adapter_name_or_path {}/OUT", root()));
     const std::string resume =
         train("OUT", fmt::format("--save_steps 1 --resume_from_checkpoint {}/OUT/checkpoint-1", root()));
-    const std::string evaluate =
-        fmt::format("evaluate --model_name_or_path {0}/M --dataset {0}/DP --split test --output_dir {0}/NEW", root());
+    const auto report = [&](const char* run) {
+      return fmt::format("report {0}/{1} --output {0}/NEW/r.html", root(), run);
+    };
+    const std::string compare = fmt::format("compare {0}/EV {0}/EW", root());
+    const std::string audit = fmt::format("audit {0}/DP", root());
+    const std::string recommend =
+        fmt::format("recommend --model_name_or_path {0}/M --dataset {0}/DQ --input {0}/requests.txt", root());
+    const std::string sequences = fmt::format(
+        "prepare --sequences {0}/sequences.txt --items {0}/items.txt --tokenizer {0}/M --output_dir {0}/NEW", root());
+    const std::string ratings = fmt::format(
+        "prepare --reviews {0}/ratings.csv --metadata {0}/metadata.json.gz --tokenizer {0}/M --output_dir {0}/NEW",
+        root());
     const std::string to_export =
         fmt::format("export --model_name_or_path {0}/M --adapter_name_or_path {0}/OUT --output_dir {0}/NEW", root());
     return {{"rows.jsonl", prepare_tokens("NEW")},
@@ -93,7 +118,23 @@ class HostileInput : public ::testing::Test {
             {"OUT/checkpoint-1/SHA256SUMS", resume},
             {"OUT/checkpoint-1/trainer_state.json", resume},
             {"OUT/checkpoint-1/optimizer.safetensors", resume},
-            {"DP/items.jsonl", evaluate},
+            {"sequences.txt", sequences},
+            {"items.txt", sequences},
+            {"ratings.csv", ratings},
+            {"requests.txt", recommend},
+            {"DQ/items.jsonl", recommend},
+            {"DQ/tokenizer.model", recommend},
+            {"EV/evaluation.json", compare},
+            {"EW/predictions.jsonl", compare},
+            {"EV/evaluation.json", report("EV")},
+            {"EV/predictions.jsonl", report("EV")},
+            {"OUT/metrics.jsonl", report("OUT")},
+            {"OUT/train_results.json", report("OUT")},
+            {"OUT/config.cfg", report("OUT")},
+            {"OUT/last/trainer_state.json", report("OUT")},
+            {"DP/dataset.json", audit},
+            {"DP/test-00000-of-00001.h5", audit},
+            {"DP/items.jsonl", evaluate("NEW")},
             {"OUT/config.cfg", to_export},
             {"OUT/evaluation.json", to_export},
             {"M/LICENSE", to_export}};
@@ -119,9 +160,11 @@ TEST_F(HostileInput, AFifoOrADeviceInPlaceOfAnyInputIsRefusedAtOnce) {
     expect_refused(input, "it is a FIFO, a regular file is needed");
     fs::remove(place);
     fs::create_symlink("/dev/zero", place);
-    const bool is_copied_along = input.command.find("export") == 0;
-    expect_refused(
-        input, is_copied_along ? "is a link that leads out of its model" : "it is a device, a regular file is needed");
+    const bool is_copied_along = input.command.starts_with("export");
+    const bool is_quoted = input.command.starts_with("report");  // what is shown may be no link, either
+    expect_refused(input, is_copied_along ? "is a link that leads out of its model"
+                          : is_quoted     ? ""
+                                          : "it is a device, a regular file is needed");
     fs::remove(place);
     fs::create_directory(place);
     if (input.file != "M/LICENSE" && input.file != "M/tokenizer.model") expect_refused(input, "");
@@ -134,7 +177,7 @@ TEST_F(HostileInput, JsonThatNestsDeeplyIsRefused) {
   make_all();
   for (const Input& input : inputs()) {
     const bool is_json = input.file.ends_with(".json") || input.file.ends_with(".jsonl");
-    if (!is_json || input.file.starts_with("OUT/checkpoint-1") || input.file == "DP/items.jsonl") continue;
+    if (!is_json || input.file.starts_with("OUT/checkpoint-1") || input.file.ends_with("items.jsonl")) continue;
     const std::string kept = core::read_file(scratch_ / input.file);
     for (const char* bracket : {"[", "{\"a\":"}) {
       std::string text;

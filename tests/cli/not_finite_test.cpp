@@ -99,6 +99,22 @@ TEST_F(NotFinite, AnAdapterIsRefusedByTheTensorsName) {
   }
 }
 
+// Shorter than max_skipped_steps: once it ended well, with the adapter that it had begun with.
+TEST_F(NotFinite, ARunThatSkippedAllItsStepsIsNotDone) {
+  const auto outcome = run_program(
+      0, fmt::format("train --model_name_or_path {} --dataset {} --output_dir {} --max_steps 2 --save_strategy no",
+                     damaged_base(), scratch_ / "DS", out_));
+  expect_end(outcome, 1, "all 2 steps were skipped, so nothing was learnt");
+  EXPECT_FALSE(fs::exists(out_ + "/adapter_model.safetensors"));
+  EXPECT_FALSE(fs::exists(out_ + "/train_results.json"));
+}
+
+TEST_F(NotFinite, AModelIsNotQuantised) {
+  expect_end(run_program(0, "quantize --model_name_or_path " + damaged_base() + " --output_dir " + (scratch_ / "NF4")),
+             2, "model.norm.weight of " + (scratch_ / "BASE") + " holds NaN or infinity");
+  EXPECT_FALSE(fs::exists(scratch_ / "NF4"));
+}
+
 TEST_F(NotFinite, AnEvaluationNamesTheFirstExample) {
   for (const int ranks : {0, 2}) {
     expect_end(

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "eval/small_world.h"
+#include "support/message_of.h"
 #include "support/temporary_directory.h"
 
 namespace allreco::eval {
@@ -65,6 +66,26 @@ TEST(Compare, RefusesWhatIsNoPair) {
     EXPECT_THROW(compare(scratch / "A", scratch / name, {1000, 1}), core::UserError) << name;
   core::write_file_atomically(scratch / "shorter" / "predictions.jsonl", "[1]\n");
   EXPECT_THROW(compare(scratch / "shorter", scratch / "shorter", {1000, 1}), core::UserError);
+}
+
+// An evaluation that is replaced and stopped half-way, or predictions put there by hand: the pairs would be of two
+// evaluations.
+TEST(Compare, RefusesPredictionsOfAnotherEvaluation) {
+  const support::TemporaryDirectory scratch;
+  write_answers(scratch / "A", {true, true, false});
+  write_answers(scratch / "B", {true, false, false});
+  Json document = core::read_json_file(scratch / "B/evaluation.json");
+  document["predictions_sha256"] = core::sha256_of_file(scratch / "B/predictions.jsonl");
+  core::write_json_file(scratch / "B/evaluation.json", document);
+  EXPECT_EQ(compare(scratch / "A", scratch / "B", {1000, 1}).metrics.size(), 1u);
+  std::filesystem::copy_file(scratch / "A/predictions.jsonl", scratch / "B/predictions.jsonl",
+                             std::filesystem::copy_options::overwrite_existing);
+  const std::string said = support::message_of([&] { compare(scratch / "A", scratch / "B", {1000, 1}); });
+  EXPECT_NE(said.find("B/predictions.jsonl is not of the evaluation.json beside it"), std::string::npos) << said;
+
+  write_answers(scratch / "fewer", {true, true, false});
+  core::write_file_atomically(scratch / "fewer/predictions.jsonl", "");
+  EXPECT_THROW(compare(scratch / "fewer", scratch / "fewer", {1000, 1}), core::UserError);
 }
 
 /// Binomial coefficients as whole numbers.

@@ -304,8 +304,67 @@ def wrong_arguments_are_named(repository: Repository) -> None:
     expect(not repository.output_dir.exists(), "wrong arguments leave something behind")
 
 
+def one_run_at_a_time_measures_in_a_directory(repository: Repository) -> None:
+    slow = repository.start("--models", "random:slow", "--ranks", "1", "--mode", "strong", "--threads", "1")
+    deadline = time.monotonic() + 60
+    while not (repository.scratch / "calls").exists():
+        expect(time.monotonic() < deadline and slow.poll() is None, "the slow cell did not begin")
+        time.sleep(0.05)
+    plan = (repository.output_dir / "plan.json").read_bytes()
+    for arguments in (["--models", "random:a", "--ranks", "1", "--threads", "1"], ["--collect"],
+                      ["--models", "random:a", "--ranks", "1", "--launcher", "slurm"]):
+        said = repository.run(*arguments, expected=2)
+        expect(f"is in use by process {slow.pid} on " in said, f"no owner is named: {said}")
+    expect((repository.output_dir / "plan.json").read_bytes() == plan and not (repository.scratch / "jobs").exists(), "a refused run wrote something")
+    os.killpg(slow.pid, signal.SIGKILL)
+    slow.communicate()
+    said = repository.run("--models", "random:a\x1b[31m\nb", "--ranks", "1", "--mode", "strong", "--threads", "1")  # a dead owner's directory
+    expect("held another plan" in said, f"the plan is replaced without a word: {said}")
+    everything = said + "".join((repository.output_dir / f"scaling.{kind}").read_text() for kind in ("html", "csv", "json"))
+    expect("\x1b" not in everything and "\\x1b[31m\\nb" in said, f"control characters come through: {said!r}")
+    expect(not [path for path in repository.output_dir.rglob("*") if ".tmp" in path.name], "temporary files are left")
+
+
+def files_that_are_damaged_or_made_to_hurt_are_named(repository: Repository) -> None:
+    """Exit code 2 and the file's name; 1 is for a cell that failed. Nothing outside the directory is touched."""
+    arguments = ["--models", "random:a", "--ranks", "1,2", "--mode", "strong", "--threads", "1"]
+    repository.run(*arguments)
+    precious = repository.scratch / "precious-dense-strong-1"
+    precious.mkdir()
+    kept = {path: path.read_bytes() for path in repository.output_dir.rglob("*.json")}
+    plan = json.loads((repository.output_dir / "plan.json").read_text())
+    cell = "cells/random-a-dense-strong-1"
+    bench = json.loads((repository.output_dir / cell / "bench.json").read_text())
+    cases = [("plan.json", {**plan, field: value}) for field, value in
+             [("modes", ["../../x"]), ("storages", ["../../precious"]), ("ranks", ["1"]), ("ranks", [10**12]), ("models", "random:a"), ("more", 1), ("price", True),
+              ("preset", "../../x"), ("threads", 0), ("steps", 1.5)]]
+    cases += [(f"{cell}/bench.json", {**bench, field: value}) for field, value in
+              [("tokens_per_second", "<script>"), ("tokens_per_second", 0), ("step_ms", None), ("parts_ms", []), ("ranks", 3), ("num_steps", -1), ("flop", {}),
+               ("world_size", 10**9), ("model", {"config": {"num_hidden_layers": 10**12}}), ("gradients", {"buckets": 1})]]
+    cases += [(name, text) for name in ("plan.json", f"{cell}/cell.json", f"{cell}/bench.json", "collectives/2/bench.json")
+              for text in ("", "{", "[]", "[" * 100_000, "\xff", "{}", '{"world_size": 1e400, "times": [1]}', None)]
+    for name, value in cases:
+        path = repository.output_dir / name
+        path.unlink()
+        if value is None:
+            path.symlink_to("/dev/zero")
+        else:
+            path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="latin-1")
+        is_no_cell = value is None and name.endswith("cell.json")  # which is then not measured
+        said = repository.run("--collect", expected=1 if is_no_cell else 2)
+        expect(is_no_cell or pathlib.Path(name).name in said or "collectives" in said or cell in said, f"{name} = {str(value)[:80]} is not named: {said}")
+        expect("Traceback" not in said and len(said) < 2000, f"{name} = {str(value)[:80]}: {said}")
+        path.unlink()
+        path.write_bytes(kept[path])
+    hurt = {**plan, "models": ["random:precious"], "storages": ["../../precious-dense"]}
+    (repository.output_dir / "plan.json").write_text(json.dumps(hurt))
+    repository.run("--run_cell", "random-precious-../../precious-dense-strong-1", expected=2)
+    expect(precious.is_dir(), "a plan from elsewhere removed a directory elsewhere")
+
+
 CASES = [every_cell_is_measured_once, a_cell_that_fails_is_a_cell_with_its_reason, a_stop_ends_the_cell_and_the_same_command_goes_on,
-         the_model_of_the_cluster_stands_beside_the_cells, trained_models_stand_with_their_cost, slurm_runs_one_job_after_another, one_argument_for_sbatch_is_enough, wrong_arguments_are_named]
+         the_model_of_the_cluster_stands_beside_the_cells, trained_models_stand_with_their_cost, slurm_runs_one_job_after_another, one_argument_for_sbatch_is_enough, wrong_arguments_are_named,
+         one_run_at_a_time_measures_in_a_directory, files_that_are_damaged_or_made_to_hurt_are_named]
 
 
 def work() -> None:

@@ -1,6 +1,6 @@
 """Checks that what enters and leaves the process does so through the few places made for it: files are opened for reading
 by core/input_file (which refuses what is no regular file), and text reaches the terminal through core/log (which escapes
-what is no text).
+what is no text). Lines of text are made by core::message, as a title among the arguments of fmt::format could start one.
 
 Usage: boundary.py REPOSITORY
 """
@@ -23,11 +23,18 @@ RULES = [
       "core/memory.cpp": "/proc and /sys", "core/host.cpp": "/proc", "doctor/facts.cpp": "/sys", "doctor/gpu_facts.cpp": "/proc and /sys",
       "dist/node_memory.cpp": "memory of its own making", "train/append_file.cpp": "to write",
       "core/run_lock.cpp": "to lock; never waits for a FIFO", "core/spool.cpp": "nameless files of its own making",
-      "data/input/line_reader.cpp": "gzdopen of an InputFile", "data/store/hdf5_file.cpp": "behind an InputFile"},
+      "data/input/line_reader.cpp": "gzdopen of an InputFile", "data/store/hdf5_file.cpp": "behind an InputFile", "cli/starter.cpp": "/dev/null"},
      "use core::InputFile or core::read_file"),
     ("maps memory", r"\bmmap\s*\(",
      {"core/mapped_file.cpp": "the way", "dist/node_memory.cpp": "memory of its own making"},
      "use core::MappedFile"),
+    ("makes lines of text", r'\bfmt::format\(\s*(?:"(?:[^"\\]|\\.)*"\s*)*?"(?:[^"\\]|\\.)*\\n',
+     {"core/text.cpp": "the way, for Markdown", "cli/commands.cpp": "its own words", "cli/options.cpp": "the help: its own words",
+      "cli/config_file.cpp": "quotes its values", "cli/export.cpp": "Markdown and YAML, escaped as such", "recommend/http_server.cpp": "HTTP's lines",
+      "report/mistakes_section.cpp": "a number, in HTML", "doctor/path_facts.cpp": "only hashed", "model/checkpoint/fingerprint.cpp": "only hashed",
+      "model/lora/adapter.cpp": "only hashed", "train/checkpoint.cpp": "the program's own file names",
+      "train/trainer_state.cpp": "lines that are escaped one by one"},
+     "use core::message"),
 ]
 COMMENT = re.compile(r"//[^\n]*")
 

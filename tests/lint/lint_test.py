@@ -126,11 +126,13 @@ class LintTest(unittest.TestCase):
         self.write("src/data/g.cpp", "void* p = ::mmap(0, 1);\n")
         self.write("src/data/h.cpp", "std::fwrite(t, 1, 2, stderr);\n")
         self.write("src/data/i.cpp", "FILE* f = std::fopen(path, mode);\n")
+        self.write("src/data/j.cpp", 'text += fmt::format(\n    "{} of "\n    "{}\\n", title, 2);\n')
+        self.write("src/data/k.cpp", 'text = fmt::format("{}", title) + "\\n"; text += core::message("{}\\n", title);\n')
         self.assert_problems(
             boundary.check(self.root), "src/data/a.cpp:2: writes to the terminal", "src/data/b.cpp:1: writes",
             "src/data/c.cpp:1: writes", "src/data/d.cpp:1: writes", "src/data/e.cpp:1: opens a file",
             "src/data/f.cpp:1: opens a file", "src/data/g.cpp:1: maps memory", "src/data/h.cpp:1: writes",
-            "src/data/i.cpp:1: opens a file")
+            "src/data/i.cpp:1: opens a file", "src/data/j.cpp:1: makes lines of text")
 
     def test_stands_alone_finds_machine_paths_links_and_hosts(self):
         host = "pypi" + ".org"

@@ -1,11 +1,14 @@
 #include "recommend/line_source.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <array>
 #include <string_view>
 #include <thread>
+
+#include "core/check.h"
 
 namespace allreco::recommend {
 namespace {
@@ -55,6 +58,12 @@ TEST(LineSource, TakesWhatIsThereWithoutWaiting) {
   EXPECT_EQ(last.front().number, 5);
   EXPECT_TRUE(source.next(10).empty());
   EXPECT_TRUE(source.next(10).empty());
+}
+
+TEST(LineSource, WhatCannotBeReadIsTheUsersMistake) {
+  const int directory = ::open("/", O_RDONLY | O_DIRECTORY);
+  EXPECT_THROW(LineSource(directory, 100).next(1), core::UserError);
+  ::close(directory);
 }
 
 TEST(LineSource, NotMoreThanAskedFor) {

@@ -177,6 +177,16 @@ TEST_F(Directories, PredictionsOfAnotherEvaluationAreLeftOut) {
   EXPECT_TRUE(other.claims.empty());
   ASSERT_EQ(other.notes.size(), 1u);
   EXPECT_NE(other.notes[0].find("not of this evaluation.json"), std::string::npos);
+  // As many, and as well calibrated; only the evaluation itself can tell.
+  const fs::path own = evaluation("OWN", std::nullopt);
+  core::Json document = core::read_json_file(own / "evaluation.json");
+  document["predictions_sha256"] = core::sha256_of_file(own / "predictions.jsonl");
+  write("OWN/evaluation.json", document.dump());
+  EXPECT_EQ(read_evaluated(own).claims.size(), 2u);
+  std::string other_examples = core::read_file(own / "predictions.jsonl");
+  other_examples.replace(other_examples.find("\"index\":0"), 9, "\"index\":7");
+  write("OWN/predictions.jsonl", other_examples);
+  EXPECT_TRUE(read_evaluated(own).claims.empty());
   for (const char* line : {"{\"gold\":3,\"log_likelihoods\":[-1,-2]}\n", "{\"log_likelihoods\":[-1]}\n", "3\n",
                            "{\"gold\n", "{\"gold\":0,\"log_likelihoods\":[]}\n", "{\"catalogue_rank\":{}}\n"}) {
     write("EV/predictions.jsonl", line);

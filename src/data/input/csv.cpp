@@ -6,6 +6,8 @@ namespace allreco::data {
 
 namespace {
 
+constexpr size_t kMostValues = 1000;  // rows of reviews have four or five
+
 /// The closing quote of the value that `text` begins with, or npos. text[0] is its opening quote.
 size_t closing_quote(std::string_view text) {
   for (size_t at = text.find('"', 1); at != std::string_view::npos; at = text.find('"', at + 2))
@@ -28,8 +30,9 @@ std::string CsvLine::parse(std::string_view line) {
   values_.clear();
   unescaped_.clear();
   // Their addresses are handed out: room for all of them at once.
-  unescaped_.reserve(static_cast<size_t>(std::count(line.begin(), line.end(), '"')) / 2);
+  unescaped_.reserve(std::min(kMostValues, static_cast<size_t>(std::count(line.begin(), line.end(), '"')) / 2));
   for (std::string_view rest = line;; rest.remove_prefix(1)) {
+    if (values_.size() == kMostValues) return "it has more than 1000 values";
     size_t size = std::min(rest.find(','), rest.size());
     if (rest.starts_with('"')) {
       const size_t close = closing_quote(rest);

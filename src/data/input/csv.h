@@ -9,8 +9,8 @@ namespace allreco::data {
 /// Splits a line at the commas outside double quotes; one thread, and fast where nothing is quoted.
 class CsvLine {
  public:
-  /// "" or why the line is malformed: a quote that is never closed, or text beside a quoted value. A quoted value holds
-  /// `"` as `""`.
+  /// "" or why the line is malformed: a quote that is never closed, text beside a quoted value, or more values than any
+  /// row has. A quoted value holds `"` as `""`.
   std::string parse(std::string_view line);
   /// Valid as long as the line is, up to the next parse().
   const std::vector<std::string_view>& values() const { return values_; }

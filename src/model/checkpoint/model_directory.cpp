@@ -12,16 +12,17 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_companion(const fs::path& file) {
+/// LICENSES/ and the like are passed over; a directory in the place of a tokenizer file is not.
+bool is_companion(const fs::directory_entry& entry) {
   constexpr std::array kNames{
       "tokenizer.json",     "tokenizer.model",         "tokenizer_config.json", "vocab.json",
       "merges.txt",         "special_tokens_map.json", "added_tokens.json",     "generation_config.json",
       "chat_template.json", "chat_template.jinja"};
-  const std::string name = file.filename().string();
+  const std::string name = entry.path().filename().string();
   for (const char* known : kNames) {
     if (name == known) return true;
   }
-  return name.starts_with("LICENSE") || name.starts_with("NOTICE");
+  return (name.starts_with("LICENSE") || name.starts_with("NOTICE")) && !entry.is_directory();
 }
 
 /// Where links of a model's files may lead: the model's own directory, or, where it is a snapshot in Hugging Face's
@@ -47,7 +48,7 @@ void require_own_file(const fs::path& file, const fs::path& directory) {
 
 void copy_companions(const fs::path& from, const fs::path& to, const std::string& shown) {
   for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
-    if (!is_companion(entry.path()) || entry.is_directory()) continue;
+    if (!is_companion(entry)) continue;
     require_own_file(entry.path(), from);
     core::copy_file(entry.path(), to / entry.path().filename(), shown);
   }

@@ -1,5 +1,7 @@
 #include "model/convert/quantize.h"
 
+#include <ATen/ops/isfinite.h>
+
 #include <filesystem>
 
 #include "core/check.h"
@@ -28,6 +30,12 @@ void add_heads(const StoredWeight& weight, std::vector<TensorHead>& heads) {
 
 std::int64_t dense_bytes_of(const StoredWeight& weight) {
   return static_cast<std::int64_t>(TensorHead{"", weight.dtype, weight.spec.shape}.num_bytes());
+}
+
+/// Those that become NF4 are checked where they do.
+void require_finite(const std::string& name, const at::Tensor& tensor, const std::string& model) {
+  if (at::isfinite(tensor).all().item<bool>()) return;
+  core::user_error("{} of {} holds NaN or infinity: the model is damaged, or had diverged", name, model);
 }
 
 core::Json config_of(const WeightSource& source, Quantization quantization) {
@@ -61,6 +69,7 @@ QuantizeReport quantize(const QuantizeJob& job) {
     const WeightParts parts = source.next();
     report.dense_bytes += dense_bytes_of(weight);
     if (!weight.nf4) {
+      require_finite(weight.spec.name, parts[0], job.model_name_or_path);
       write(weight.spec.name, parts[0]);
       continue;
     }

@@ -37,6 +37,17 @@ TEST(CsvTest, SplitsAtCommasOutsideQuotes) {
   for (const char* bad : {"\"a", "a,\"b", "\"a\"b,c", "\"a\"\"", "\""}) EXPECT_NE(csv.parse(bad), "") << bad;
 }
 
+// A line of 64 MiB may be all commas: a view of each would be a GiB.
+TEST(CsvTest, RefusesMoreValuesThanAnyRowHas) {
+  CsvLine csv;
+  EXPECT_EQ(csv.parse(std::string(999, ',')), "");
+  EXPECT_EQ(csv.values().size(), 1000u);
+  EXPECT_EQ(csv.parse(std::string(1000, ',')), "it has more than 1000 values");
+  EXPECT_EQ(csv.parse(std::string(64 << 20, ',')), "it has more than 1000 values");
+  EXPECT_LE(csv.values().capacity(), 2048u);
+  EXPECT_NE(csv.parse(std::string(1 << 20, '"') + "x"), "");
+}
+
 TEST(CsvTest, ReadsWhatWasWritten) {
   const std::string alphabet = "ab,\" ;";
   core::RandomStream random(3);

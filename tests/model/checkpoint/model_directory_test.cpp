@@ -64,6 +64,12 @@ TEST_F(Companions, ALinkOutOfTheModelIsRefused) {
   EXPECT_NE(error_of("M").find("a FIFO"), std::string::npos);
 }
 
+// Once it was passed over, and the model was written without its tokenizer.
+TEST_F(Companions, ADirectoryInThePlaceOfATokenizerFileIsRefused) {
+  fs::create_directories(root() / "M/tokenizer.model");
+  EXPECT_NE(error_of("M").find("tokenizer.model: it is a directory"), std::string::npos);
+}
+
 // Hugging Face's cache: models--ORG--NAME/{blobs/HASH, snapshots/REVISION/FILE -> ../../blobs/HASH}.
 TEST_F(Companions, LinksOfASnapshotLeadIntoItsOwnPartOfTheCache) {
   const std::string snapshot = "hub/models--org--name/snapshots/abc";
