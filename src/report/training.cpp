@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "core/input_file.h"
+#include "core/users_mistake.h"
 #include "data/input/line_reader.h"
 #include "model/checkpoint/model_directory.h"
 #include "model/checkpoint/safetensors.h"
@@ -181,8 +182,10 @@ std::optional<std::int64_t> parameters_of(const std::string& model_name_or_path,
     for (const model::TensorSpec& spec : model::expected_tensors(model::read_base_config(model_name_or_path).config))
       parameters += c10::multiply_integers(spec.shape);
     return parameters;
-  } catch (const core::UserError& error) {
-    notes.push_back(fmt::format("the size of the base model is not known: {}", error.what()));
+  } catch (const std::exception& error) {
+    const auto mistake = core::users_mistake(error);
+    if (!mistake) throw;
+    notes.push_back(fmt::format("the size of the base model is not known: {}", *mistake));
     return std::nullopt;
   }
 }

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
+#include "core/users_mistake.h"
 
 namespace allreco::fuzz {
 namespace fs = std::filesystem;
@@ -34,7 +35,8 @@ const Target& find_target(std::string_view name) {
 void run_target(const Target& target, Input input) {
   try {
     target.run(input);
-  } catch (const core::UserError&) {  // NOLINT(bugprone-empty-catch): the right answer to hostile bytes
+  } catch (const std::exception& error) {
+    if (!core::users_mistake(error)) throw;  // else the right answer to hostile bytes: exit code 2
   }
 }
 
