@@ -28,7 +28,7 @@ function(allreco_library folder)
       $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
   endif()
   if(ALLRECO_UNITY) # sources with flags of their own stay alone
-    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
+    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 32)
     # To GCC only the file that it was given is sure to be compiled once.
     target_compile_options(allreco_${folder} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
   endif()
