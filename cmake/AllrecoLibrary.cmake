@@ -1,6 +1,8 @@
-# Folders that compute nothing themselves: they read options, call the others and print. -O1 compiles them in half the time, and
-# nothing that anybody waits for becomes slower. (False alarms of GCC's at -O1; whoever looks for true ones compiles with -O3.)
-set(ALLRECO_PRINTING bench cli doctor recommend report)
+# Folders with loops of their own that somebody waits for: -O3. The others call these, ATen and the kernels (cpu_ops in src/model, which
+# has -O3, too), and print: -O1 compiles them in two thirds of the time. (False alarms of GCC's at -O1; whoever looks for true ones
+# compiles with -O3.)
+set(ALLRECO_COMPUTING core data eval audit)
+set(ALLRECO_O1 $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>)
 
 # allreco_library(<folder> DEPENDS ... [EXCLUDE regex]): the static library of src/<folder>, from all .cpp files in it,
 # and from all .cu files where the build has CUDA.
@@ -19,26 +21,26 @@ function(allreco_library folder)
   target_include_directories(allreco_${folder} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(allreco_${folder} PUBLIC ${ARG_DEPENDS} PRIVATE allreco_warnings)
   target_compile_definitions(allreco_${folder} PRIVATE ALLRECO_VERSION="${PROJECT_VERSION}")
-  if(folder IN_LIST ALLRECO_PRINTING)
-    target_compile_options(allreco_${folder} PRIVATE $<$<AND:$<CONFIG:Release>,$<COMPILE_LANGUAGE:CXX>>:-O1>
+  set(torch "")
+  if(NOT folder IN_LIST ALLRECO_COMPUTING)
+    set(torch TORCH)
+    target_compile_options(allreco_${folder} PRIVATE ${ALLRECO_O1}
       $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
   endif()
   if(ALLRECO_UNITY) # sources with flags of their own stay alone
-    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
+    set_target_properties(allreco_${folder} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 32)
     # To GCC only the file that it was given is sure to be compiled once.
     target_compile_options(allreco_${folder} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
   endif()
   if(ALLRECO_PRECOMPILE)
-    set(torch TORCH)
-    if(folder MATCHES "^(core|data)$")
-      set(torch "")
-    endif()
     allreco_precompile(allreco_${folder} ${torch})
   endif()
 endfunction()
 
 # allreco_precompile(<target> [TORCH] [TEST]): what nearly every file includes, compiled once for all targets of a kind. It hides what a
 # file forgot to include, so the preset `cuda`, which continuous integration builds too, does without for src/.
+# TORCH: also ATen's tensor, for what is compiled with -O1. To GCC 12 the level of optimisation of a precompiled header that holds
+# ATen's intrinsics is that of all who use it, whatever their own flags say: one header, one level.
 # Tests are compiled with -O1: they wait for the program and for libraries, not for their own loops.
 function(allreco_precompile target)
   cmake_parse_arguments(ARG "TORCH;TEST" "" "" ${ARGN})
@@ -48,11 +50,12 @@ function(allreco_precompile target)
   if(ARG_TORCH)
     list(APPEND headers <ATen/core/Tensor.h>)
     string(APPEND owner _torch)
+    set(options ${ALLRECO_O1})
   endif()
   if(ARG_TEST)
     list(PREPEND headers <gtest/gtest.h>)
     string(APPEND owner _test)
-    set(options $<$<CONFIG:Release>:-O1>)
+    set(options ${ALLRECO_O1})
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
       # It sees overlaps and overruns inside std::string where there are none (GCC bug 105651).
       list(APPEND options -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread)

@@ -9,11 +9,11 @@
 #   cuda      with CUDA and NCCL; needs launch/setup.sh --cuda, no GPU
 #
 # ALLRECO_WERROR=ON makes warnings errors, as in continuous integration.
-# Jobs: as many as there are cores and memory for (1.5 GB each); JOBS sets another number.
+# Jobs: as many as there are cores and memory for (2 GB each); JOBS sets another number.
 set -euo pipefail
 # shellcheck source=launch/common.sh
 source "$(dirname "$0")/common.sh"
-JOB_MB=1500
+JOB_MB=2000
 
 num_jobs() {
   local jobs by_memory

@@ -7,7 +7,8 @@
 #   --preset   the build whose compile commands clang-tidy uses, by default release
 #
 # Without files: clang-format looks at src, tests and bench, clang-tidy at src. clang-tidy is slow on files that include
-# libtorch (10 to 20 s each), so the test lint.clang_tidy looks at what the last commit changed; here it is everything.
+# libtorch (10 to 20 s each), so the test lint.clang_tidy looks at what the last commit changed; here it is everything,
+# sixteen sources in one run.
 set -euo pipefail
 # shellcheck source=launch/common.sh
 source "$(dirname "$0")/common.sh"
@@ -56,6 +57,6 @@ else
   existing=(src tests)
   [[ -d bench ]] && existing+=(bench)
   check_format "${existing[@]}"
-  check_with_clang_tidy src
+  check_with_clang_tidy --together src
 fi
 say "clean; took $SECONDS s"

@@ -74,7 +74,8 @@ class Timer {
 
 std::vector<Operation> operations_of(dist::Communicator& plane) {
   const int n = plane.world_size();
-  const auto sum = static_cast<float>(n * (n + 1) / 2);  // exact in float32 up to 5,792 ranks
+  const int sum_of_ranks = n * (n + 1) / 2;  // a whole number, exact in float32 up to 5,792 ranks
+  const auto sum = static_cast<float>(sum_of_ranks);
   std::vector<Operation> operations{{"all_reduce_sum", [&plane](const at::Tensor& t) { plane.all_reduce_sum(t); }, sum},
                                     {"broadcast", [&plane](const at::Tensor& t) { plane.broadcast(t, 0); }, 1}};
   if ((n & (n - 1)) == 0)

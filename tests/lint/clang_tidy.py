@@ -5,12 +5,16 @@ ALLRECO_LINT_BASE names another commit. A header is looked at through the source
 commit, in a clone without history or a copy without git, nothing is checked, and that is said. A change of hundreds of files
 would take an hour: no file is begun after SECONDS_OF_CHANGED, and what was left out is said; launch/lint.sh looks at all.
 
-Usage: clang_tidy.py REPOSITORY BUILD_DIRECTORY (--changed | FILE_OR_FOLDER...)
+With --together: sources with the same flags in one run, SOURCES_TOGETHER at a time, as the build compiles them, since the headers take
+nearly all of the time. It finds what runs alone find but for misc-unused-using-decls, which looks at the main file only.
+
+Usage: clang_tidy.py REPOSITORY BUILD_DIRECTORY (--changed | [--together] FILE_OR_FOLDER...)
 """
 import json
 import math
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,8 +25,10 @@ import headers
 import tree
 
 SECONDS_OF_CHANGED = 400
-# Sources may have pragmas and warning flags for GCC alone.
-FOR_GCC = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-unknown-pragmas"]
+SOURCES_TOGETHER = 16
+# Sources may have pragmas and warning flags for GCC alone, and the build has parameters of its garbage collector.
+FOR_GCC = ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-unknown-pragmas",
+           "--extra-arg=-Wno-unused-command-line-argument"]
 
 
 def compile_commands(root: pathlib.Path, build: pathlib.Path) -> dict[pathlib.Path, dict]:
@@ -82,12 +88,41 @@ def check(root: pathlib.Path, sources: list[pathlib.Path], known: dict[pathlib.P
     return problems, len(looked_at)
 
 
+def flags_of(entry: dict) -> tuple[str, ...]:
+    """The arguments that do not name the source or what is made of it."""
+    return tuple(word for word in entry["arguments"] if word != entry["file"] and not word.endswith((".o", ".o.d")))
+
+
+def together(folder: pathlib.Path, sources: list[pathlib.Path], known: dict[pathlib.Path, dict]) -> dict[pathlib.Path, dict]:
+    """Files in `folder` that each include several of the sources, with the entry of one of them."""
+    by_flags = {}
+    for source in sources:
+        by_flags.setdefault((source.parts[:2], flags_of(known[source])), []).append(source)
+    files = {}
+    for alike in by_flags.values():
+        for begin in range(0, len(alike), SOURCES_TOGETHER):
+            some = [known[source] for source in alike[begin:begin + SOURCES_TOGETHER]]
+            file = folder / f"{alike[0].parts[1]}_{len(files)}.cpp"
+            file.write_text("".join(f'#include "{entry["file"]}"  // NOLINT(bugprone-suspicious-include)\n' for entry in some))
+            arguments = [str(file) if word == some[0]["file"] else word for word in some[0]["arguments"]]
+            files[file] = {**some[0], "file": str(file), "arguments": arguments}
+    return files
+
+
+def check_together(root: pathlib.Path, sources: list[pathlib.Path], known: dict[pathlib.Path, dict]) -> tuple[list[str], int]:
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(root / ".clang-tidy", folder)
+        files = together(pathlib.Path(folder).resolve(), sources, known)
+        return check(root, list(files), files)[0], len(sources)
+
+
 def main() -> None:
     root, build, asked = tree.root_argument(), pathlib.Path(sys.argv[2]), sys.argv[3:]
     known = compile_commands(root, build)
     if asked != ["--changed"]:
-        sources = sources_of([pathlib.Path(os.path.relpath(path, root)) for path in asked], known)
-        return tree.finish(*check(root, sources, known), "sources")
+        paths = [path for path in asked if path != "--together"]
+        sources = sources_of([pathlib.Path(os.path.relpath(path, root)) for path in paths], known)
+        return tree.finish(*(check_together if "--together" in asked else check)(root, sources, known), "sources")
     base = os.environ.get("ALLRECO_LINT_BASE") or before_last_change(root)
     changed = changed_files(root, base)
     if changed is None:

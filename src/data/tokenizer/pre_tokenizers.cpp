@@ -55,9 +55,9 @@ class ByteLevel : public PreTokenizer {
   const std::array<std::string, 256>& alphabet_ = byte_characters();
 };
 
-class Split : public PreTokenizer {
+class PatternSplit : public PreTokenizer {
  public:
-  Split(Pattern pattern, Behavior behavior, bool invert)
+  PatternSplit(Pattern pattern, Behavior behavior, bool invert)
       : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
 
   void apply(Words& words) const override {
@@ -164,9 +164,9 @@ std::unique_ptr<PreTokenizer> make_pre_tokenizer(const Fields& fields, const std
                                        flag_field(fields, "use_regex", true, where), where);
   }
   if (type == "Split") {
-    return std::make_unique<Split>(Pattern(field(fields, "pattern", where), where),
-                                   behavior_of(text_field(fields, "behavior", where), where),
-                                   flag_field(fields, "invert", where));
+    return std::make_unique<PatternSplit>(Pattern(field(fields, "pattern", where), where),
+                                          behavior_of(text_field(fields, "behavior", where), where),
+                                          flag_field(fields, "invert", where));
   }
   if (type == "Digits") {
     const bool each = flag_field(fields, "individual_digits", where);
