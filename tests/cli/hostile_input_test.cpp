@@ -182,7 +182,7 @@ TEST_F(HostileInput, JsonThatNestsDeeplyIsRefused) {
     for (const char* bracket : {"[", "{\"a\":"}) {
       std::string text;
       while (text.size() < 1 << 20) text += bracket;
-      write(input.file, text);
+      write(input.file, text + "\n");  // a last line without an end of metrics.jsonl is one that was never written
       expect_refused(input, "");
     }
     write(input.file, kept);
