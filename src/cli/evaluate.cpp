@@ -127,8 +127,7 @@ int evaluate_command(dist::Session& session, const Arguments& arguments) {
   if (options.config.base_model_baseline && options.adapter_name_or_path.empty())
     core::user_error(
         "base_model_baseline = true ranks with the model without its adapter, too, but adapter_name_or_path is "
-        "missing: "
-        "it is that model already");
+        "missing: give one, or leave base_model_baseline out");
   if (options.config.base_model_baseline && options.config.baselines_only)
     core::user_error("base_model_baseline = true needs the model, which baselines_only = true leaves out: choose one");
   require_option("dataset", options.dataset);

@@ -31,8 +31,6 @@ OutputFile::OutputFile(const std::string& option, fs::path path, bool replaces)
   checked(option, path_, replaces);  // somebody may have written it up to now
 }
 
-void OutputFile::write(std::string_view bytes) const { write_file_atomically(path_, bytes); }
-
 void OutputFile::write_json(const Json& value) const { write_json_file(path_, value); }
 
 }  // namespace allreco::core

@@ -3,7 +3,6 @@
 #pragma once
 #include <filesystem>
 #include <string>
-#include <string_view>
 
 #include "core/json.h"
 #include "core/made_directories.h"
@@ -21,7 +20,6 @@ class OutputFile {
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
 
-  void write(std::string_view bytes) const;
   void write_json(const Json& value) const;
 
  private:

@@ -136,7 +136,8 @@ std::vector<std::vector<double>> Recommender::search(std::span<const eval::TrieR
     do {
       rows += rows_of(end++);
     } while (end < requests.size() && rows + rows_of(end) <= options_.max_tokens_per_batch);
-    for (const auto& hits : eval::beam_search(decoder_, requests.subspan(begin, end - begin), beam).hits) {
+    const eval::BeamResults results = eval::beam_search(decoder_, requests.subspan(begin, end - begin), beam);
+    for (const auto& hits : results.hits) {
       std::vector<double> of_nodes(trie_.nodes().size(), kNotFound);
       for (const eval::BeamHit& hit : hits[0]) of_nodes[static_cast<size_t>(hit.node)] = hit.score;
       scores.push_back(of_items(of_nodes));

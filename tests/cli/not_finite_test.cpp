@@ -19,11 +19,8 @@ namespace fs = std::filesystem;
 class NotFinite : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string rows;
-    for (int i = 0; i < 32; ++i)
-      rows += R"({"input_ids": [5, 9, 17, 33, 65], "labels": [-100, 9, 17, 33, 65]})"
-              "\n";
-    core::write_file_atomically(scratch_ / "rows.jsonl", rows);
+    const std::string row = R"({"input_ids": [5, 9, 17, 33, 65], "labels": [-100, 9, 17, 33, 65]})";
+    core::write_file_atomically(scratch_ / "rows.jsonl", token_rows(32, row));
     const auto prepared = run_program(
         0, "prepare --tokens " + (scratch_ / "rows.jsonl") + " --vocab_size 512 --output_dir " + (scratch_ / "DS"));
     ASSERT_EQ(prepared.exit_code, 0) << prepared.output;

@@ -17,11 +17,8 @@ namespace fs = std::filesystem;
 class Outputs : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string rows;
-    for (int i = 0; i < 8; ++i)
-      rows += R"({"input_ids": [5, 9, 17, 33], "labels": [-100, 9, 17, 33]})"
-              "\n";
-    core::write_file_atomically(scratch_ / "rows.jsonl", rows);
+    const std::string row = R"({"input_ids": [5, 9, 17, 33], "labels": [-100, 9, 17, 33]})";
+    core::write_file_atomically(scratch_ / "rows.jsonl", token_rows(8, row));
     succeed(prepare("DS"));
     succeed(
         fmt::format("evaluate --model_name_or_path {} --dataset {} --split train --max_new_tokens 2 --output_dir {}",

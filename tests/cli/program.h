@@ -39,6 +39,14 @@ inline std::string program(int ranks, const std::string& arguments) {
   if (ranks == 0) return alone;
   return "mpirun --oversubscribe --bind-to none -n " + std::to_string(ranks) + " " + alone;
 }
+
+/// For --tokens: rows that are all alike.
+inline std::string token_rows(int count, const std::string& row) {
+  std::string rows;
+  for (int i = 0; i < count; ++i) rows += row + "\n";
+  return rows;
+}
+
 inline Outcome run_program(int ranks, const std::string& arguments) { return run_shell(program(ranks, arguments)); }
 
 /// The lines of metrics.jsonl that carry a training loss.

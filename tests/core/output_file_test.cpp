@@ -48,8 +48,8 @@ TEST_F(OutputFileTest, WhatIsThereStaysUnlessItIsToBeReplaced) {
   write_file_atomically(file, "before");
   EXPECT_EQ(said(file), "output = " + file.string() + " exists: give another name, or remove it");
   EXPECT_EQ(read_file(file), "before");
-  OutputFile("output", file, true).write("after");
-  EXPECT_EQ(read_file(file), "after");
+  OutputFile("output", file, true).write_json("after");
+  EXPECT_EQ(read_file(file), "\"after\"\n");
   EXPECT_EQ(directory_.num_entries(), 1u);
 }
 
@@ -76,8 +76,8 @@ TEST_F(OutputFileTest, ASecondProcessIsRefusedAndNamesTheFirst) {
   int status = 0;
   ::waitpid(second, &status, 0);
   EXPECT_EQ(status, 0);
-  first.write("of the first");
-  EXPECT_EQ(read_file(file), "of the first");
+  first.write_json("of the first");
+  EXPECT_EQ(read_file(file), "\"of the first\"\n");
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "data/input/csv.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace allreco::data {
@@ -32,7 +34,7 @@ std::string CsvLine::parse(std::string_view line) {
   // Their addresses are handed out: room for all of them at once.
   unescaped_.reserve(std::min(kMostValues, static_cast<size_t>(std::count(line.begin(), line.end(), '"')) / 2));
   for (std::string_view rest = line;; rest.remove_prefix(1)) {
-    if (values_.size() == kMostValues) return "it has more than 1000 values";
+    if (values_.size() == kMostValues) return fmt::format("it has more than {} values", kMostValues);
     size_t size = std::min(rest.find(','), rest.size());
     if (rest.starts_with('"')) {
       const size_t close = closing_quote(rest);

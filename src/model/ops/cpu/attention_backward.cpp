@@ -3,6 +3,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "model/ops/cpu/attention_tasks.h"
+#include "model/ops/cpu/branches.h"
 #include "model/ops/cpu/key_clusters.h"
 
 namespace allreco::model::ops::cpu {

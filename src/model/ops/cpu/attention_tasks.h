@@ -82,10 +82,4 @@ struct AttentionCall {
   }
 };
 
-/// Key rows of all ranges of a span.
-inline std::int64_t num_keys(const AttentionSpan& span) {
-  return std::accumulate(span.keys.begin(), span.keys.end(), std::int64_t{0},
-                         [](std::int64_t sum, const KeyRange& range) { return sum + range.length; });
-}
-
 }  // namespace allreco::model::ops::cpu

@@ -23,6 +23,11 @@ bool joins(const AttentionSpan& span, const AttentionSpan& longest) {
 
 }  // namespace
 
+std::int64_t num_keys(const AttentionSpan& span) {
+  return std::accumulate(span.keys.begin(), span.keys.end(), std::int64_t{0},
+                         [](std::int64_t sum, const KeyRange& range) { return sum + range.length; });
+}
+
 std::size_t Branches::span_of(std::int64_t query) const {
   const auto after = std::upper_bound(first_queries.begin(), first_queries.end(), query);
   return static_cast<std::size_t>(after - first_queries.begin()) - 1;
@@ -36,10 +41,7 @@ std::vector<KeyRange> Branches::own_keys(std::size_t span) const {
   return keys;
 }
 
-std::int64_t Branches::num_own_keys(std::size_t span) const {
-  return std::accumulate(spans[span]->keys.begin(), spans[span]->keys.end(), -shared.length,
-                         [](std::int64_t sum, const KeyRange& range) { return sum + range.length; });
-}
+std::int64_t Branches::num_own_keys(std::size_t span) const { return num_keys(*spans[span]) - shared.length; }
 
 std::vector<Branches> branches_of(const std::vector<AttentionSpan>& spans) {
   std::vector<const AttentionSpan*> order;

@@ -9,6 +9,9 @@
 
 namespace allreco::model::ops::cpu {
 
+/// Key rows of all ranges of a span.
+std::int64_t num_keys(const AttentionSpan& span);
+
 /// Spans and the keys that all their queries see first. A span that shares nothing is alone here.
 struct Branches {
   std::vector<const AttentionSpan*> spans;
