@@ -12,7 +12,7 @@ namespace allreco::core {
 
 namespace {
 
-constexpr size_t kMaxPatternBytes = 64 * 1024;
+constexpr size_t kMaxPatternBytes = size_t{64} * 1024;
 constexpr std::uint32_t kMaxNesting = 250;
 // Backtracking steps, levels and KiB of one match; PCRE2's own default of the first two is 10,000,000.
 constexpr std::uint32_t kMatchLimit = 1'000'000, kDepthLimit = 100'000, kHeapLimitKib = 64 * 1024;

@@ -59,6 +59,7 @@ void check_broadcastable(const at::Tensor& tensor, int root, int world_size) {
 
 void Communicator::all_reduce_sum(at::Tensor tensor) { start_all_reduce_sum(std::move(tensor))->wait(); }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): its elements are written
 void Communicator::broadcast(at::Tensor tensor, int root) {
   check_broadcastable(tensor, root, world_size());
   const at::Tensor bytes = tensor.view({-1}).view(at::kByte);

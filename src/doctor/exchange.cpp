@@ -26,7 +26,8 @@ class Exchanger {
   /// The median time of a sum of `count` floats, in ms; `wrong` says where a result was not the expected one.
   double time_ms(std::int64_t count, std::string& wrong) {
     const int n = communicator_.world_size();
-    const float expected = static_cast<float>(n * (n + 1) / 2);  // exact in float up to 5792 ranks
+    const int sum_of_ranks = n * (n + 1) / 2;  // a whole number, exact in float up to 5792 ranks
+    const auto expected = static_cast<float>(sum_of_ranks);
     std::vector<double> times;
     for (int i = 0; i < kRepetitions; ++i) {
       at::Tensor numbers = at::full({count}, communicator_.rank() + 1, at::TensorOptions(device_).dtype(at::kFloat));

@@ -160,7 +160,7 @@ std::vector<CatalogueRank> ranks_of_baseline(const CatalogueTask& task, const Ca
 }
 
 CatalogueReport catalogue_report(const CatalogueTask& task, const CatalogueRanking& ranking,
-                                 std::vector<ItemBaseline> baselines, const TrainSequences& train) {
+                                 const std::vector<ItemBaseline>& baselines, const TrainSequences& train) {
   CatalogueReport report{.ranking = ranking.kinds.empty() ? "none" : task.options.ranking,
                          .num_examples = std::ssize(ranking.examples),
                          .num_examples_left_out = std::ssize(task.examples) - std::ssize(ranking.examples),

@@ -20,7 +20,7 @@ struct CatalogueTask {
 
 /// REQUIRES `ranking` without not_applicable; its `kinds` may be empty (no model).
 CatalogueReport catalogue_report(const CatalogueTask& task, const CatalogueRanking& ranking,
-                                 std::vector<ItemBaseline> baselines, const TrainSequences& train);
+                                 const std::vector<ItemBaseline>& baselines, const TrainSequences& train);
 
 /// The ranks of a baseline, as those of a kind of `ranking`.
 std::vector<CatalogueRank> ranks_of_baseline(const CatalogueTask& task, const CatalogueRanking& ranking,

@@ -19,7 +19,7 @@ namespace {
 constexpr double kTail = 0.025;                  // on each side of 95 %
 constexpr double kNormalQuantile = 1.959963985;  // of 1 - kTail
 constexpr std::int64_t kResamplesAtOnce = 16;    // that share a tile
-constexpr std::size_t kTileBytes = 256 * 1024;   // of rows
+constexpr std::size_t kTileBytes = 1 << 18;      // of rows
 constexpr std::size_t kLanes = 8;                // columns that are summed at once
 
 /// The q-quantile with linear interpolation between order statistics (type 7 of Hyndman & Fan 1996, numpy's default).

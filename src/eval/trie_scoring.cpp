@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/check.h"
 
@@ -167,7 +168,7 @@ std::vector<double> path_log_likelihoods(const TokenTrie& trie, const TrieScores
 std::vector<double> masked_log_likelihoods(const TokenTrie& trie, const TrieScores& scores) {
   std::vector<double> sums(trie.nodes().size(), 0.0);
   for (std::int64_t node = 0; node < std::ssize(trie.nodes()); ++node) {
-    double largest = -INFINITY, total = 0;
+    double largest = -std::numeric_limits<double>::infinity(), total = 0;
     trie.for_children(
         node, [&](std::int64_t child) { largest = std::max(largest, scores.first[static_cast<std::size_t>(child)]); });
     trie.for_children(

@@ -256,7 +256,7 @@ Section accuracy_section(const std::vector<DataGroup>& groups) {
   if (!groups.empty() && !has_catalogue)
     section.body += missing("The whole catalogue was not ranked. It is with", kRankCommand);
   section.tables = {std::move(all), recommended_table(groups), auc_table(groups)};
-  for (const std::size_t further : {1, 2}) {
+  for (const std::size_t further : {1u, 2u}) {
     const Table& table = section.tables[further];
     if (!table.rows.empty())
       section.body += html("<details><summary>{}</summary>\n{}</details>\n", table.caption, html_of(table));

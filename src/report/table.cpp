@@ -208,7 +208,8 @@ std::string csv_of(const Table& table) {
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     intervals.push_back(has_intervals(table, c));
     const std::string& key = table.columns[c].key;
-    if (table.columns[c].format != Format::graphic) add(head, intervals[c] ? key + "_low," + key + "_high" : key);
+    if (table.columns[c].format == Format::graphic) continue;
+    add(head, intervals[c] ? fmt::format("{0}_low,{0}_high", key) : key);
   }
   for (const auto& row : table.rows) {
     std::string line;

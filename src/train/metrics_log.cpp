@@ -28,14 +28,14 @@ std::string lines_to_keep(const fs::path& path, std::int64_t last_step) {
 }
 
 /// The path, after the file has been cut to these lines.
-fs::path with_lines_up_to(fs::path path, std::int64_t last_step) {
+const fs::path& with_lines_up_to(const fs::path& path, std::int64_t last_step) {
   core::write_file_atomically(path, lines_to_keep(path, last_step));
   return path;
 }
 
 }  // namespace
 
-MetricsLog::MetricsLog(fs::path path, std::int64_t last_step) : file_(with_lines_up_to(path, last_step)) {}
+MetricsLog::MetricsLog(const fs::path& path, std::int64_t last_step) : file_(with_lines_up_to(path, last_step)) {}
 
 bool MetricsLog::append(const core::Json& line) {
   file_.add(line.dump() + '\n');

@@ -12,7 +12,7 @@ class MetricsLog {
  public:
   /// Opens `path` for appending. Lines of steps after `last_step` (a stopped run's future) and a line that was cut
   /// short are dropped first, atomically; -1 drops all. A line's step is its "step" field.
-  MetricsLog(std::filesystem::path path, std::int64_t last_step);
+  MetricsLog(const std::filesystem::path& path, std::int64_t last_step);
 
   /// Adds a line and hands it to the system before it returns. Numbers that are not finite become null. False: the disk
   /// refused, and the line waits in memory for the next call.

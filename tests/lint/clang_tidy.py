@@ -105,6 +105,7 @@ def together(folder: pathlib.Path, sources: list[pathlib.Path], known: dict[path
             file = folder / f"{alike[0].parts[1]}_{len(files)}.cpp"
             file.write_text("".join(f'#include "{entry["file"]}"  // NOLINT(bugprone-suspicious-include)\n' for entry in some))
             arguments = [str(file) if word == some[0]["file"] else word for word in some[0]["arguments"]]
+            arguments.append("-Wno-shadow")  # a name in one source hides that of another
             files[file] = {**some[0], "file": str(file), "arguments": arguments}
     return files
 

@@ -16,7 +16,7 @@ std::vector<std::string> plain_on_gpu(const ModelConfig& config) {
   std::vector<std::string> parts{"attention in float32; flash attention computes in bfloat16"};
   const auto slides = [](const LayerAttention& layer) { return layer.window.has_value(); };
   if (std::any_of(config.layers.begin(), config.layers.end(), slides))
-    parts.push_back("attention of candidates to the prompt that they share, in layers with a sliding window");
+    parts.emplace_back("attention of candidates to the prompt that they share, in layers with a sliding window");
   return parts;
 }
 

@@ -36,7 +36,7 @@ void check_modules(const LoraConfig& config) {
   }
   for (const std::string& pattern : config.layers_pattern) PythonRegex("layers_pattern", pattern);
   if (const auto regex = as_regex(config.target_modules)) {
-    PythonRegex("target_modules", *regex);
+    static_cast<void>(PythonRegex("target_modules", *regex));  // or why it is none
     if (config.layers_to_transform.empty()) return;
     user_error(
         "layers_to_transform cannot be used with target_modules = {}, a regular expression: name the layers in it",

@@ -14,6 +14,7 @@ namespace {
 
 /// gradient += factor * left^T right. The product of low-precision operands is rounded to their dtype once, then added
 /// in the gradient's.
+// NOLINTNEXTLINE(performance-unnecessary-value-param): its elements are written
 void add_product(at::Tensor gradient, const at::Tensor& left, const at::Tensor& right, double factor) {
   if (gradient.scalar_type() == left.scalar_type()) {
     ops::addmm_(gradient, left.t(), right, /*beta=*/1, /*alpha=*/factor);

@@ -22,7 +22,7 @@ float float_of(std::uint32_t bits) {
 
 }  // namespace
 
-Map8::Map8(const at::Tensor& map) : first_code_(2 * kKeysOfASign) {
+Map8::Map8(const at::Tensor& map) : first_code_(std::size_t{2} * kKeysOfASign) {
   check_dense("Map8", "map", map, at::kFloat, map, {256});
   core::require(map.is_cpu(), "an 8-bit map is read on the CPU");
   std::memcpy(values_.data(), map.const_data_ptr<float>(), sizeof(values_));

@@ -65,6 +65,7 @@ at::Tensor addmm(const at::Tensor& bias, const at::Tensor& a, const at::Tensor& 
   return sum.to(a.scalar_type());
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): its elements are written
 void addmm_(at::Tensor out, const at::Tensor& a, const at::Tensor& b, double beta, double alpha) {
   if (!widens(a)) {
     out.addmm_(a, b, beta, alpha);

@@ -23,6 +23,7 @@ at::Tensor dequantized(const at::Tensor& codes, const at::Tensor& absmax, const 
 }
 
 /// `moment` [blocks, 256] into the codes [n] and absmax [blocks].
+// NOLINTNEXTLINE(performance-unnecessary-value-param): their elements are written
 void quantize(at::Tensor codes, at::Tensor absmax, const at::Tensor& moment, const at::Tensor& map) {
   const at::Tensor midpoints = map.slice(0, 0, 255).add(map.slice(0, 1, 256)).div_(2);
   const at::Tensor largest = std::get<0>(moment.abs().max(1));
@@ -36,6 +37,7 @@ void quantize(at::Tensor codes, at::Tensor absmax, const at::Tensor& moment, con
   codes.copy_(at::bucketize(fractions, midpoints, /*out_int32=*/true).view(-1).slice(0, 0, codes.numel()));
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): its elements are written
 void update_chunk(at::Tensor parameters, const at::Tensor& gradients, const AdamW8BitState& state,
                   const AdamW8BitMaps& maps, const AdamW8BitStep& s) {
   const std::int64_t n = parameters.numel();
