@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 
-#include "data/prepare/shoppers.h"
+#include "data/prepare/shoppers/shoppers.h"
 
 namespace allreco::data {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "core/spool.h"
-#include "data/prepare/review_intake.h"
+#include "data/prepare/prepare_context.h"
 
 namespace allreco::data {
 

@@ -6,10 +6,10 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "data/input/sequences.h"
-#include "data/prepare/example_maker.h"
+#include "data/prepare/examples/example_maker.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/shard_assembly.h"
-#include "data/prepare/shopper_intake.h"
+#include "data/prepare/shoppers/shopper_intake.h"
 #include "data/prompts/template_choice.h"
 
 namespace allreco::data {

@@ -7,7 +7,7 @@
 
 #include "core/json.h"
 #include "data/prepare/prepare.h"
-#include "data/prepare/review_intake.h"
+#include "data/prepare/prepare_context.h"
 #include "data/store/dataset_writer.h"
 #include "data/store/split_statistics.h"
 #include "data/tokenizer/tokenizer.h"

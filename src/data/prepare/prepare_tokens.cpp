@@ -5,9 +5,9 @@
 
 #include "data/input/token_rows.h"
 #include "data/prepare/prepare_sources.h"
-#include "data/prepare/row_examples.h"
-#include "data/prepare/row_reading.h"
-#include "data/prepare/row_splits.h"
+#include "data/prepare/rows/row_examples.h"
+#include "data/prepare/rows/row_reading.h"
+#include "data/prepare/rows/row_splits.h"
 
 namespace allreco::data {
 using core::Json;

@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "data/prepare/review_intake.h"
+#include "data/prepare/prepare_context.h"
 #include "data/store/dataset_writer.h"
 #include "data/store/example_parts.h"
 

@@ -1,4 +1,4 @@
-#include "data/prepare/histories.h"
+#include "data/prepare/examples/histories.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <set>
 #include <vector>
 
-#include "data/prepare/shoppers.h"
+#include "data/prepare/shoppers/shoppers.h"
 
 namespace allreco::data {
 

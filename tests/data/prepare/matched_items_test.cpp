@@ -1,4 +1,4 @@
-#include "data/prepare/matched_items.h"
+#include "data/prepare/examples/matched_items.h"
 
 #include <gtest/gtest.h>
 

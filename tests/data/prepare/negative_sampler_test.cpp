@@ -1,4 +1,4 @@
-#include "data/prepare/negative_sampler.h"
+#include "data/prepare/examples/negative_sampler.h"
 
 #include <gtest/gtest.h>
 

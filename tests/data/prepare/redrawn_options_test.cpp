@@ -1,4 +1,4 @@
-#include "data/prepare/redrawn_options.h"
+#include "data/prepare/rows/redrawn_options.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Rows of JSON lines as ranks read them.
-#include "data/prepare/row_reading.h"
+#include "data/prepare/rows/row_reading.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "data/prepare/row_sorter.h"
+#include "data/prepare/shoppers/row_sorter.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

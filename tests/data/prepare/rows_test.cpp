@@ -4,7 +4,7 @@
 #include "core/random.h"
 #include "data/input/prompt_rows.h"
 #include "data/input/token_rows.h"
-#include "data/prepare/row_splits.h"
+#include "data/prepare/rows/row_splits.h"
 #include "data/store/dataset_samples.h"
 
 namespace allreco::data {

@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "data/prepare/shopper_intake.h"
+#include "data/prepare/shoppers/shopper_intake.h"
 #include "support/temporary_directory.h"
 
 namespace allreco::data {

@@ -1,5 +1,5 @@
 // Review and metadata files up to the shoppers, against the naive account of the same rows.
-#include "data/prepare/shoppers.h"
+#include "data/prepare/shoppers/shoppers.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Amazon's review and metadata files, plain or gzip, up to the shoppers that are made of them.
 #include "core/check.h"
-#include "data/prepare/shopper_intake.h"
+#include "data/prepare/shoppers/shopper_intake.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {

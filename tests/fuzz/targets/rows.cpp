@@ -1,8 +1,8 @@
 // Ready rows, plain or gzip: prompts and token ids.
 #include "data/input/prompt_rows.h"
 #include "data/input/token_rows.h"
-#include "data/prepare/row_reading.h"
-#include "data/prepare/row_splits.h"
+#include "data/prepare/rows/row_reading.h"
+#include "data/prepare/rows/row_splits.h"
 #include "fuzz/target.h"
 
 namespace allreco::fuzz {
