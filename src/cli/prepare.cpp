@@ -46,8 +46,7 @@ int prepare_command(dist::Session& session, const Arguments& arguments) {
   if (!parse_or_help(list, arguments, session)) return kExitDone;
   apply(runtime, session);
   data::validate(config);
-  constexpr double any_time_s = 7 * 86400;
-  session.set_timeout(any_time_s);  // one rank may have one large compressed file to read
+  session.set_timeout(dist::Session::kAnyTime);  // one rank may have one large compressed file to read
   session.together("prepare", [&] {
     SessionRanks ranks(session);
     const std::string summary = data::prepare(config, command_of(config), ranks, at::get_num_threads());

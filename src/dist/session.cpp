@@ -121,7 +121,7 @@ int Session::local_size() const { return state_->local_size; }
 Communicator& Session::communicator() { return *state_->communicator; }
 Watchdog& Session::watchdog() { return *state_->watchdog; }
 
-void Session::set_timeout(double seconds) { state_->watchdog->set_timeout(seconds); }
+double Session::set_timeout(double seconds) { return state_->watchdog->set_timeout(seconds); }
 void Session::enter_phase(std::int64_t step, std::string_view phase) { state_->watchdog->enter_phase(step, phase); }
 
 std::vector<std::string> Session::all_gather(const std::string& text) {

@@ -35,8 +35,11 @@ class Session {
   int local_size() const;
   bool is_leader() const { return rank() == 0; }
 
-  /// Seconds that any wait for another rank may take before it ends the run (ddp_timeout). Default 600.
-  void set_timeout(double seconds);
+  /// Seconds that any wait for another rank may take before it ends the run (ddp_timeout). Default 600. Returns what
+  /// they were.
+  double set_timeout(double seconds);
+  /// For what one rank does while the others wait, as long as it may take.
+  static constexpr double kAnyTime = 7 * 86400;
 
   /// What this rank is about to do; shown for the missing rank when a wait times out. Cheap (two small messages): call
   /// it at each phase of a step.

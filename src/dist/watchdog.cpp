@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "dist/hang_report.h"
 
@@ -56,9 +57,10 @@ Watchdog::Watchdog(std::unique_ptr<ControlChannel> channel, int rank, int world_
 
 Watchdog::~Watchdog() = default;
 
-void Watchdog::set_timeout(double seconds) {
+double Watchdog::set_timeout(double seconds) {
   core::require(seconds > 0, "the timeout must be positive");
-  timeout_ = std::chrono::duration<double>(std::min(seconds, 1e9));  // 30 years, which the clock can still count
+  constexpr double longest = 1e9;  // 30 years, which the clock can still count
+  return std::exchange(timeout_, std::chrono::duration<double>(std::min(seconds, longest))).count();
 }
 
 void Watchdog::set_watcher_stride(int stride) {

@@ -34,7 +34,8 @@ class Watchdog {
   Watchdog(std::unique_ptr<ControlChannel> channel, int rank, int world_size);
   ~Watchdog();
 
-  void set_timeout(double seconds);
+  /// Returns what it was.
+  double set_timeout(double seconds);
   /// Each rank's host, for messages.
   void set_hosts(std::vector<std::string> hosts) { hosts_ = std::move(hosts); }
   /// Besides the next rank, the one `stride` further watches this rank: with stride = ranks per node it sits on another

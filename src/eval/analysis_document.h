@@ -75,9 +75,9 @@ struct ErrorAnalysis {
 /// How generated answers are wrong. Each wrong answer is of the first kind that fits.
 struct GenerationErrors {
   std::int64_t empty = 0;
-  std::int64_t another_option = 0;    // the title of another candidate
-  std::int64_t another_item = 0;      // the title of another item of the catalogue
-  std::int64_t near_copy = 0;         // within a fifth of the right answer's length by edit distance
+  std::int64_t another_option = 0;  // the title of another candidate
+  std::int64_t another_item = 0;    // the title of another item of the catalogue
+  std::int64_t near_copy = 0;       // within a fifth of the right answer's length by edit distance, or its item's title
   std::int64_t not_in_catalogue = 0;  // nothing of these
 
   template <class Archive>

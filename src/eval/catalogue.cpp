@@ -134,11 +134,22 @@ class Ranker {
     std::vector<bool> in_history(scores.size(), false);
     const std::vector<bool> nothing = in_history;
     for (const std::uint32_t item : example.history) in_history[item] = true;
-    return {catalogue_ranks(scores, *example.target, nothing), catalogue_ranks(scores, *example.target, in_history),
+    return {ranks(scores, *example.target, nothing), ranks(scores, *example.target, in_history),
             best_items(scores, kNumRecommended, options_.excludes_history() ? in_history : nothing)};
   }
 
  private:
+  /// What a beam does not find is missed at every cutoff up to its width, also where it holds items of the history that
+  /// are not ranked.
+  Ranks ranks(std::span<const double> scores, std::uint32_t target, const std::vector<bool>& left_out) const {
+    Ranks ranks = catalogue_ranks(scores, target, left_out);
+    if (scores[target] != kNotFound) return ranks;
+    const std::int64_t behind = std::clamp(options_.num_beams, ranks.num_higher, ranks.num_candidates - 1);
+    ranks.num_equal -= behind - ranks.num_higher;
+    ranks.num_higher = behind;
+    return ranks;
+  }
+
   model::Decoder& decoder_;
   const CatalogueOptions& options_;
   bool is_beam_;

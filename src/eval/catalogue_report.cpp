@@ -19,16 +19,6 @@ namespace {
 constexpr std::int64_t kCatalogueCutoffs[] = {1, 5, 10, 20, 50, 100};
 constexpr std::int64_t kNumSampled = 99, kSampledCutoff = 10;
 
-/// Metrics that are sums over the ranks of a tie, by the number of items ranked.
-struct Gains {
-  GainTable reciprocal_rank, sampled_hit_rate;
-
-  explicit Gains(std::int64_t n)
-      : reciprocal_rank(n, [](std::int64_t rank) { return 1.0 / static_cast<double>(rank); }),
-        sampled_hit_rate(
-            n, [n](std::int64_t rank) { return eval::sampled_hit_rate(rank, n, kNumSampled, kSampledCutoff); }) {}
-};
-
 /// The examples that were ranked, with what all scorers share.
 class Reporter {
  public:
@@ -67,18 +57,20 @@ class Reporter {
       if (k > 1)
         columns.push_back({fmt::format("ndcg@{}", k), of_each_rank(ranks, [k](auto& r) { return ndcg(r, k); })});
     }
-    columns.push_back({"mrr", of_each_rank(ranks, [&](const Ranks& r) {
-                         return gains_of(r.num_candidates).reciprocal_rank.expectation(r);
-                       })});
+    columns.push_back({"mrr", of_each_rank(ranks, reciprocal_rank)});
     columns.push_back(
         {fmt::format("hit_rate@{}_among_{}_sampled", kSampledCutoff, kNumSampled),
-         of_each_rank(ranks,
-                      [&](const Ranks& r) { return gains_of(r.num_candidates).sampled_hit_rate.expectation(r); }),
+         of_each_rank(ranks, [&](const Ranks& r) { return sampled_hit_rates(r.num_candidates).expectation(r); }),
          true});
     return columns;
   }
 
-  const Gains& gains_of(std::int64_t n) { return gains_.try_emplace(n, n).first->second; }
+  const GainTable& sampled_hit_rates(std::int64_t n) {
+    const auto found = sampled_hit_rates_.find(n);
+    if (found != sampled_hit_rates_.end()) return found->second;
+    const auto gain = [n](std::int64_t rank) { return sampled_hit_rate(rank, n, kNumSampled, kSampledCutoff); };
+    return sampled_hit_rates_.emplace(n, GainTable(n, gain)).first->second;
+  }
 
   RecommendedReport recommended(std::span<const CatalogueRank> ranks) const {
     RecommendedReport report{.length = kNumRecommended};
@@ -109,7 +101,7 @@ class Reporter {
   const CatalogueRanking& ranking_;
   const TrainSequences& train_;
   Clusters clusters_;
-  std::map<std::int64_t, Gains> gains_;  // by the number of items ranked
+  std::map<std::int64_t, GainTable> sampled_hit_rates_;  // by the number of items ranked
 };
 
 /// Ranks by both rules; the history is short, so what it takes away is counted apart.

@@ -70,7 +70,7 @@ void require_own_predictions(const EvaluationDocument& document, const std::file
 }
 
 void require_same_task(const EvaluationDocument& a, const EvaluationDocument& b) {
-  require_same("the dataset's fingerprint", a.dataset.fingerprint, b.dataset.fingerprint);
+  require_same("the dataset's fingerprint", a.dataset.fingerprint_of_examples(), b.dataset.fingerprint_of_examples());
   require_same("the split", a.dataset.split, b.dataset.split);
   require_same("the number of examples", fmt::format("{}", a.dataset.num_examples_evaluated),
                fmt::format("{}", b.dataset.num_examples_evaluated));
@@ -141,7 +141,9 @@ Comparison compare(const std::filesystem::path& a, const std::filesystem::path& 
     core::user_error("the predictions of {} and {} are not of the same examples", a.string(), b.string());
   Comparison comparison{.a = a.string(),
                         .b = b.string(),
-                        .dataset_fingerprint = document_a.dataset.fingerprint,
+                        .a_control = document_a.dataset.control,
+                        .b_control = document_b.dataset.control,
+                        .dataset_fingerprint = document_a.dataset.fingerprint_of_examples(),
                         .split = document_a.dataset.split,
                         .resampled = document_a.dataset.num_users > 0 ? "users" : "examples"};
   for (const std::string& metric : common_metrics(of_a, of_b))
@@ -153,9 +155,13 @@ Comparison compare(const std::filesystem::path& a, const std::filesystem::path& 
 }
 
 std::string comparison_table(const Comparison& comparison) {
+  const auto named = [](const std::string& directory, const std::string& control) {
+    return control == "none" ? directory : fmt::format("{} (control: {})", directory, control);
+  };
   std::string text =
       core::message("A: {}\nB: {}\nsplit {}; differences B - A; bootstrap over {} 95 %, paired; McNemar's exact p\n",
-                    comparison.a, comparison.b, comparison.split, comparison.resampled);
+                    named(comparison.a, comparison.a_control), named(comparison.b, comparison.b_control),
+                    comparison.split, comparison.resampled);
   text += core::message("  {:<28} {:>8} {:>8} {:>8}  {:<20} {:>14} {:>9}\n", "", "A", "B", "B - A", "", "better A / B",
                         "p");
   for (const PairedMetric& m : comparison.metrics)

@@ -13,8 +13,8 @@ struct PairedMetric {
   std::int64_t num_examples = 0;
   double a = 0, b = 0;
   Estimate difference = {};
-  /// Examples where one of them has the higher value, and the exact two-sided p of McNemar's test that both are as
-  /// likely.
+  /// Examples where one of them has the higher value, and the exact two-sided p that both are as likely: McNemar's test
+  /// of what is 0 or 1, the sign test of other metrics.
   std::int64_t num_a_better = 0, num_b_better = 0;
   double p_mcnemar = 1;
 
@@ -32,7 +32,8 @@ struct PairedMetric {
 };
 
 struct Comparison {
-  std::string a = {}, b = {};  // directories
+  std::string a = {}, b = {};                          // directories
+  std::string a_control = "none", b_control = "none";  // how their examples were changed
   std::string dataset_fingerprint = {}, split = {};
   std::string resampled = {};  // users, or examples
   std::vector<PairedMetric> metrics = {};
@@ -41,6 +42,8 @@ struct Comparison {
   void fields(Archive& archive) {
     archive("a", a);
     archive("b", b);
+    archive("a_control", a_control);
+    archive("b_control", b_control);
     archive("dataset_fingerprint", dataset_fingerprint);
     archive("split", split);
     archive("resampled", resampled);
@@ -49,8 +52,8 @@ struct Comparison {
 };
 
 /// Of two directories that evaluate wrote. Every metric that both have of the same examples: of candidates, of the
-/// whole catalogue, of generated answers. UserError when they are not of the same dataset, split and examples, or have
-/// no metric in common.
+/// whole catalogue, of generated answers. A control is of the examples that it was made of. UserError when they are not
+/// of the same dataset, split and examples, or have no metric in common.
 Comparison compare(const std::filesystem::path& a, const std::filesystem::path& b, const BootstrapOptions& bootstrap);
 
 std::string comparison_table(const Comparison& comparison);

@@ -51,6 +51,7 @@ struct DatasetDescription {
   std::string fingerprint = {};
   std::string split = {};
   std::string control = "none";
+  std::optional<std::string> control_of = {};  // the fingerprint of the dataset that the control was made of
   std::string split_by = {};
   std::int64_t num_examples = 0;
   std::int64_t num_examples_evaluated = 0;
@@ -64,6 +65,7 @@ struct DatasetDescription {
     a("fingerprint", fingerprint);
     a("split", split);
     a("control", control);
+    a("control_of", control_of);
     a("split_by", split_by);
     a("num_examples", num_examples);
     a("num_examples_evaluated", num_examples_evaluated);
@@ -71,6 +73,9 @@ struct DatasetDescription {
     a("num_users", num_users);
     for (std::size_t i = 0; i < kQuoted.size(); ++i) a(kQuoted[i], quoted[i]);
   }
+
+  /// Of the dataset whose examples these are, changed by a control or not: what a comparison pairs.
+  const std::string& fingerprint_of_examples() const { return control_of ? *control_of : fingerprint; }
 };
 
 struct LossReport {

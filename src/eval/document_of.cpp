@@ -35,6 +35,7 @@ DatasetDescription description_of(const data::Dataset& dataset, const data::Data
                                  .num_examples_evaluated = std::ssize(measured.examples),
                                  .num_examples_beyond_context = measured.num_beyond_context,
                                  .num_users = clusters_of(users).num_users};
+  if (config.control != "none") description.control_of = fitted_on.fingerprint;
   for (std::size_t i = 0; i < description.quoted.size(); ++i) {
     const char* key = DatasetDescription::kQuoted[i];
     if (info.json.contains(key)) description.quoted[i] = info.json[key];

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "core/text.h"
@@ -92,8 +93,10 @@ class Properties {
     for (const std::int64_t count : train_.purchases)
       if (count > 0) bought.push_back(count);
     std::sort(bought.begin(), bought.end());
-    least_of_head_ = bought[bought.size() - 1 - bought.size() / 5];
-    most_of_tail_ = bought[bought.size() / 5];
+    const std::size_t fifth = bought.size() / 5;
+    if (fifth == 0) return;
+    least_of_head_ = bought[bought.size() - fifth];
+    most_of_tail_ = bought[fifth - 1];
   }
 
   /// TF-IDF of the target's title against the history's, as the baseline has it.
@@ -129,10 +132,11 @@ class Properties {
     }
     if (train_.not_applicable) return;
     const std::int64_t count = train_.purchases[target];
-    values["target_popularity"] = count == 0               ? "unseen in train"
-                                  : count > least_of_head_ ? "head: the most bought fifth"
-                                  : count <= most_of_tail_ ? "tail: the least bought fifth"
-                                                           : "middle";
+    const bool is_head = count >= least_of_head_, is_tail = count <= most_of_tail_;
+    values["target_popularity"] = count == 0           ? "unseen in train"
+                                  : is_head == is_tail ? "middle"
+                                  : is_head            ? "head: the most bought fifth"
+                                                       : "tail: the least bought fifth";
   }
 
   void add_choice(std::map<std::string, std::string>& values, std::size_t i) const {
@@ -148,7 +152,8 @@ class Properties {
   const Measured& measured_;
   const TrainSequences& train_;
   std::map<std::uint64_t, std::int64_t> examples_of_user_;
-  std::int64_t least_of_head_ = 0, most_of_tail_ = 0;
+  /// Purchases in train. Items bought as often as these belong to the fifth, too.
+  std::int64_t least_of_head_ = std::numeric_limits<std::int64_t>::max(), most_of_tail_ = 0;
   std::map<std::size_t, double> similarity_;  // by example
   std::vector<double> quartiles_;
 };
@@ -192,9 +197,10 @@ void add_mistakes(ErrorAnalysis& analysis, const data::Dataset& dataset, const M
     if (example.candidates.empty()) continue;
     const auto p = softmax(measured.scores[i].log_likelihood);
     const std::size_t chosen = argmax(p);
-    if (chosen == example.gold) continue;
-    Mistake mistake{example.index, p[chosen], measured.catalogue[example.candidates[chosen]].title,
-                    measured.catalogue[example.candidates[example.gold]].title};
+    const data::Item& taken = measured.catalogue[example.candidates[chosen]];
+    const data::Item& right = measured.catalogue[example.candidates[example.gold]];
+    if (taken.tokens == right.tokens) continue;  // itself, or one of the same title: a tie, not a mistake
+    Mistake mistake{example.index, p[chosen], taken.title, right.title};
     ++confusions[{mistake.right, mistake.chosen}];
     analysis.mistakes.push_back(std::move(mistake));
     if (analysis.mistakes.size() >= 2 * kMostMistakes) keep_most_confident(analysis.mistakes);

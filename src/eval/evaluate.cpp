@@ -115,6 +115,7 @@ Evaluation evaluate(dist::Session& session, const ModelToEvaluate* model, const 
   }
 
   Evaluation evaluation;
+  const double ddp_timeout = session.set_timeout(dist::Session::kAnyTime);  // baselines over a large catalogue
   session.together("evaluation report", [&] {
     if (!session.is_leader()) return;
     evaluation.tokenizer = tokenizer_of(dataset.info());
@@ -126,6 +127,7 @@ Evaluation evaluate(dist::Session& session, const ModelToEvaluate* model, const 
     evaluation.catalogue_ranking = std::move(measured.catalogue_ranking);
     evaluation.answers = std::move(measured.answers);
   });
+  session.set_timeout(ddp_timeout);
   return evaluation;
 }
 

@@ -40,7 +40,7 @@ struct EvaluateConfig {
         {"Evaluation",
          {{"split", split, "The split to evaluate on."},
           {"max_tokens_per_batch", max_tokens_per_batch, between(1, 1e8),
-           "Tokens of one forward pass: memory and speed only."},
+           "Tokens of one forward pass: memory and speed, and at most the last bits of scores."},
           {"per_device_eval_batch_size", per_device_eval_batch_size, between(1, 1e6),
            "Prompts that are continued together in generation."},
           {"max_eval_samples", max_eval_samples, between(0, 1e12), "The first so many examples of the split; 0: all."},
@@ -52,7 +52,9 @@ struct EvaluateConfig {
           {"control", control, control_choices(),
            "Evaluate a changed split. shuffled_labels: the right candidate is drawn, which must give chance. "
            "blank_history: prompts without their history, which must give no more than popularity. rotated_options: "
-           "each candidate stands one place later, the last one first; compare shows what the places do."},
+           "each candidate stands one place later, the last one first: `compare` with the evaluation as it was shows "
+           "what "
+           "the places do."},
           {"baselines_only", baselines_only, "Only what is reached without a model; none is loaded."},
           {"base_model_baseline", base_model_baseline,
            "Also rank with the model without its adapter, as one more baseline: twice the time of ranking."}}},

@@ -22,9 +22,14 @@ GenerationErrors generation_errors(std::span<const EvalExample> examples, const 
     const std::string& answer = answers[i];
     if (answer == right[i]) continue;
     const auto is_answer = [&](std::uint32_t item) { return catalogue[item].title == answer; };
+    const auto& target = examples[i].target;
+    // An answer of the data may differ from its item's title, where it was cut or cleaned.
+    const bool is_own_title = target && *target < catalogue.size() && is_answer(*target);
     const std::size_t limit = std::max<std::size_t>(1, right[i].size() / kNearCopyShare);
     if (answer.empty())
       ++errors.empty;
+    else if (is_own_title)
+      ++errors.near_copy;
     else if (std::any_of(examples[i].candidates.begin(), examples[i].candidates.end(), is_answer))
       ++errors.another_option;
     else if (titles.contains(answer))

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 
 #include "core/check.h"
@@ -18,6 +19,12 @@ double mean_over_ranks(const Ranks& ranks, std::int64_t last, const Gain& gain) 
   for (std::int64_t rank = ranks.optimistic(); rank <= std::min(last, ranks.pessimistic()); ++rank)
     sum += gain(static_cast<double>(rank));
   return sum / static_cast<double>(ranks.num_equal + 1);
+}
+
+/// 1 + 1/2 + ... + 1/n for n >= 128, by Euler and Maclaurin: the next term is below 1e-19.
+double harmonic_number(double n) {
+  const double square = 1.0 / (n * n);
+  return std::log(n) + std::numbers::egamma + 0.5 / n - square * (1.0 / 12 - square * (1.0 / 120 - square / 252));
 }
 
 }  // namespace
@@ -47,7 +54,14 @@ double ndcg(const Ranks& ranks, std::int64_t k) {
 }
 
 double reciprocal_rank(const Ranks& ranks) {
-  return mean_over_ranks(ranks, ranks.pessimistic(), [](double rank) { return 1.0 / rank; });
+  // The items that a search did not find tie by the thousand: these are not added up one by one.
+  constexpr std::int64_t added_up = 128;
+  const auto inverse = [](double rank) { return 1.0 / rank; };
+  if (ranks.num_equal <= added_up) return mean_over_ranks(ranks, ranks.pessimistic(), inverse);
+  const std::int64_t first = std::max(ranks.optimistic(), added_up);
+  const double rest =
+      harmonic_number(static_cast<double>(ranks.pessimistic())) - harmonic_number(static_cast<double>(first));
+  return mean_over_ranks(ranks, first, inverse) + rest / static_cast<double>(ranks.num_equal + 1);
 }
 
 double auc(const Ranks& ranks) {

@@ -27,7 +27,7 @@ double hit_rate(const Ranks& ranks, std::int64_t k);
 /// NDCG@k of one example: the mean over its possible ranks q, each equally likely, of 1 / log2(q + 1) for q <= k, else
 /// 0.
 double ndcg(const Ranks& ranks, std::int64_t k);
-/// The mean over the possible ranks q of 1 / q.
+/// The mean over the possible ranks q of 1 / q. Takes the same time for a tie of millions.
 double reciprocal_rank(const Ranks& ranks);
 /// The share of wrong candidates that the right one beats, ties counting half. REQUIRES a wrong candidate.
 double auc(const Ranks& ranks);

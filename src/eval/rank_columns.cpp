@@ -17,7 +17,8 @@ std::vector<Column> rank_columns(std::span<const Ranks> ranks, std::int64_t num_
   columns.push_back({"accuracy", of_each_rank(ranks, [](const Ranks& r) { return hit_rate(r, 1); }), true});
   for (const std::int64_t k : kCutoffs) {
     if (k >= num_candidates) break;
-    columns.push_back({fmt::format("hit_rate@{}", k), of_each_rank(ranks, [k](auto& r) { return hit_rate(r, k); })});
+    columns.push_back(
+        {fmt::format("hit_rate@{}", k), of_each_rank(ranks, [k](auto& r) { return hit_rate(r, k); }), true});
     columns.push_back({fmt::format("ndcg@{}", k), of_each_rank(ranks, [k](auto& r) { return ndcg(r, k); })});
   }
   columns.push_back({"mrr", of_each_rank(ranks, reciprocal_rank)});

@@ -29,6 +29,9 @@ constexpr const char* kUnfinished = ".tmp";
 constexpr const char* kReplaced =
     ".replaced.tmp";  // the former checkpoint of that step, while the new one takes its place
 constexpr const char* kDeleted = ".deleted.tmp";
+/// What a run writes beside its checkpoints through a file `.NAME.tmp-PID`.
+constexpr std::array kWrittenAtomically{
+    "adapter_config.json", "adapter_model.safetensors", "config.cfg", "train_results.json", "last", "best"};
 
 void write_sums(const fs::path& directory) {
   std::string sums;
@@ -40,6 +43,19 @@ void rename_directory(const fs::path& from, const fs::path& to) {
   std::error_code error;
   fs::rename(from, to, error);
   if (error) core::user_error("cannot rename {} to {}: {}", from.string(), to.string(), error.message());
+}
+
+/// What cannot be removed (on a network disk somebody may still read it) is in nobody's way: no reason to fail.
+void remove_or_warn(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) core::log_warning("cannot remove {}, the next save tries again: {}", path.string(), error.message());
+}
+
+bool is_interrupted_save(const std::string& name) {
+  if (name.starts_with(kPrefix)) return name.ends_with(kUnfinished);
+  return std::any_of(kWrittenAtomically.begin(), kWrittenAtomically.end(),
+                     [&](const char* written) { return name.starts_with(fmt::format(".{}.tmp-", written)); });
 }
 
 void write_files(const fs::path& directory, const CheckpointContents& contents, const core::Json& state) {
@@ -144,7 +160,7 @@ void save_checkpoint(const fs::path& output_dir, std::int64_t step, const Checkp
     throw;
   }
   core::sync_path(output_dir);
-  fs::remove_all(replaced);
+  remove_or_warn(replaced);
   update_link(output_dir, "last", final_path.filename().string());
 }
 
@@ -193,8 +209,13 @@ void delete_old_checkpoints(const fs::path& output_dir, std::int64_t limit) {
     const std::string name = oldest->second.filename().string();
     if (name == last || name == best) continue;
     const fs::path doomed = oldest->second.string() + kDeleted;  // a half-deleted checkpoint must not look like one
-    rename_directory(oldest->second, doomed);
-    fs::remove_all(doomed);
+    std::error_code error;
+    fs::rename(oldest->second, doomed, error);
+    if (error) {
+      core::log_warning("cannot delete {}, the next save tries again: {}", oldest->second.string(), error.message());
+      continue;
+    }
+    remove_or_warn(doomed);
     --num_left;
   }
 }
@@ -202,19 +223,15 @@ void delete_old_checkpoints(const fs::path& output_dir, std::int64_t limit) {
 void clean_up_interrupted_saves(const fs::path& output_dir) {
   if (!fs::is_directory(output_dir)) return;
   std::vector<fs::path> leftovers;
-  for (const fs::directory_entry& entry : fs::directory_iterator(output_dir)) {
-    const std::string name = entry.path().filename().string();
-    const bool unfinished_file = name.starts_with('.') && name.find(".tmp-") != std::string::npos;
-    if ((name.starts_with(kPrefix) && name.ends_with(kUnfinished)) || unfinished_file)
-      leftovers.push_back(entry.path());
-  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(output_dir))
+    if (is_interrupted_save(entry.path().filename().string())) leftovers.push_back(entry.path());
   for (const fs::path& path : leftovers) {
     const std::string name = path.string();
     const fs::path original = name.substr(0, name.size() - std::string_view(kReplaced).size());
     if (name.ends_with(kReplaced) && !fs::exists(original)) {
       rename_directory(path, original);
     } else {
-      fs::remove_all(path);
+      remove_or_warn(path);
     }
   }
 }

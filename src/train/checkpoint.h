@@ -52,11 +52,12 @@ std::optional<std::string> damage_of(const std::filesystem::path& checkpoint);
 /// The whole checkpoint with the largest step. Damaged ones are skipped with a warning.
 std::optional<std::filesystem::path> newest_whole_checkpoint(const std::filesystem::path& output_dir);
 
-/// Deletes the oldest whole checkpoints until `limit` are left (0: no limit); never what `last` or `best` point to.
+/// Deletes the oldest checkpoints until `limit` are left (0: no limit); never what `last` or `best` point to. What
+/// cannot be deleted stays, with a warning.
 void delete_old_checkpoints(const std::filesystem::path& output_dir, std::int64_t limit);
 
 /// Removes what an interrupted save left behind (also files and links that were not yet renamed), and puts back a
-/// checkpoint that it was about to replace.
+/// checkpoint that it was about to replace. What cannot be removed stays, with a warning.
 void clean_up_interrupted_saves(const std::filesystem::path& output_dir);
 
 /// Puts the adapter and the moments of a whole checkpoint into `store` and `optimizer`. UserError naming file and

@@ -85,7 +85,8 @@ struct TrainConfig {
          {{"dataset", dataset, "A dataset directory that `allreco prepare` wrote."},
           {"train_split", train_split, "The split to learn from."},
           {"eval_split", eval_split, "The split for eval_loss and metric_for_best_model."},
-          {"output_dir", output_dir, "Where the run writes; new or empty, unless it resumes."},
+          {"output_dir", output_dir,
+           "Where the run writes; another run may not lie there, unless this one resumes it."},
           {"overwrite_output_dir", overwrite_output_dir, "Delete what an earlier run left in output_dir."},
           {"resume_from_checkpoint", resume_from_checkpoint,
            "auto: the newest whole checkpoint, if any; last; or a checkpoint directory. Empty: start anew."},
@@ -149,7 +150,7 @@ struct TrainConfig {
           {"save_strategy", save_strategy, {"no", "steps", "epoch"}, "When a checkpoint is written."},
           {"save_steps", save_steps, between(1, kMostSteps), "With save_strategy = steps."},
           {"save_total_limit", save_total_limit, between(0, 1e6),
-           "Keep so many newest checkpoints, and the best; 0: all."},
+           "Keep so many checkpoints, the newest and the best; 0: all."},
           {"load_best_model_at_end", load_best_model_at_end, "End with the best checkpoint's adapter, not the last's."},
           {"metric_for_best_model", metric_for_best_model, metric_choices(),
            "What makes a checkpoint the best, and is measured beside the loss; with or without eval_ in front. "

@@ -1,6 +1,7 @@
 #include "train/early_stopping.h"
 
 #include <cmath>
+#include <limits>
 #include <optional>
 
 namespace allreco::train {
@@ -17,6 +18,16 @@ bool is_out_of_patience(std::span<const double> metrics, const Patience& patienc
     if (is_better) best = metric;
   }
   return without_gain >= patience.evaluations;
+}
+
+std::vector<double> metrics_in(const std::vector<core::Json>& log, const std::string& key) {
+  std::vector<double> metrics;
+  for (const core::Json& line : log) {
+    if (!line.contains(key)) continue;
+    const core::Json& value = line.at(key);
+    metrics.push_back(value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN());
+  }
+  return metrics;
 }
 
 }  // namespace allreco::train

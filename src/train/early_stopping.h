@@ -2,6 +2,10 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
 
 namespace allreco::train {
 
@@ -13,5 +17,9 @@ struct Patience {
 
 /// Whether the last `evaluations` of the metrics so far, in order, brought no gain over the best before each.
 bool is_out_of_patience(std::span<const double> metrics, const Patience& patience);
+
+/// The values of `key` in the lines of a run's log that have it, oldest first. Null, as which JSON writes what is not
+/// finite, is NaN: a run that resumes counts as the one that it goes on from.
+std::vector<double> metrics_in(const std::vector<core::Json>& log, const std::string& key);
 
 }  // namespace allreco::train

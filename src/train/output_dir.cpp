@@ -12,9 +12,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array kNames{"config.cfg",  "metrics.jsonl", "adapter_model.safetensors", "adapter_config.json",
-                            "last",        "best",          "train_results.json",        "evaluation.json",
-                            "report.html", "report.json"};
+constexpr std::array kNames{
+    "config.cfg",         "metrics.jsonl",   "adapter_model.safetensors", "adapter_config.json", "last",       "best",
+    "train_results.json", "evaluation.json", "predictions.jsonl",         "report.html",         "report.json"};
 constexpr std::array kPrefixes{"checkpoint-", "events.out.tfevents."};
 
 /// A table beside report.html.

@@ -95,12 +95,9 @@ TrainResult TrainingRun::run() {
 
 bool TrainingRun::is_out_of_patience() const {
   const std::string key = "eval_" + config_.best_metric_name();
-  std::vector<double> metrics;
-  for (const core::Json& line : state_.log_history) {
-    if (line.contains(key) && line.at(key).is_number()) metrics.push_back(line.at(key).get<double>());
-  }
   const bool is_out = train::is_out_of_patience(
-      metrics, {config_.early_stopping_patience, config_.early_stopping_threshold, config_.more_is_better()});
+      metrics_in(state_.log_history, key),
+      {config_.early_stopping_patience, config_.early_stopping_threshold, config_.more_is_better()});
   if (is_out && context_.session.is_leader())
     core::log_info("step {}: {} has not gained for {} evaluations (early_stopping_patience): training ends",
                    state_.global_step, key, config_.early_stopping_patience);
@@ -249,7 +246,8 @@ void TrainingRun::account_for_saves() {
   if (!writer_) return;
   for (const SaveOutcome& outcome : writer_->take_outcomes()) {
     const std::string name = checkpoint_name(outcome.step);
-    if (outcome.error.empty()) {
+    last_save_failed_ = !outcome.error.empty();
+    if (!last_save_failed_) {
       log_.say(fmt::format("saved {}{}", (output_dir_ / name).string(), outcome.best ? ", the best so far" : ""));
       if (!outcome.best) continue;
       saved_best_checkpoint_ = name;
@@ -269,10 +267,9 @@ void TrainingRun::finish_saves(bool stopped) {
     if (!writer_) return;
     writer_->wait();
     require_in_place();
-    const std::int64_t failed_before = state_.num_failed_saves;
     account_for_saves();
     log_.finish();
-    if (stopped && state_.num_failed_saves > failed_before) {
+    if (stopped && last_save_failed_) {
       core::user_error(
           "stopped by a signal, but the state of step {} could not be saved (see above): make room in {}, then resume "
           "with resume_from_checkpoint = auto from the newest checkpoint there",

@@ -84,6 +84,7 @@ class TrainingRun {
   /// The best checkpoint that stands; a failed save falls back to it.
   std::optional<double> saved_best_metric_;
   std::string saved_best_checkpoint_;
+  bool last_save_failed_ = false;           // the newest one whose outcome is known
   std::optional<CheckpointWriter> writer_;  // on rank 0
 };
 

@@ -159,7 +159,7 @@ TEST(Catalogue, ANarrowBeamRanksWhatItFindsAboveTheRest) {
   World world;
   constexpr std::int64_t kBeams = 3;
   const CatalogueRanking narrow = world.rank({.ranking = "beam", .num_beams = kBeams});
-  std::int64_t found = 0;
+  std::int64_t found = 0, history_in_beam = 0;
   for (std::size_t place = 0; place < narrow.examples.size(); ++place) {
     const EvalExample& example = world.examples[narrow.examples[place]];
     const CatalogueRank& rank = narrow.ranks[0][place];
@@ -173,8 +173,14 @@ TEST(Catalogue, ANarrowBeamRanksWhatItFindsAboveTheRest) {
     if (is_found) continue;
     EXPECT_EQ(rank.among_all.num_higher, kBeams + has_twins);
     EXPECT_EQ(rank.among_all.num_equal, kNumItems - 1 - rank.among_all.num_higher);
+    // Places of the beam that items of the history take do not count as hits of what it missed.
+    EXPECT_EQ(hit_rate(rank.without_history, kBeams), 0.0);
+    EXPECT_EQ(rank.without_history.pessimistic(), rank.without_history.num_candidates);
+    for (const std::uint32_t item : rank.recommended)
+      history_in_beam += std::ranges::find(example.history, item) != example.history.end();
   }
   EXPECT_GT(found, 0);
+  EXPECT_GT(history_in_beam, 0);
 }
 
 /// Other passes, the same numbers: a catalogue in passes of a few titles, many examples in one pass.

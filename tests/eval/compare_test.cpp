@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numbers>
+#include <optional>
 
 #include "core/check.h"
 #include "core/files.h"
@@ -16,11 +18,12 @@ namespace {
 
 using core::Json;
 
-/// An evaluation whose exact matches are `right`; two examples a user.
+/// An evaluation whose exact matches are `right`; two examples a user. `control_of`: of a control of that dataset.
 void write_answers(const std::filesystem::path& directory, const std::vector<bool>& right,
-                   const std::string& fingerprint = "f") {
+                   const std::string& fingerprint = "f", const std::optional<std::string>& control_of = {}) {
   EvaluationDocument document;
-  document.dataset = {.fingerprint = fingerprint, .split = "test", .num_users = 2};
+  document.dataset = {.fingerprint = fingerprint, .split = "test", .control_of = control_of, .num_users = 2};
+  if (control_of) document.dataset.control = "rotated_options";
   document.dataset.num_examples_evaluated = std::ssize(right);
   core::make_directory(directory);
   core::write_json_file(directory / "evaluation.json", core::json_of(document));
@@ -55,6 +58,31 @@ TEST(Compare, WithItselfIsExactlyNothing) {
   EXPECT_EQ(metric.difference.bootstrap_95.low, 0.0);
   EXPECT_EQ(metric.difference.bootstrap_95.high, 0.0);
   EXPECT_EQ(metric.p_mcnemar, 1.0);
+}
+
+TEST(Compare, AControlIsPairedWithWhatItWasMadeOf) {
+  const support::TemporaryDirectory scratch;
+  write_answers(scratch / "A", {true, true, false});
+  write_answers(scratch / "rotated", {true, false, false}, "g", "f");
+  write_answers(scratch / "of another", {true, false, false}, "g", "h");
+  const Comparison comparison = compare(scratch / "A", scratch / "rotated", {1000, 1});
+  EXPECT_EQ(comparison.metrics.at(0).num_a_better, 1);
+  EXPECT_NE(comparison_table(comparison).find("(control: rotated_options)"), std::string::npos);
+  EXPECT_THROW(compare(scratch / "A", scratch / "of another", {1000, 1}), core::UserError);
+}
+
+// A tie of four thousand million ranks in seventy bytes: it must cost no more than another.
+TEST(Compare, HugeRanksTakeNoTime) {
+  const support::TemporaryDirectory scratch;
+  write_answers(scratch / "A", {true});
+  core::write_file_atomically(
+      scratch / "A/predictions.jsonl",
+      Json{{"index", 0}, {"catalogue_rank", {{"optimistic", 1}, {"pessimistic", std::int64_t{1} << 32}}}}.dump() +
+          "\n");
+  const PairedMetric mrr = compare(scratch / "A", scratch / "A", {1000, 1}).metrics.at(2);  // by name
+  EXPECT_EQ(mrr.metric, "catalogue mrr");
+  EXPECT_NEAR(mrr.a, (32 * std::numbers::ln2 + std::numbers::egamma) / std::pow(2.0, 32),
+              1e-19);  // H(n) = ln n + gamma
 }
 
 TEST(Compare, RefusesWhatIsNoPair) {

@@ -85,6 +85,21 @@ TEST(Metrics, HandComputedRanks) {
   EXPECT_NEAR(ndcg(ranks_of(std::vector<double>{2, 1}, 1), 2), 0.6309298, 1e-7);  // 1 / log2(3)
 }
 
+// What a beam does not find ties by the million; the sum is then no longer taken one by one.
+TEST(Metrics, LongTiesAreTheSumsOfTheirRanks) {
+  for (const std::int64_t higher : {0, 1, 20, 127, 128, 129, 5000}) {
+    for (const std::int64_t equal : {127, 128, 129, 130, 1000, 300'000}) {
+      long double sum = 0;
+      for (std::int64_t rank = higher + 1 + equal; rank > higher; --rank) sum += 1.0L / static_cast<long double>(rank);
+      const double expected = static_cast<double>(sum / static_cast<long double>(equal + 1));
+      const Ranks ranks{higher, equal, higher + 1 + equal};
+      // Both harmonic numbers are below 16 and rounded to 2^-49, the sum of up to 128 terms no worse.
+      EXPECT_NEAR(reciprocal_rank(ranks), expected, 4 * std::ldexp(1.0, -49) / static_cast<double>(equal + 1))
+          << higher << " " << equal;
+    }
+  }
+}
+
 /// A scorer that knows nothing must not look perfect: optimistic ties would give 1.
 TEST(Metrics, ConstantScorerIsChance) {
   const Ranks ranks = ranks_of(std::vector<double>(4, 0.0), 2);

@@ -103,12 +103,16 @@ TEST(Checkpoint, AnInterruptedSaveLeavesOnlyWholeOnes) {
   write_text(scratch / "checkpoint-10.tmp/SHA256SUMS", "");
   fs::rename(scratch / "checkpoint-5", scratch / "checkpoint-5.replaced.tmp");
   fs::create_directory(scratch / "checkpoint-3.deleted.tmp");
+  write_text(scratch / ".train_results.json.tmp-7", "half");
+  write_text(scratch / ".report.html.tmp-7", "another command's, which may be at work");
   TrainConfig config;
   config.output_dir = scratch.path().string();
   config.resume_from_checkpoint = "auto";
   EXPECT_EQ(choose_start(config), scratch / "checkpoint-5");
   EXPECT_FALSE(fs::exists(scratch / "checkpoint-10.tmp"));
   EXPECT_FALSE(fs::exists(scratch / "checkpoint-3.deleted.tmp"));
+  EXPECT_FALSE(fs::exists(scratch / ".train_results.json.tmp-7"));
+  EXPECT_TRUE(fs::exists(scratch / ".report.html.tmp-7"));
   // A save over leftovers and over a checkpoint of the same step.
   fs::create_directory(scratch / "checkpoint-5.tmp");
   write_text(scratch / "checkpoint-5.tmp/junk", "");

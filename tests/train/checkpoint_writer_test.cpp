@@ -3,11 +3,31 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full_like.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
 
 #include "core/files.h"
 #include "support/temporary_directory.h"
 #include "train/adamw.h"
 #include "train/files.h"
+
+namespace {
+std::atomic<const char*> held_file = nullptr;  // which cannot be removed
+}
+
+/// In place of libc's, which std::filesystem::remove_all calls: a file that somebody on another node still reads.
+extern "C" int unlinkat(int directory, const char* name, int flags) noexcept {
+  const char* held = held_file;
+  if (held != nullptr && std::strcmp(name, held) == 0) {
+    errno = EBUSY;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_unlinkat, directory, name, flags));
+}
 
 namespace allreco::train {
 namespace {
@@ -87,6 +107,26 @@ TEST(CheckpointWriter, AFailedSaveIsAnOutcomeAndTheNextOneWorks) {
   EXPECT_FALSE(fs::exists(output / "best"));
   EXPECT_FALSE(fs::exists(output / "checkpoint-2"));
   EXPECT_EQ(newest_whole_checkpoint(output), output / "checkpoint-3");
+}
+
+TEST(CheckpointWriter, WhatCannotBeRemovedIsNoFailedSave) {
+  const support::TemporaryDirectory scratch;
+  const Trained trained;
+  held_file = "optimizer.safetensors";
+  {
+    CheckpointWriter writer(scratch.path(), 1);
+    for (std::int64_t step = 1; step <= 3; ++step) writer.save(trained.request(step));
+    writer.wait();
+    const auto outcomes = writer.take_outcomes();
+    ASSERT_EQ(outcomes.size(), 3u);
+    for (const SaveOutcome& outcome : outcomes) EXPECT_EQ(outcome.error, "");
+  }
+  EXPECT_TRUE(fs::exists(scratch / "checkpoint-1.deleted.tmp/optimizer.safetensors"));  // or the test shows nothing
+  EXPECT_FALSE(fs::exists(scratch / "checkpoint-1"));
+  EXPECT_EQ(newest_whole_checkpoint(scratch.path()), scratch / "checkpoint-3");
+  held_file = nullptr;
+  clean_up_interrupted_saves(scratch.path());
+  EXPECT_FALSE(fs::exists(scratch / "checkpoint-1.deleted.tmp"));
 }
 
 }  // namespace

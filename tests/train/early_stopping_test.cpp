@@ -37,5 +37,19 @@ TEST(EarlyStopping, WhatIsNotFiniteIsNoGain) {
   EXPECT_EQ(ends_after({NAN, NAN, 1}, {2, 0, false}), 2u);
 }
 
+// trainer_state.json holds the lines as text, and JSON knows no NaN: a run that resumes must count it all the same.
+TEST(EarlyStopping, AResumedRunCountsAsTheFirst) {
+  const std::vector<core::Json> log = {
+      {{"loss", 5.0}}, {{"eval_loss", 2.0}}, {{"eval_loss", NAN}}, {{"eval_loss", 2.5}}};
+  std::vector<core::Json> read_back;
+  for (const core::Json& line : log) read_back.push_back(core::Json::parse(line.dump()));
+  for (const auto& lines : {log, read_back}) {
+    const std::vector<double> metrics = metrics_in(lines, "eval_loss");
+    ASSERT_EQ(metrics.size(), 3u);
+    EXPECT_TRUE(std::isnan(metrics[1]));
+    EXPECT_TRUE(is_out_of_patience(metrics, {2, 0, false}));
+  }
+}
+
 }  // namespace
 }  // namespace allreco::train

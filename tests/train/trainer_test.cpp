@@ -177,7 +177,11 @@ TEST(Trainer, AnotherRunsDirectoryIsLeftAloneUnlessToldOtherwise) {
   job.config.overwrite_output_dir = true;
   job.config.max_steps = 3;
   write_text(scratch / "OUT/notes.txt", "mine");
+  write_text(scratch / "OUT/evaluation.json", "of the adapter that goes");
+  write_text(scratch / "OUT/predictions.jsonl", "as well");
   run(job);
+  EXPECT_FALSE(fs::exists(scratch / "OUT/evaluation.json"));
+  EXPECT_FALSE(fs::exists(scratch / "OUT/predictions.jsonl"));
   EXPECT_TRUE(fs::exists(scratch / "OUT/notes.txt"));
   EXPECT_FALSE(fs::exists(scratch / "OUT/checkpoint-6"));
   EXPECT_TRUE(fs::exists(scratch / "OUT/checkpoint-3"));

@@ -32,18 +32,21 @@ std::vector<std::vector<std::uint32_t>> different_items(const TrainSequences& tr
 
 /// cosine(x, y) = sequences with both / sqrt(sequences with x * sequences with y).
 SparseRows cosines(const TrainSequences& train) {
-  std::vector<double> sequences_with(train.purchases.size());
-  std::vector<SparseRows::Entry> entries;
-  for (const auto& set : different_items(train)) {
-    for (const std::uint32_t x : set) {
-      sequences_with[x] += 1;
-      for (const std::uint32_t y : set)
-        if (x != y) entries.push_back({x, {y, 1.0}});
-    }
-  }
-  SparseRows rows(train.purchases.size(), std::move(entries));
+  const std::size_t num_items = train.purchases.size();
+  const auto sets = different_items(train);
+  std::vector<std::vector<std::uint32_t>> sets_with(num_items);
+  for (std::uint32_t s = 0; s < sets.size(); ++s)
+    for (const std::uint32_t item : sets[s]) sets_with[item].push_back(s);
+  // Pairs are counted item by item: shoppers with hundreds of purchases have far more pairs than there are different
+  // ones.
+  SparseRows rows = SparseRows::counted(num_items, num_items, [&](std::uint32_t x, const auto& add) {
+    for (const std::uint32_t s : sets_with[x])
+      for (const std::uint32_t y : sets[s])
+        if (x != y) add(y);
+  });
+  const auto count = [&](std::uint32_t item) { return static_cast<double>(sets_with[item].size()); };
   for (std::uint32_t x = 0; x < rows.num_rows(); ++x)
-    for (Weighted& to : rows.row(x)) to.weight /= std::sqrt(sequences_with[x] * sequences_with[to.item]);
+    for (Weighted& to : rows.row(x)) to.weight /= std::sqrt(count(x) * count(to.item));
   return rows;
 }
 

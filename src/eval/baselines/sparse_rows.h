@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace allreco::eval {
@@ -34,6 +35,25 @@ class SparseRows {
       ++begins_[entry.row + 1];
     }
     for (std::size_t row = 0; row < num_rows; ++row) begins_[row + 1] += begins_[row];
+  }
+
+  /// Row by row, in the memory of the result and one dense row: fill(row, add) calls add(item) once for each count.
+  template <class Fill>
+  static SparseRows counted(std::size_t num_rows, std::size_t num_items, const Fill& fill) {
+    SparseRows rows(num_rows, {});
+    std::vector<double> counts(num_items);
+    std::vector<std::uint32_t> counted_items;
+    const auto add = [&](std::uint32_t item) {
+      if (counts[item]++ == 0) counted_items.push_back(item);
+    };
+    for (std::uint32_t row = 0; row < num_rows; ++row) {
+      fill(row, add);
+      std::sort(counted_items.begin(), counted_items.end());
+      for (const std::uint32_t item : counted_items) rows.values_.push_back({item, std::exchange(counts[item], 0.0)});
+      counted_items.clear();
+      rows.begins_[row + 1] = rows.values_.size();
+    }
+    return rows;
   }
 
   std::span<Weighted> row(std::uint32_t index) { return {values_.data() + begins_[index], size(index)}; }
