@@ -60,9 +60,7 @@ struct Bench {
       }
       data.emplace(random_tokens ? random_tokens->directory() : std::filesystem::path(train.dataset),
                    train.train_split);
-      if (data->info().vocab_size > base->config.vocab_size)
-        core::user_error("the dataset {} has token ids up to {}, but the model {} knows {} tokens", train.dataset,
-                         data->info().vocab_size - 1, base->name, base->config.vocab_size);
+      data::require_vocabulary_fits(data->info(), base->config.vocab_size);
     });
     run_plan = train::plan_run(train, data->size(), batch);
     store = std::make_unique<model::LoraStore>(base->config, config.lora, base->weights.dtype(), train.seed, device);

@@ -62,6 +62,7 @@ void check(const RecommendOptions& options) {
 int exit_code_of(const recommend::LineCounts& counts) { return counts.num_refused == 0 ? kExitDone : kExitUserError; }
 
 int answer(recommend::Recommender& recommender, const RecommendOptions& options, const core::InputFile* file) {
+  const recommend::LineInput standard_input{STDIN_FILENO, "standard input"};
   const recommend::LineOptions lines{
       {{}, options.k, options.exclude_history, nullptr}, options.json, static_cast<size_t>(options.batch_size)};
   if (!options.serve.empty()) {
@@ -70,11 +71,11 @@ int answer(recommend::Recommender& recommender, const RecommendOptions& options,
   } else if (!options.history.empty()) {
     return exit_code_of(recommend::answer_text(recommender, options.history, lines));
   } else if (file != nullptr) {
-    return exit_code_of(recommend::answer_lines(recommender, file->descriptor(), lines));
+    return exit_code_of(recommend::answer_lines(recommender, {file->descriptor(), file->path().string()}, lines));
   } else if (::isatty(STDIN_FILENO) != 0 && ::isatty(1) != 0) {
-    recommend::converse(recommender, STDIN_FILENO, lines);
+    recommend::converse(recommender, standard_input, lines);
   } else {
-    recommend::answer_lines(recommender, STDIN_FILENO, lines);
+    recommend::answer_lines(recommender, standard_input, lines);
   }
   return kExitDone;
 }

@@ -2,9 +2,9 @@
 //
 //   template <class Archive>
 //   void fields(Archive& a) {
-//     a("key", member);                 // numbers, texts, vectors, Named, Json, structs with fields(), optionals of
-//     these a.or_null("key", optional);       // null where there is none; a("key", optional) leaves the key out
-//     a.inlined(members);               // a Named: its keys beside the others
+//     a("key", member);            // numbers, texts, vectors, Named, Json, structs with fields(); optionals of these
+//     a.or_null("key", optional);  // null where there is none; a("key", optional) leaves the key out
+//     a.inlined(members);          // a Named: its keys beside the others
 //   }
 //
 // A struct that is no object in JSON has functions json_of(value) and read_json(json, value, where) in its namespace.

@@ -9,17 +9,15 @@
 #include "core/check.h"
 #include "eval/beam_search.h"
 #include "eval/chunks.h"
+#include "eval/title_trie.h"
 #include "eval/trie_scoring.h"
 
 namespace allreco::eval {
 
 namespace {
 
-constexpr double kNotFound = -std::numeric_limits<double>::infinity();
-
-using End = std::optional<data::TokenId>;
 /// One trie for each token that ends answers.
-using Tries = std::map<End, TokenTrie>;
+using Tries = std::map<std::optional<data::TokenId>, TokenTrie>;
 
 std::vector<std::size_t> rankable(std::span<const EvalExample> examples, std::size_t num_items) {
   std::vector<std::size_t> indices;
@@ -28,18 +26,7 @@ std::vector<std::size_t> rankable(std::span<const EvalExample> examples, std::si
   return indices;
 }
 
-TokenTrie trie_of(const std::vector<data::Item>& catalogue, End end) {
-  std::vector<TokenTrie::Sequence> titles;
-  for (const data::Item& item : catalogue) {
-    titles.push_back(item.tokens);
-    if (end) titles.back().push_back(*end);
-    if (titles.back().empty())
-      core::user_error("item {} (\"{}\") has no tokens: it cannot be scored as an answer", item.id, item.title);
-  }
-  return TokenTrie(titles);
-}
-
-/// Scores of all items, one vector a kind, from those of a trie's nodes.
+/// Scores of a trie's nodes, one vector a kind.
 class Kinds {
  public:
   explicit Kinds(bool is_beam) : is_beam_(is_beam) {}
@@ -59,12 +46,6 @@ class Kinds {
     }
     kinds.push_back(masked_log_likelihoods(trie, scores));
     return kinds;
-  }
-  static std::vector<double> of_items(const TokenTrie& trie, const std::vector<double>& of_nodes) {
-    std::vector<double> scores;
-    for (std::size_t i = 0; i < trie.num_sequences(); ++i)
-      scores.push_back(of_nodes[static_cast<std::size_t>(trie.end_of(i))]);
-    return scores;
   }
 
  private:
@@ -96,34 +77,32 @@ BeamOptions beam_options(const CatalogueOptions& options) {
   return {options.num_beams, {PathScore::plain, PathScore::masked}};
 }
 
+bool prunes(const CatalogueOptions& options, const TokenTrie& trie) {
+  return options.ranking == "beam" && beam_prunes(options.num_beams, trie);
+}
+
 /// Scores examples, and makes ranks of the scores.
 class Ranker {
  public:
   Ranker(model::Decoder& decoder, const CatalogueOptions& options, std::int64_t max_tokens)
       : decoder_(decoder), options_(options), is_beam_(options.ranking == "beam"), scorer_(decoder, max_tokens) {}
 
-  /// A beam that can hold all titles prunes none.
-  bool prunes(const TokenTrie& trie) const { return is_beam_ && options_.num_beams < trie.num_distinct(); }
-
   /// scores[request][kind][item]
   std::vector<std::vector<std::vector<double>>> score(const std::vector<TrieRequest>& requests) {
     std::vector<std::vector<std::vector<double>>> scores(requests.size());
-    if (prunes(*requests.front().trie)) {
+    if (prunes(options_, *requests.front().trie)) {
       const BeamResults results = beam_search(decoder_, requests, beam_options(options_));
       num_tokens_of_beams_ += results.num_tokens_computed;
       for (std::size_t r = 0; r < requests.size(); ++r) {
-        for (const std::vector<BeamHit>& hits : results.hits[r]) {
-          std::vector<double> of_nodes(requests[r].trie->nodes().size(), kNotFound);
-          for (const BeamHit& hit : hits) of_nodes[static_cast<std::size_t>(hit.node)] = hit.score;
-          scores[r].push_back(Kinds::of_items(*requests[r].trie, of_nodes));
-        }
+        for (const std::vector<BeamHit>& hits : results.hits[r])
+          scores[r].push_back(scores_of_items(*requests[r].trie, hits));
       }
       return scores;
     }
     const std::vector<TrieScores> of_nodes = scorer_.score(requests);
     for (std::size_t r = 0; r < requests.size(); ++r) {
       for (const auto& of_kind : Kinds(is_beam_).of_nodes(*requests[r].trie, of_nodes[r]))
-        scores[r].push_back(Kinds::of_items(*requests[r].trie, of_kind));
+        scores[r].push_back(scores_of_items(*requests[r].trie, of_kind));
     }
     return scores;
   }
@@ -167,8 +146,8 @@ void require_finite(std::span<const double> scores, const EvalExample& example) 
 
 /// What a request costs: the tokens of its pass, or for a beam the rows that its cache may need.
 std::int64_t cost_of(std::int64_t prompt_length, const TokenTrie& trie, const CatalogueOptions& options) {
-  const bool prunes = options.ranking == "beam" && options.num_beams < trie.num_distinct();
-  return prunes ? most_beam_rows(prompt_length, trie, beam_options(options)) : prompt_length + trie.num_computed();
+  return prunes(options, trie) ? most_beam_rows(prompt_length, trie, beam_options(options))
+                               : prompt_length + trie.num_computed();
 }
 
 void count_one_by_one(CatalogueRanking& ranking, const data::Dataset& dataset, std::span<const EvalExample> examples,
@@ -246,7 +225,7 @@ CatalogueRanking rank_catalogue(dist::Session& session, model::Decoder& decoder,
       if (dataset.prompt_length(examples[i].index) < 1)
         core::user_error("example {} has an empty prompt: there is nothing to rank the catalogue after",
                          examples[i].index);
-      if (!tries.contains(examples[i].eos)) tries.emplace(examples[i].eos, trie_of(catalogue, examples[i].eos));
+      if (!tries.contains(examples[i].eos)) tries.emplace(examples[i].eos, title_trie(catalogue, examples[i].eos));
     }
     chunks = cut_into_chunks(std::ssize(ranking.examples), max_tokens_per_batch,
                              std::numeric_limits<std::int64_t>::max(), [&](std::int64_t place) {
@@ -273,7 +252,7 @@ CatalogueRanking rank_catalogue(dist::Session& session, model::Decoder& decoder,
       const EvalExample& example = examples[ranking.examples[place]];
       for (std::size_t kind = 0; kind < num_kinds; ++kind) {
         const std::vector<double>& of_items = scores[place - begin][kind];
-        if (!ranker.prunes(*requests.front().trie)) require_finite(of_items, example);
+        if (!prunes(options, *requests.front().trie)) require_finite(of_items, example);
         put(std::span(flat).subspan(place * width + kind * kNumbersOfKind, kNumbersOfKind),
             ranker.rank(of_items, example));
       }

@@ -5,7 +5,7 @@
 
 #include "core/check.h"
 #include "core/random.h"
-#include "data/prompts/example_encoder.h"
+#include "data/prompts/prompt_source.h"
 #include "data/store/dataset_writer.h"
 #include "eval/eval_example.h"
 
@@ -37,45 +37,24 @@ void shuffle_label(data::Example& example, std::int64_t index, const std::vector
 class Renderer {
  public:
   Renderer(const data::Dataset& dataset, const std::vector<data::Item>& catalogue)
-      : catalogue_(catalogue), tokenizer_(tokenizer_of(dataset)), template_(template_of(dataset.info())) {
-    const core::Json options = dataset.info().json.value("options", core::Json::object());
-    const auto max_length = options.value("max_length", std::int64_t{0});
-    encoder_.emplace(tokenizer_, template_,
-                     data::EncodeOptions{max_length == 0 ? 512 : max_length, options.value("add_bos", true),
-                                         options.value("add_eos", true), options.value("seed", std::uint64_t{42})});
+      : catalogue_(catalogue), source_(dataset.info()) {
+    if (!dataset.has_histories())
+      core::user_error("{} does not say what its histories hold: prepare the dataset again",
+                       dataset.info().directory.string());
   }
 
   void render(data::Example& example, std::int64_t index, bool with_history) const {
-    std::vector<data::ItemText> history = texts(example.history);
-    if (!with_history) history = {data::ItemText{}};
     if (!example.target) core::user_error("example {} does not say what was bought: it has no control", index);
-    if (encoder_->encode_history(history, texts(example.candidates), catalogue_[*example.target].title, example) ==
-        data::Fit::too_long)
+    std::vector<data::ItemText> history;
+    if (with_history) history = data::item_texts(example.history, catalogue_);
+    if (source_.encoder().encode_history(history, data::item_texts(example.candidates, catalogue_),
+                                         catalogue_[*example.target].title, example) == data::Fit::too_long)
       core::user_error("the changed prompt of example {} is longer than the dataset's max_length", index);
   }
 
  private:
-  static data::Tokenizer tokenizer_of(const data::Dataset& dataset) {
-    if (dataset.info().tokenizer_sha256.empty() || !dataset.has_histories())
-      core::user_error("this control needs a dataset of reviews or sequences, which says what its prompts are made of");
-    return data::Tokenizer(dataset.info().directory);
-  }
-  static data::PromptTemplate template_of(const data::DatasetInfo& info) {
-    return data::template_of(info.json.value("template", core::Json()), (info.directory / "dataset.json").string());
-  }
-  std::vector<data::ItemText> texts(const std::vector<std::uint32_t>& items) const {
-    std::vector<data::ItemText> texts;
-    for (const std::uint32_t id : items) {
-      const data::Item& item = catalogue_[id];
-      texts.push_back({item.title, item.brand, item.category, item.price});
-    }
-    return texts;
-  }
-
   const std::vector<data::Item>& catalogue_;
-  data::Tokenizer tokenizer_;
-  data::PromptTemplate template_;
-  std::optional<data::ExampleEncoder> encoder_;
+  data::PromptSource source_;
 };
 
 void rotate_options(data::Example& example) {

@@ -13,14 +13,6 @@ namespace allreco::eval {
 
 namespace {
 
-void check_fit(const model::ModelConfig& model, const data::DatasetInfo& info) {
-  if (info.vocab_size > model.vocab_size)
-    core::user_error(
-        "the dataset {} has a vocabulary of {} tokens, the model one of {}: prepare the dataset with the model's own "
-        "tokenizer",
-        info.directory.string(), info.vocab_size, model.vocab_size);
-}
-
 GenerationOptions generation_options(const EvaluateConfig& config) {
   return {.max_new_tokens = config.max_new_tokens,
           .max_batch_examples = config.per_device_eval_batch_size,
@@ -37,7 +29,7 @@ Measured read_all(dist::Session& session, const model::ModelConfig* model, const
     if (config.base_model_baseline && config.catalogue.ranking == "none")
       core::user_error(
           "base_model_baseline = true ranks with the model without its adapter, but ranking = none: leave one out");
-    if (model) check_fit(*model, dataset.info());
+    if (model) data::require_vocabulary_fits(dataset.info(), model->vocab_size);
     measured.catalogue = data::read_catalogue(dataset.info());
     measured.examples = read_eval_examples(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
     if (config.catalogue.ranks_catalogue())

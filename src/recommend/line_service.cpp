@@ -6,7 +6,6 @@
 
 #include "core/log.h"
 #include "recommend/answer.h"
-#include "recommend/line_source.h"
 
 namespace allreco::recommend {
 
@@ -89,8 +88,8 @@ class Answers {
 
 }  // namespace
 
-LineCounts answer_lines(Recommender& recommender, int descriptor, const LineOptions& options) {
-  LineSource source(descriptor, kLongestRequest);
+LineCounts answer_lines(Recommender& recommender, const LineInput& input, const LineOptions& options) {
+  LineSource source(input, kLongestRequest);
   Answers answers(recommender, options);
   for (std::vector<Line> lines = source.next(options.batch_size); !lines.empty();
        lines = source.next(options.batch_size))
@@ -104,8 +103,8 @@ LineCounts answer_text(Recommender& recommender, const std::string& text, const 
   return answers.counts();
 }
 
-void converse(Recommender& recommender, int descriptor, const LineOptions& options) {
-  LineSource source(descriptor, kLongestRequest);
+void converse(Recommender& recommender, const LineInput& terminal, const LineOptions& options) {
+  LineSource source(terminal, kLongestRequest);
   Answers answers(recommender, options);
   core::write_output(
       "A history, oldest first: ids, asins or titles, separated by |. \"quit\", or the end of input, ends.\n");

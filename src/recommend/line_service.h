@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "recommend/line_source.h"
 #include "recommend/recommender.h"
 
 namespace allreco::recommend {
@@ -20,12 +21,12 @@ struct LineCounts {
 };
 
 /// Answers until the input ends. A line that cannot be answered gets its error; the next one is answered.
-LineCounts answer_lines(Recommender& recommender, int descriptor, const LineOptions& options);
+LineCounts answer_lines(Recommender& recommender, const LineInput& input, const LineOptions& options);
 
 /// One request, as typed.
 LineCounts answer_text(Recommender& recommender, const std::string& text, const LineOptions& options);
 
 /// At a terminal: asks for histories until the input ends or "quit".
-void converse(Recommender& recommender, int descriptor, const LineOptions& options);
+void converse(Recommender& recommender, const LineInput& terminal, const LineOptions& options);
 
 }  // namespace allreco::recommend

@@ -23,16 +23,16 @@ std::vector<Line> LineSource::next(std::size_t most) {
 }
 
 bool LineSource::has_input() const {
-  pollfd entry{descriptor_, POLLIN, 0};
+  pollfd entry{input_.descriptor, POLLIN, 0};
   return ::poll(&entry, 1, 0) > 0;
 }
 
 void LineSource::read_some() {
   std::array<char, 16384> bytes;
-  const ssize_t count = ::read(descriptor_, bytes.data(), bytes.size());
+  const ssize_t count = ::read(input_.descriptor, bytes.data(), bytes.size());
   if (count < 0) {
     if (errno == EINTR) return;
-    core::user_error("cannot read the requests from standard input: {}", std::strerror(errno));
+    core::user_error("cannot read the requests from {}: {}", input_.name, std::strerror(errno));
   }
   has_ended_ = count == 0;
   if (has_ended_ && has_begun_) end_line();

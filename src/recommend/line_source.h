@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace allreco::recommend {
@@ -13,13 +14,18 @@ struct Line {
   bool is_too_long = false;  // then only its beginning is here
 };
 
+struct LineInput {
+  int descriptor = -1;
+  std::string name;  // in messages
+};
+
 class LineSource {
  public:
-  /// `descriptor` stays the caller's. Lines with more than `longest` bytes are cut to that; memory is that of a line.
-  LineSource(int descriptor, std::size_t longest) : descriptor_(descriptor), longest_(longest) {}
+  /// The descriptor stays the caller's. Lines with more than `longest` bytes are cut to that; memory is that of a line.
+  LineSource(LineInput input, std::size_t longest) : input_(std::move(input)), longest_(longest) {}
 
   /// Waits for a line; then takes those that are there, up to `most`. Empty: the end. The last line may lack its end.
-  /// Fault when it cannot be read.
+  /// UserError naming the input when it cannot be read.
   std::vector<Line> next(std::size_t most);
 
  private:
@@ -28,7 +34,7 @@ class LineSource {
   void take_bytes(const char* bytes, std::size_t count);
   void end_line();
 
-  int descriptor_;
+  LineInput input_;
   std::size_t longest_;
   Line line_;  // under way
   bool has_begun_ = false, has_ended_ = false;

@@ -5,10 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "data/prompts/example_encoder.h"
-#include "data/prompts/template.h"
+#include "data/prompts/prompt_source.h"
 #include "data/store/dataset.h"
-#include "data/tokenizer/tokenizer.h"
 #include "recommend/item_index.h"
 
 namespace allreco::recommend {
@@ -23,31 +21,23 @@ struct Prompt {
 /// it.
 class PromptBuilder {
  public:
-  /// `index` outlives it. UserError for a dataset whose examples are not made from histories, and where the tokenizer
-  /// is not the one of dataset.json.
+  /// `index` outlives it. UserError for a dataset without items or whose answers are no titles, and PromptSource's.
   PromptBuilder(const data::DatasetInfo& info, const ItemIndex& index);
 
-  PromptBuilder(const PromptBuilder&) = delete;  // its encoder refers to its own tokenizer and template
-  PromptBuilder& operator=(const PromptBuilder&) = delete;
-
   /// The newest items of `history` that may be shown and fit beside the longest title; the last one in any case.
-  /// REQUIRES a history.
+  /// It is asked in the template's first phrasing. REQUIRES a history.
   Prompt build(std::span<const std::uint32_t> history) const;
 
-  const data::PromptTemplate& prompt_template() const { return template_; }
+  const data::PromptTemplate& prompt_template() const { return source_.prompt_template(); }
   /// How many options a prompt shows; 0: none.
-  std::int64_t num_options() const { return num_options_; }
+  std::int64_t num_options() const { return source_.num_options(); }
 
  private:
   std::vector<std::uint32_t> options_beside(std::span<const std::uint32_t> history) const;
 
   const ItemIndex& index_;
-  data::Tokenizer tokenizer_;
-  data::PromptTemplate template_;
-  data::ExampleEncoder encoder_;
-  std::int64_t max_length_ = 0, max_history_ = 0;
-  std::int64_t num_options_ = 0;
-  std::uint32_t longest_title_ = 0;          // the item with the most tokens
+  data::PromptSource source_;
+  std::size_t num_answer_tokens_ = 0;        // of the longest title
   std::vector<std::uint32_t> most_popular_;  // by train_count, different titles
 };
 

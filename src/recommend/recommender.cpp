@@ -2,37 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/check.h"
 #include "core/log.h"
 #include "eval/beam_search.h"
 #include "eval/catalogue.h"
+#include "eval/title_trie.h"
 
 namespace allreco::recommend {
 
 namespace {
 
-constexpr double kNotFound = -std::numeric_limits<double>::infinity();
 constexpr size_t kLongestQuote = 200;  // bytes of a name in a message
 
-eval::TokenTrie trie_of(const ItemIndex& index, data::TokenId end) {
-  std::vector<eval::TokenTrie::Sequence> titles;
-  for (const data::Item& item : index.items()) {
-    titles.push_back(item.tokens);
-    if (end >= 0) titles.back().push_back(end);
-    if (titles.back().empty())
-      core::user_error("item {} (\"{}\") has no tokens: it cannot be an answer", item.id, item.title);
-  }
-  return eval::TokenTrie(titles);
-}
-
 void check_fit(const model::ModelConfig& model, const data::DatasetInfo& info) {
-  if (info.vocab_size > model.vocab_size)
-    core::user_error(
-        "the dataset {} has a vocabulary of {} tokens, the model one of {}: prepare the dataset with the model's own "
-        "tokenizer",
-        info.directory.string(), info.vocab_size, model.vocab_size);
+  data::require_vocabulary_fits(info, model.vocab_size);
   if (info.max_length > model.max_position_embeddings)
     core::log_warning("examples of the dataset have up to {} tokens, the model's context {}", info.max_length,
                       model.max_position_embeddings);
@@ -88,7 +72,7 @@ std::vector<Recommendation> best_of(const std::vector<double>& scores, const Que
 
 void require_finite(const std::vector<double>& scores, bool is_beam) {
   for (size_t item = 0; item < scores.size(); ++item) {
-    if (std::isfinite(scores[item]) || (is_beam && scores[item] == kNotFound)) continue;
+    if (std::isfinite(scores[item]) || (is_beam && scores[item] == eval::kNotFound)) continue;
     core::fault("the model gives item {} the score {}: its weights or its dtype are unusable", item, scores[item]);
   }
 }
@@ -100,7 +84,7 @@ Recommender::Recommender(model::Decoder& decoder, const data::DatasetInfo& info,
       options_(options),
       index_(data::read_catalogue(info)),
       prompts_(info, index_),
-      trie_(trie_of(index_, info.eos_id)),
+      trie_(eval::title_trie(index_.items(), info.eos_id < 0 ? std::nullopt : std::optional(info.eos_id))),
       scorer_(decoder, options.max_tokens_per_batch) {
   check_fit(decoder.config(), info);
   warn_of_options(prompts_);
@@ -119,13 +103,6 @@ Query Recommender::query_of(const Request& request) const {
   return query;
 }
 
-std::vector<double> Recommender::of_items(const std::vector<double>& of_nodes) const {
-  std::vector<double> scores;
-  for (size_t item = 0; item < trie_.num_sequences(); ++item)
-    scores.push_back(of_nodes[static_cast<size_t>(trie_.end_of(item))]);
-  return scores;
-}
-
 std::vector<std::vector<double>> Recommender::search(std::span<const eval::TrieRequest> requests) {
   std::vector<std::vector<double>> scores;
   const eval::BeamOptions beam{options_.num_beams,
@@ -137,11 +114,7 @@ std::vector<std::vector<double>> Recommender::search(std::span<const eval::TrieR
       rows += rows_of(end++);
     } while (end < requests.size() && rows + rows_of(end) <= options_.max_tokens_per_batch);
     const eval::BeamResults results = eval::beam_search(decoder_, requests.subspan(begin, end - begin), beam);
-    for (const auto& hits : results.hits) {
-      std::vector<double> of_nodes(trie_.nodes().size(), kNotFound);
-      for (const eval::BeamHit& hit : hits[0]) of_nodes[static_cast<size_t>(hit.node)] = hit.score;
-      scores.push_back(of_items(of_nodes));
-    }
+    for (const auto& hits : results.hits) scores.push_back(eval::scores_of_items(trie_, hits[0]));
   }
   return scores;
 }
@@ -149,16 +122,16 @@ std::vector<std::vector<double>> Recommender::search(std::span<const eval::TrieR
 std::vector<std::vector<double>> Recommender::score(std::span<const eval::TrieRequest> requests) {
   std::vector<std::vector<double>> scores;
   for (const eval::TrieScores& of_nodes : scorer_.score(requests))
-    scores.push_back(of_items(options_.scoring == "masked" ? eval::masked_log_likelihoods(trie_, of_nodes)
-                                                           : eval::path_log_likelihoods(trie_, of_nodes)));
+    scores.push_back(eval::scores_of_items(trie_, options_.scoring == "masked"
+                                                      ? eval::masked_log_likelihoods(trie_, of_nodes)
+                                                      : eval::path_log_likelihoods(trie_, of_nodes)));
   return scores;
 }
 
 std::vector<std::vector<Recommendation>> Recommender::recommend(std::span<const Query> queries) {
   std::vector<eval::TrieRequest> requests;
   for (const Query& query : queries) requests.push_back({&trie_, query.prompt.tokens});
-  // A beam that can hold all titles prunes none.
-  const bool is_beam = options_.num_beams > 0 && options_.num_beams < trie_.num_distinct();
+  const bool is_beam = options_.num_beams > 0 && eval::beam_prunes(options_.num_beams, trie_);
   const auto scores = is_beam ? search(requests) : score(requests);
   std::vector<std::vector<Recommendation>> recommendations;
   for (size_t i = 0; i < queries.size(); ++i) {

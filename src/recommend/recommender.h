@@ -56,7 +56,6 @@ class Recommender {
   Recommender(model::Decoder& decoder, const data::DatasetInfo& info, const RankingOptions& options);
 
   const ItemIndex& index() const { return index_; }
-  const PromptBuilder& prompts() const { return prompts_; }
 
   /// Any thread. RequestError naming the first item that is not known, with the nearest one.
   Query query_of(const Request& request) const;
@@ -70,7 +69,6 @@ class Recommender {
   /// scores[query][item]; -infinity: not found.
   std::vector<std::vector<double>> score(std::span<const eval::TrieRequest> requests);
   std::vector<std::vector<double>> search(std::span<const eval::TrieRequest> requests);
-  std::vector<double> of_items(const std::vector<double>& of_nodes) const;
 
   model::Decoder& decoder_;
   RankingOptions options_;

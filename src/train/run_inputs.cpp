@@ -13,12 +13,7 @@ namespace {
 
 void check_data_fits_model(const data::DatasetInfo& info, const model::BaseModel& base) {
   const model::ModelConfig& config = base.config;
-  if (info.vocab_size > config.vocab_size) {
-    core::user_error(
-        "the dataset {} has token ids up to {}, but the model {} knows {} tokens: prepare it with that model's "
-        "tokenizer",
-        info.directory.string(), info.vocab_size - 1, base.name, config.vocab_size);
-  }
+  data::require_vocabulary_fits(info, config.vocab_size);
   if (info.max_length > config.max_position_embeddings) {
     core::user_error(
         "the dataset {} has examples of {} tokens, but the model {} has {} positions: prepare it with a smaller "

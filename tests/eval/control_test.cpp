@@ -7,9 +7,11 @@
 #include <cmath>
 
 #include "core/check.h"
+#include "core/json.h"
 #include "data/prepare/prepare.h"
 #include "eval/option_labels.h"
 #include "eval/small_world.h"
+#include "support/message_of.h"
 #include "support/temporary_directory.h"
 
 namespace allreco::eval {
@@ -58,14 +60,22 @@ TEST_F(Controls, BlankHistoryLeavesOptionsAndAnswer) {
   const data::Dataset blank = control("blank_history");
   const auto catalogue = data::read_catalogue(dataset_->info());
   const data::Tokenizer words = tokenizer();
+  ASSERT_EQ(blank.size(), dataset_->size());
   for (std::int64_t i = 0; i < blank.size(); ++i) {
     const data::Example before = dataset_->example(i), after = blank.example(i);
     EXPECT_EQ(after.candidates, before.candidates);
     EXPECT_EQ(after.gold, before.gold);
-    const std::string prompt = words.decode(blank.prompt(i));
-    for (const std::uint32_t item : before.candidates)
-      EXPECT_NE(prompt.find(words.decode(words.encode(catalogue[item].title))), std::string::npos) << prompt;
-    EXPECT_LT(after.prompt_length, before.prompt_length);
+    EXPECT_EQ(after.history, before.history) << "what the prompt does not say";
+    std::string prompt =
+        "### Instruction:\nA shopper bought these items, oldest first. Which option will they buy next?\n\n"
+        "### Input:\nBought:\nOptions:\n";
+    for (std::size_t j = 0; j < before.candidates.size(); ++j)
+      prompt += std::string(1, static_cast<char>('A' + j)) + ") " + catalogue[before.candidates[j]].title + "\n";
+    std::vector<data::TokenId> expected = words.encode(prompt + "\n### Response:\n");
+    expected.insert(expected.begin(), words.bos_id());
+    ASSERT_EQ(blank.prompt(i), expected) << words.decode(blank.prompt(i));
+    const std::vector<data::TokenId> answer(before.tokens.begin() + before.prompt_length, before.tokens.end());
+    EXPECT_EQ(std::vector<data::TokenId>(after.tokens.begin() + after.prompt_length, after.tokens.end()), answer);
   }
 }
 
@@ -103,6 +113,17 @@ TEST_F(Controls, NeedWhatPromptsAreMadeOf) {
   EXPECT_THROW(
       write_control(data::Dataset(directory, "test"), {.control = "blank_history", .split = "test"}, scratch_ / "no"),
       core::UserError);
+}
+
+TEST_F(Controls, AnOptionThatCannotBeNamesItsFile) {
+  data::DatasetInfo info = dataset_->info();
+  info.json["options"]["max_length"] = "long";
+  core::write_json_file(info.directory / "dataset.json", info.json);
+  const data::Dataset changed(info.directory, "test");
+  const std::string message =
+      support::message_of([&] { write_control(changed, {.control = "none", .split = "test"}, scratch_ / "no"); });
+  EXPECT_TRUE(message.starts_with((info.directory / "dataset.json").string() + ": the option \"max_length\""))
+      << message;
 }
 
 TEST_F(Controls, LabelsOfOptionsAreTheirTokensAsAnswers) {

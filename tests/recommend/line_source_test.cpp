@@ -8,7 +8,7 @@
 #include <string_view>
 #include <thread>
 
-#include "core/check.h"
+#include "support/message_of.h"
 
 namespace allreco::recommend {
 namespace {
@@ -47,7 +47,7 @@ using Texts = std::vector<std::string>;
 
 TEST(LineSource, TakesWhatIsThereWithoutWaiting) {
   Pipe pipe;
-  LineSource source(pipe.out(), 100);
+  LineSource source({pipe.out(), "a pipe"}, 100);
   pipe.write("one\ntwo\r\n\nfo");
   EXPECT_EQ(texts(source.next(10)), (Texts{"one", "two", ""}));
   pipe.write("ur\nfive");
@@ -62,13 +62,16 @@ TEST(LineSource, TakesWhatIsThereWithoutWaiting) {
 
 TEST(LineSource, WhatCannotBeReadIsTheUsersMistake) {
   const int directory = ::open("/", O_RDONLY | O_DIRECTORY);
-  EXPECT_THROW(LineSource(directory, 100).next(1), core::UserError);
+  EXPECT_EQ(support::message_of([&] {
+              LineSource({directory, "requests.txt"}, 100).next(1);
+            }),
+            "cannot read the requests from requests.txt: Is a directory");
   ::close(directory);
 }
 
 TEST(LineSource, NotMoreThanAskedFor) {
   Pipe pipe;
-  LineSource source(pipe.out(), 100);
+  LineSource source({pipe.out(), "a pipe"}, 100);
   pipe.write("1\n2\n3\n4\n5\n");
   pipe.close();
   EXPECT_EQ(texts(source.next(2)), (Texts{"1", "2"}));
@@ -79,7 +82,7 @@ TEST(LineSource, NotMoreThanAskedFor) {
 
 TEST(LineSource, ALineThatIsTooLongIsCutAndTheNextIsWhole) {
   Pipe pipe;
-  LineSource source(pipe.out(), 4);
+  LineSource source({pipe.out(), "a pipe"}, 4);
   std::thread writer(
       [&] { pipe.write("1234\n12345\n1234\r\n" + std::string(1'000'000, 'x') + "\nlast"), pipe.close(); });
   std::vector<Line> all;

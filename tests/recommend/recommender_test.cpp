@@ -93,7 +93,7 @@ TEST(Prompts, TooLongHistoriesLoseTheirOldestItems) {
 TEST(Prompts, OnlyTheNewestItemsAreShown) {
   std::vector<std::uint32_t> history(25);
   std::iota(history.begin(), history.end(), 0u);
-  const Prompt prompt = open_recommender().prompts().build(history);
+  const Prompt prompt = open_recommender().query_of(request_for(history)).prompt;
   EXPECT_LE(prompt.history.size(), 10u) << "max_history";
   EXPECT_EQ(prompt.history.back(), 24u);
 }
@@ -220,8 +220,28 @@ TEST(Recommender, BatchesChangeTheScoresByRoundingOnly) {
   }
 }
 
+std::set<std::uint32_t> items_in(const std::vector<Recommendation>& recommendations) {
+  std::set<std::uint32_t> items;
+  for (const Recommendation& r : recommendations) items.insert(r.item);
+  return items;
+}
+
+/// Those of as many titles as the beam holds, or of all, if these are fewer: no search ends short of that, as each
+/// hypothesis goes on to a title, and all of them are different.
+void expect_items_of_titles(const std::set<std::uint32_t>& items, std::int64_t num_beams) {
+  std::set<std::vector<data::TokenId>> titles, all_titles;
+  const auto& catalogue = open_recommender().index().items();
+  for (const std::uint32_t item : items) titles.insert(catalogue[item].tokens);
+  for (const data::Item& item : catalogue) {
+    all_titles.insert(item.tokens);
+    EXPECT_EQ(items.contains(item.id), titles.contains(item.tokens)) << "all items of a title or none: " << item.id;
+  }
+  EXPECT_EQ(std::ssize(titles), std::min(num_beams, std::ssize(all_titles)));
+}
+
 TEST(Recommender, WhatABeamFindsHasTheScoresThatAllHave) {
-  const std::vector<Query> queries(2, open_recommender().query_of(request_for({8, 9}, 1000)));
+  const std::vector<Query> queries{open_recommender().query_of(request_for({8, 9}, 1000, false)),
+                                   open_recommender().query_of(request_for({8, 9}, 1000))};
   for (const char* scoring : {"log_likelihood", "masked"}) {
     Recommender exhaustive(model().decoder, open_shop().info(), {.scoring = scoring});
     const auto all = exhaustive.recommend(std::span(queries).first(1)).front();
@@ -229,8 +249,12 @@ TEST(Recommender, WhatABeamFindsHasTheScoresThatAllHave) {
     for (const Recommendation& r : all) scores[r.item] = r.log_likelihood;
     for (const std::int64_t num_beams : {30, 100'000}) {  // the latter prunes nothing
       Recommender beam(model().decoder, open_shop().info(), {.scoring = scoring, .num_beams = num_beams});
-      for (const auto& found : beam.recommend(queries)) {
-        EXPECT_GE(found.size(), num_beams == 30 ? 20u : all.size());
+      const auto answers = beam.recommend(queries);
+      std::set<std::uint32_t> items = items_in(answers[0]);
+      expect_items_of_titles(items, num_beams);
+      for (const std::uint32_t item : {8u, 9u}) items.erase(item);
+      EXPECT_EQ(items_in(answers[1]), items) << "without the history";
+      for (const auto& found : answers) {
         double sum = 0;
         for (const Recommendation& r : found) {
           EXPECT_NEAR(r.log_likelihood, scores.at(r.item), 1e-10) << scoring << " " << r.item;

@@ -239,7 +239,9 @@ std::string negatives_of(const PrepareConfig& config) {
   return config.prompts.empty() ? "uniform" : "given";
 }
 
-std::int64_t text_max_length(const PrepareConfig& config) { return config.max_length == 0 ? 512 : config.max_length; }
+std::int64_t text_max_length(const PrepareConfig& config) {
+  return config.max_length == 0 ? kDefaultMaxLength : config.max_length;
+}
 
 std::string list_counts(const Json& counts) {
   std::string text;

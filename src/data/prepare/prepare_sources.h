@@ -35,7 +35,7 @@ Prepared prepare_prompts(const PrepareConfig& config, const Tokenizer& tokenizer
 Prepared prepare_tokens(const PrepareConfig& config, std::int64_t vocab_size, const PrepareContext& context,
                         const DatasetPlace& place);
 
-/// config.max_length, or 512 where it is 0.
+/// config.max_length, or kDefaultMaxLength where it is 0.
 std::int64_t text_max_length(const PrepareConfig& config);
 
 /// How many items must come before a target: min_history, or what its 0 stands for.

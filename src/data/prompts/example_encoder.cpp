@@ -1,6 +1,7 @@
 #include "data/prompts/example_encoder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/check.h"
 #include "core/random.h"
@@ -71,20 +72,39 @@ ExampleEncoder::ExampleEncoder(const Tokenizer& tokenizer, const PromptTemplate&
   }
 }
 
-std::int64_t ExampleEncoder::room_for_prompt(const std::vector<TokenId>& answer) const {
+std::int64_t ExampleEncoder::room_for_prompt(std::size_t num_answer_tokens) const {
   const std::int64_t ends = (bos_id() >= 0 ? 1 : 0) + (options_.add_eos ? 1 : 0);
-  return options_.max_length - ends - static_cast<std::int64_t>(answer.size());
+  return options_.max_length - ends - static_cast<std::int64_t>(num_answer_tokens);
 }
 
-void ExampleEncoder::assemble(std::span<const TokenId> prompt, const std::vector<TokenId>& answer,
-                              Example& example) const {
-  auto& tokens = example.tokens;
-  tokens.clear();
+std::vector<TokenId> ExampleEncoder::after_bos(std::span<const TokenId> prompt) const {
+  std::vector<TokenId> tokens;
   if (bos_id() >= 0) tokens.push_back(bos_id());
   tokens.insert(tokens.end(), prompt.begin(), prompt.end());
-  example.prompt_length = static_cast<std::int64_t>(tokens.size());
-  tokens.insert(tokens.end(), answer.begin(), answer.end());
-  if (options_.add_eos) tokens.push_back(end_id_);
+  return tokens;
+}
+
+void ExampleEncoder::assemble(std::vector<TokenId> prompt, const std::vector<TokenId>& answer, Example& example) const {
+  example.prompt_length = std::ssize(prompt);
+  example.tokens = std::move(prompt);
+  example.tokens.insert(example.tokens.end(), answer.begin(), answer.end());
+  if (options_.add_eos) example.tokens.push_back(end_id_);
+}
+
+HistoryPrompt ExampleEncoder::encode_prompt(std::span<const ItemText> history, std::span<const ItemText> options,
+                                            std::size_t num_answer_tokens, std::size_t phrasing) const {
+  const std::int64_t room = room_for_prompt(num_answer_tokens);
+  HistoryPrompt prompt;
+  while (true) {
+    const PromptRow row = render_history(template_, history.subspan(prompt.num_dropped), options, phrasing);
+    const std::vector<TokenId> text = encode_parts(render_prompt_parts(template_, row));
+    prompt.fits = std::ssize(text) <= room;
+    if (prompt.fits || prompt.num_dropped + 1 >= history.size()) {
+      prompt.tokens = after_bos(text);
+      return prompt;
+    }
+    ++prompt.num_dropped;
+  }
 }
 
 Fit ExampleEncoder::encode_history(std::span<const ItemText> history, std::span<const ItemText> options,
@@ -93,15 +113,10 @@ Fit ExampleEncoder::encode_history(std::span<const ItemText> history, std::span<
   core::require(!is_label || example.gold.has_value(), "an answer that is a label needs the right option's place");
   const std::vector<TokenId> answer =
       is_label ? encode_answer(label_of(template_, *example.gold)) : encode_answer(target);
-  const std::int64_t room = room_for_prompt(answer);
-  for (size_t num_dropped = 0; num_dropped < history.size(); ++num_dropped) {
-    const PromptRow row = render_history(template_, history.subspan(num_dropped), options, phrasing_of(example));
-    const std::vector<TokenId> prompt = encode_parts(render_prompt_parts(template_, row));
-    if (static_cast<std::int64_t>(prompt.size()) > room) continue;
-    assemble(prompt, answer, example);
-    return num_dropped == 0 ? Fit::whole : Fit::truncated;
-  }
-  return Fit::too_long;
+  HistoryPrompt prompt = encode_prompt(history, options, answer.size(), phrasing_of(example));
+  if (!prompt.fits) return Fit::too_long;
+  assemble(std::move(prompt.tokens), answer, example);
+  return prompt.num_dropped == 0 ? Fit::whole : Fit::truncated;
 }
 
 Fit ExampleEncoder::encode_history(std::span<const std::string_view> history, std::span<const std::string_view> options,
@@ -175,13 +190,13 @@ Fit ExampleEncoder::encode_row(const PromptRow& given, std::span<const std::stri
   bool is_cut = drop_hopeless_front(row.instruction);
   is_cut = drop_hopeless_front(row.input) || is_cut;
   const std::vector<TokenId> answer = encode_answer(row.output);
-  const std::int64_t room = room_for_prompt(answer);
+  const std::int64_t room = room_for_prompt(answer.size());
   std::vector<TokenId> prompt = encode_parts(render_prompt_parts(template_, row));
   if (std::ssize(prompt) > room) {
     if (!shorten(prompt, row, options, room)) return Fit::too_long;
     is_cut = true;
   }
-  assemble(prompt, answer, example);
+  assemble(after_bos(prompt), answer, example);
   return is_cut ? Fit::truncated : Fit::whole;
 }
 

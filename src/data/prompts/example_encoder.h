@@ -14,14 +14,24 @@
 
 namespace allreco::data {
 
+/// What `max_length = 0` of prepare means for texts.
+inline constexpr std::int64_t kDefaultMaxLength = 512;
+
 struct EncodeOptions {
-  std::int64_t max_length = 512;  // tokens, BOS and EOS included
+  std::int64_t max_length = kDefaultMaxLength;  // tokens, BOS and EOS included
   bool add_bos = true;
   bool add_eos = true;
   std::uint64_t seed = 42;  // draws the phrasing of a template that has several
 };
 
 enum class Fit { whole, truncated, too_long };
+
+/// A prompt made from a history.
+struct HistoryPrompt {
+  std::vector<TokenId> tokens;  // BOS among them
+  std::size_t num_dropped = 0;  // the oldest items, which it does not show
+  bool fits = false;            // else it is too long although it shows one item at most
+};
 
 /// What ends an answer: the template's answer_end, or EOS; -1: the tokenizer has none. UserError when it lacks the
 /// first.
@@ -34,9 +44,14 @@ class ExampleEncoder {
   /// when the tokenizer lacks a control token of the template.
   ExampleEncoder(const Tokenizer& tokenizer, const PromptTemplate& prompt_template, const EncodeOptions& options);
 
-  /// Sets tokens and prompt_length. Too long a prompt loses its oldest history, item by item, but not the last one;
-  /// too_long (and nothing set) if that is not enough. The phrasing is drawn by (seed, the example's user, timestamp
-  /// and target). REQUIRES the example's gold where the template's answers are labels.
+  /// Too long a prompt, beside an answer of that many tokens, loses its oldest history, item by item, but not the last
+  /// one. REQUIRES a phrasing that the template has.
+  HistoryPrompt encode_prompt(std::span<const ItemText> history, std::span<const ItemText> options,
+                              std::size_t num_answer_tokens, std::size_t phrasing = 0) const;
+
+  /// Sets tokens and prompt_length from such a prompt; too_long (and nothing set) if it does not fit. The phrasing is
+  /// drawn by (seed, the example's user, timestamp and target). REQUIRES the example's gold where the template's
+  /// answers are labels.
   Fit encode_history(std::span<const ItemText> history, std::span<const ItemText> options, std::string_view target,
                      Example& example) const;
   /// The same of titles alone. REQUIRES a template that shows no more of items.
@@ -58,8 +73,9 @@ class ExampleEncoder {
  private:
   size_t phrasing_of(const Example& example) const;
   /// Tokens left for the prompt's text beside BOS, answer and EOS.
-  std::int64_t room_for_prompt(const std::vector<TokenId>& answer) const;
-  void assemble(std::span<const TokenId> prompt, const std::vector<TokenId>& answer, Example& example) const;
+  std::int64_t room_for_prompt(std::size_t num_answer_tokens) const;
+  std::vector<TokenId> after_bos(std::span<const TokenId> prompt) const;
+  void assemble(std::vector<TokenId> prompt, const std::vector<TokenId>& answer, Example& example) const;
   std::vector<TokenId> encode_parts(const std::vector<PromptPart>& parts) const;
   /// Whether a text is so long that its tokens cannot fit.
   bool is_hopeless(std::string_view text) const;

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <functional>
+#include <utility>
 
 #include "core/check.h"
 #include "data/prompts/template_parts.h"
@@ -67,6 +68,21 @@ std::string render_item(const PromptTemplate& t, const std::string& format, cons
   });
 }
 
+/// Without the lines that are {history} alone: an empty history leaves no empty line.
+std::string without_history_lines(std::string_view text) {
+  std::string kept;
+  bool is_first = true;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (line == "{history}") continue;
+    if (!std::exchange(is_first, false)) kept += '\n';
+    kept += line;
+  }
+  return kept;
+}
+
 }  // namespace
 
 std::string label_of(const PromptTemplate& t, size_t index) {
@@ -98,8 +114,11 @@ PromptRow render_history(const PromptTemplate& t, std::span<const ItemText> hist
   const auto value_of = [&](std::string_view part) -> std::string_view {
     return part == "history" ? history_text : options_text;
   };
-  return {fill_in(phrasing == 0 ? t.instruction : t.other_instructions[phrasing - 1], value_of),
-          fill_in(t.input, value_of), ""};
+  const std::string& instruction = phrasing == 0 ? t.instruction : t.other_instructions[phrasing - 1];
+  const auto filled = [&](const std::string& field) {
+    return history.empty() ? fill_in(without_history_lines(field), value_of) : fill_in(field, value_of);
+  };
+  return {filled(instruction), filled(t.input), ""};
 }
 
 PromptRow render_history(const PromptTemplate& t, std::span<const std::string_view> history,

@@ -14,7 +14,8 @@ std::string price_band(std::string_view price);
 /// A, B, ... or 1, 2, ... REQUIRES at most 26 options with letters.
 std::string label_of(const PromptTemplate& prompt_template, size_t index);
 
-/// Instruction and input for a history (oldest first) and options (as shown; may be empty). Output stays empty.
+/// Instruction and input for a history (oldest first) and options (as shown; both may be empty). Output stays empty.
+/// Of an empty history nothing is left: a line of the template that is {history} alone goes with it.
 /// REQUIRES takes_history(), a phrasing below num_phrasings(), and at most 26 options with letters.
 PromptRow render_history(const PromptTemplate& prompt_template, std::span<const ItemText> history,
                          std::span<const ItemText> options, size_t phrasing = 0);

@@ -141,6 +141,14 @@ DatasetInfo read_dataset_info(const fs::path& directory) {
   return info;
 }
 
+void require_vocabulary_fits(const DatasetInfo& info, std::int64_t vocab_size_of_model) {
+  if (info.vocab_size <= vocab_size_of_model) return;
+  core::user_error(
+      "the dataset {} has a vocabulary of {} tokens, the model one of {}: prepare the dataset with the model's own "
+      "tokenizer",
+      info.directory.string(), info.vocab_size, vocab_size_of_model);
+}
+
 bool has_split(const DatasetInfo& info, const std::string& split) {
   const fs::path file = info.directory / kDatasetFile;
   const Json all = field<Json>(info.json, "splits", file);

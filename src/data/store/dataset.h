@@ -57,6 +57,9 @@ struct DatasetInfo {
 /// UserError when the directory is no complete dataset of a version that this program reads.
 DatasetInfo read_dataset_info(const std::filesystem::path& directory);
 
+/// UserError when the dataset may hold tokens that a model with such a vocabulary does not know.
+void require_vocabulary_fits(const DatasetInfo& info, std::int64_t vocab_size_of_model);
+
 class Dataset {
  public:
   /// Opens all shards of `split` (train, validation, test). UserError when the split is missing; when a shard is

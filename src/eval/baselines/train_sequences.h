@@ -12,8 +12,7 @@ namespace allreco::eval {
 struct TrainSequences {
   std::vector<std::vector<std::uint32_t>> sequences;  // items as one user bought them; a gap begins a new sequence
   std::vector<std::int64_t> purchases;                // by item: how often it stands in `sequences`
-  std::vector<std::int64_t> targets;                  // by item: how often it is a target
-  std::vector<std::int64_t> recent_targets;           // the same among the newest examples; empty: times are not known
+  std::vector<std::int64_t> recent_targets;           // by item: newest examples with it as target; empty: no times
   std::optional<std::string> not_applicable = {};     // why there are none
 };
 

@@ -26,6 +26,12 @@ std::vector<TokenId> joined(std::initializer_list<std::vector<TokenId>> parts) {
   return all;
 }
 
+std::vector<ItemText> item_texts(const std::vector<std::string_view>& titles) {
+  std::vector<ItemText> texts;
+  for (const std::string_view title : titles) texts.push_back({title, {}, {}, {}});
+  return texts;
+}
+
 std::vector<TokenId> last_of(const std::vector<TokenId>& ids, size_t n) {
   return {ids.end() - static_cast<std::ptrdiff_t>(n), ids.end()};
 }
@@ -62,6 +68,10 @@ TEST_F(ExampleEncoderTest, TruncationDropsTheOldestHistoryOnly) {
     }
     Example example;
     const Fit fit = encoder.encode_history(history, options, "Green table", example);
+    const HistoryPrompt prompt = encoder.encode_prompt(item_texts(history), item_texts(options), answer.size());
+    EXPECT_EQ(prompt.fits, kept.has_value());
+    EXPECT_EQ(prompt.num_dropped, history.size() - kept.value_or(1));
+    EXPECT_EQ(prompt.tokens, joined({{1}, prompt_with(kept.value_or(1))}));
     if (!kept) {
       EXPECT_EQ(fit, Fit::too_long);
       EXPECT_TRUE(example.tokens.empty());
@@ -77,6 +87,20 @@ TEST_F(ExampleEncoderTest, TruncationDropsTheOldestHistoryOnly) {
   EXPECT_GT(num_too_long, 0);
   EXPECT_GT(num_whole, 0);
   for (size_t k = 1; k <= history.size(); ++k) EXPECT_GT(num_kept[k], 0) << k;  // every case has been seen
+}
+
+TEST_F(ExampleEncoderTest, AnEmptyHistoryIsAPromptWithoutIt) {
+  const std::vector<std::string_view> none, options = {"Cup", "Green table"};
+  const std::vector<TokenId> prompt =
+      tokenizer_.encode("### Instruction:\n" + amazon_.instruction +
+                        "\n\n### Input:\nBought:\nOptions:\nA) Cup\nB) Green table\n\n### Response:\n");
+  const std::vector<TokenId> whole = joined({{1}, prompt, tokenizer_.encode("Cup"), {2}});
+  Example example;
+  EXPECT_EQ(ExampleEncoder(tokenizer_, amazon_, {std::ssize(whole)}).encode_history(none, options, "Cup", example),
+            Fit::whole);
+  EXPECT_EQ(example.tokens, whole);
+  EXPECT_EQ(ExampleEncoder(tokenizer_, amazon_, {std::ssize(whole) - 1}).encode_history(none, options, "Cup", example),
+            Fit::too_long);
 }
 
 TEST_F(ExampleEncoderTest, ReadyPromptsLoseTokensInFrontButBosStays) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "data/prompts/template_rendering.h"
 #include "data/store/dataset_samples.h"
 #include "support/message_of.h"
@@ -56,6 +58,39 @@ TEST(TemplateTest, StudyHasThePublishedWording) {
                        "Original Ounce", "Spray 'n Wash Pre-Treat Laundry Stain Remover, 22 fl oz"}),
             expected);
   EXPECT_EQ(render_prompt(study, {question, "", ""}), expected);
+}
+
+TEST(TemplateTest, AnEmptyHistoryLeavesNoLine) {
+  const std::vector<std::string_view> options = {"Cup", "Hat"};
+  const std::string choice = "A shopper bought these items, oldest first. Which option will they buy next?";
+  const std::string choose = choice + "\n\nBought:\nOptions:\nA) Cup\nB) Hat";
+  const std::map<std::string, std::string> expected{
+      {"amazon-next-item",
+       "### Instruction:\n" + choice + "\n\n### Input:\nBought:\nOptions:\nA) Cup\nB) Hat\n\n### Response:\n"},
+      {"amazon-next-item-open",
+       "### Instruction:\nA shopper bought these items, oldest first. Which item will they buy next?\n\n### "
+       "Input:\nBought:\n\n### Response:\n"},
+      {"chatml", "<|im_start|>user\n" + choose + "<|im_end|>\n<|im_start|>assistant\n"},
+      {"gemma", "<start_of_turn>user\n" + choose + "<end_of_turn>\n<start_of_turn>model\n"},
+      {"llama3", "<|start_header_id|>user<|end_header_id|>\n\n" + choose +
+                     "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
+      {"mistral", "[INST] " + choose + "[/INST]"},
+      {"mistral-nemo", "[INST]" + choose + "[/INST]"},
+      {"study",  // a sentence, in which nothing stands where the titles were
+       "Below is an instruction that describes a user's interaction history with products on Amazon. Write a response "
+       "that appropriately completes the request.\n\n### Instruction:\nReviewer has bought . Considering their "
+       "purchase "
+       "history, which product will they buy next from the below options?  A) Cup, B) Hat.\n\n### Response:\n"}};
+  for (const std::string& name : shipped_template_names()) {
+    const PromptTemplate t = load_template(name);
+    if (!t.takes_history()) continue;
+    EXPECT_EQ(prompt_of(t, {}, options), expected.at(name)) << name;
+  }
+  PromptTemplate t = load_template("amazon-next-item");
+  t.input = "{history}\n\n{options}\n {history}\n{history}";
+  EXPECT_EQ(render_history(t, std::vector<std::string_view>{}, options).input, "\nA) Cup\nB) Hat\n ");
+  t.input = "{history}";
+  EXPECT_EQ(prompt_of(t, {}, options), "### Instruction:\n" + choice + "\n\n### Response:\n") << "there is no input";
 }
 
 TEST(TemplateTest, AlpacaAndPlainTakeReadyPrompts) {
