@@ -38,6 +38,9 @@ class Session {
   /// Seconds that any wait for another rank may take before it ends the run (ddp_timeout). Default 600.
   void set_timeout(double seconds);
 
+  /// What a rank whose memory runs out is told (core::failure_text). Default: what helps any command.
+  void set_memory_advice(std::string advice);
+
   /// What this rank is about to do; shown for the missing rank when a wait times out. Cheap (two small messages): call
   /// it at each phase of a step.
   void enter_phase(std::int64_t step, std::string_view phase);
