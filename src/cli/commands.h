@@ -32,8 +32,12 @@ struct Command {
   const char* name;
   const char* summary;
   int (*run)(dist::Session&, const Arguments&);
+  const char* memory_advice = "";  // when memory runs out, of its own options
 };
 const std::vector<Command>& commands();
+
+/// What core::failure_text is to advise; empty: nothing that is this command's own.
+std::string memory_advice(const Arguments& arguments);
 
 /// `allreco --help`.
 std::string overview();

@@ -26,15 +26,17 @@ using namespace allreco;
 int run(int argc, char** argv) {
   dist::Session session(argc, argv);
   core::set_up_log(session.rank(), session.world_size());
+  const cli::Arguments arguments(argv + 1, argv + argc);
+  const std::string memory_advice = cli::memory_advice(arguments);
+  session.set_memory_advice(memory_advice);
   try {
     int exit_code = cli::kExitFault;
-    const cli::Arguments arguments(argv + 1, argv + argc);
     session.together(arguments.empty() ? "start" : arguments[0],
                      [&] { exit_code = cli::run_command(session, arguments); });
     return exit_code;
   } catch (const std::exception& e) {
     if (const auto mistake = core::users_mistake(e)) end(session, cli::kExitUserError, mistake->c_str());
-    end(session, cli::kExitFault, core::failure_text(e));
+    end(session, cli::kExitFault, core::failure_text(e, memory_advice));
   }
 }
 

@@ -67,7 +67,7 @@ int answer(recommend::Recommender& recommender, const RecommendOptions& options,
       {{}, options.k, options.exclude_history, nullptr}, options.json, static_cast<size_t>(options.batch_size)};
   if (!options.serve.empty()) {
     recommend::serve(recommender, {recommend::parse_address(options.serve), lines.defaults, lines.batch_size,
-                                   static_cast<size_t>(options.max_waiting)});
+                                   static_cast<size_t>(options.max_waiting), memory_advice({"recommend"})});
   } else if (!options.history.empty()) {
     return exit_code_of(recommend::answer_text(recommender, options.history, lines));
   } else if (file != nullptr) {

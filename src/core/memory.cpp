@@ -14,6 +14,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/check.h"
+
 namespace allreco::core {
 namespace fs = std::filesystem;
 
@@ -64,6 +66,19 @@ void for_each_group(const fs::path& root, const std::function<void(const Group&)
   }
 }
 
+/// " (asked for: 2.00 GiB)", where the text says "[Tt]ried to allocate SIZE UNIT.", as libtorch's do on CPU and GPU.
+std::string size_asked_for(std::string_view text) {
+  constexpr std::string_view kAsked = "ried to allocate ";
+  const std::size_t found = text.find(kAsked);
+  if (found == std::string_view::npos) return {};
+  const std::string_view size = text.substr(found + kAsked.size());
+  return fmt::format(" (asked for: {})", size.substr(0, size.find_first_of(".\n", size.find(' '))));
+}
+
+std::string out_of_memory(const char* which, std::string_view text, std::string_view advice, const char* always) {
+  return fmt::format("{} ran out{}. {}{}{}", which, size_asked_for(text), advice, advice.empty() ? "" : ". ", always);
+}
+
 }  // namespace
 
 std::int64_t memory_limit_bytes(const fs::path& root) {
@@ -107,23 +122,18 @@ bool reset_peak_resident_bytes() {  // proc(5), clear_refs
   return out.good();
 }
 
-std::string failure_text(const std::exception& error) {
+std::string failure_text(const std::exception& error, std::string_view advice) {
   const std::string_view text = error.what();
   const auto says = [&](std::string_view part) { return text.find(part) != std::string_view::npos; };
-  const bool of_host = dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
-                       dynamic_cast<const std::length_error*>(&error) != nullptr || says("DefaultCPUAllocator: ");
-  if (!of_host && !says("CUDA out of memory")) return std::string(text);
-  constexpr std::string_view kAsked = "ried to allocate ";  // both say "[Tt]ried to allocate SIZE UNIT."
-  const size_t found = text.find(kAsked);
-  std::string asked;
-  if (found != std::string_view::npos) {
-    const std::string_view size = text.substr(found + kAsked.size());
-    asked = fmt::format(" (asked for: {})", size.substr(0, size.find_first_of(".\n", size.find(' '))));
-  }
-  return fmt::format("{} ran out{}. Use a smaller per_device_train_batch_size or load_in_4bit, or {}",
-                     of_host ? "memory" : "the GPU's memory", asked,
-                     of_host ? "fewer ranks on this host, or give the process more (ulimit -v, the job's limit)"
-                             : "leave the GPU to this process alone");
+  if (dynamic_cast<const Fault*>(&error) != nullptr) return std::string(text);
+  if (dynamic_cast<const std::length_error*>(&error) != nullptr)
+    return fmt::format("something was to be longer than any memory can hold ({})", text);
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr || says("DefaultCPUAllocator: "))
+    return out_of_memory("memory", text, advice,
+                         "Give the process more (ulimit -v, the job's limit) or start fewer ranks on this host");
+  if (says("CUDA out of memory"))
+    return out_of_memory("the GPU's memory", text, advice, "Leave the GPU to this process alone");
+  return std::string(text);
 }
 
 void return_freed_memory() {

@@ -4,6 +4,7 @@
 #include <exception>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace allreco::core {
 
@@ -22,9 +23,11 @@ std::int64_t peak_resident_bytes();
 /// False where the kernel does not allow it: the peak then still counts from the start.
 bool reset_peak_resident_bytes();
 
-/// What an exception says; one that means that memory ran out (of the allocator, of libtorch on CPU or GPU, of a
-/// container) becomes a sentence of how much was asked for, where that is known, and of what to reduce.
-std::string failure_text(const std::exception& error);
+/// What an exception says; one that means that memory ran out (of the allocator, of libtorch on CPU or GPU) becomes a
+/// sentence of how much was asked for, where that is known, and of what to do. `advice`: what the command can do beside
+/// what always helps ("Use a smaller x"); empty: nothing. A length that no memory could hold is named as such. A Fault
+/// is a text already.
+std::string failure_text(const std::exception& error, std::string_view advice = {});
 
 /// From now on freed tensors go back to the system. By itself the allocator soon stops doing so, and large tensors that
 /// come and go one by one (a model that is read) leave gaps among small ones that stay.

@@ -59,6 +59,7 @@ struct Session::State {
   size_t nesting = 0;
   std::int64_t next_agreement = 0;
   int exceptions_at_start = 0;
+  std::string memory_advice;
 
   void find_ranks() {
     check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
@@ -109,7 +110,7 @@ Session::~Session() {
     state_->watchdog->close();
     check_mpi(MPI_Finalize(), "MPI_Finalize");
   } catch (const std::exception& e) {
-    core::write_log(core::LogLevel::error, core::failure_text(e) + "; ending all ranks");
+    core::write_log(core::LogLevel::error, core::failure_text(e, state_->memory_advice) + "; ending all ranks");
     abort(1);
   }
 }
@@ -122,6 +123,7 @@ Communicator& Session::communicator() { return *state_->communicator; }
 Watchdog& Session::watchdog() { return *state_->watchdog; }
 
 double Session::set_timeout(double seconds) { return state_->watchdog->set_timeout(seconds); }
+void Session::set_memory_advice(std::string advice) { state_->memory_advice = std::move(advice); }
 void Session::enter_phase(std::int64_t step, std::string_view phase) { state_->watchdog->enter_phase(step, phase); }
 
 std::vector<std::string> Session::all_gather(const std::string& text) {
@@ -188,7 +190,7 @@ Session::Outcome Session::run(const std::function<void()>& work, std::int64_t ag
     return {Outcome::interrupted, ""};
   } catch (const std::exception& e) {
     if (const auto mistake = core::users_mistake(e)) return {Outcome::user_error, *mistake};
-    return {Outcome::fault, core::failure_text(e)};
+    return {Outcome::fault, core::failure_text(e, state_->memory_advice)};
   }
 }
 

@@ -41,6 +41,9 @@ class Session {
   /// For what one rank does while the others wait, as long as it may take.
   static constexpr double kAnyTime = 7 * 86400;
 
+  /// What a rank whose memory runs out is told (core::failure_text). Default: what helps any command.
+  void set_memory_advice(std::string advice);
+
   /// What this rank is about to do; shown for the missing rank when a wait times out. Cheap (two small messages): call
   /// it at each phase of a step.
   void enter_phase(std::int64_t step, std::string_view phase);

@@ -72,9 +72,8 @@ std::string catalogue_row(const std::string& name, const Estimates& metrics) {
 std::string catalogue_rows(const CatalogueReport& report, const DatasetDescription& dataset) {
   std::string rows = core::message(
       "ranking all {} items ({}; {} examples; items of the history {}; bootstrap over {} 95 %)\n  {:<40}",
-      report.num_items, report.ranking == "beam" ? core::message("beam of {}", report.num_beams) : report.ranking,
-      report.num_examples, report.history_items == "exclude" ? "left out" : "ranked, too",
-      dataset.num_users > 0 ? "users" : "examples", "");
+      report.num_items, report.ranking == "none" ? report.ranking : ranking_text(report), report.num_examples,
+      report.history_items == "exclude" ? "left out" : "ranked, too", dataset.num_users > 0 ? "users" : "examples", "");
   for (const char* metric : {"hit_rate@1", "hit_rate@10", "ndcg@10", "mrr"}) rows += core::message("  {:<24}", metric);
   rows += "\n";
   for (const auto& [name, scores] : report.scores) rows += catalogue_row("model, " + name, scores.values.metrics);

@@ -24,6 +24,17 @@ double gap_of(std::span<const Claim> bin) {
   return std::abs(gap);
 }
 
+/// Of equal width on [0, 1]; the last holds 1 itself.
+std::vector<std::vector<Claim>> bins_of(std::span<const Claim> claims, std::int64_t num_bins) {
+  core::require(num_bins > 0, "claims go into a bin each");
+  std::vector<std::vector<Claim>> bins(static_cast<std::size_t>(num_bins));
+  for (const Claim& claim : claims) {
+    const auto bin = static_cast<std::int64_t>(claim.confidence * static_cast<double>(num_bins));
+    bins[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, num_bins - 1))].push_back(claim);
+  }
+  return bins;
+}
+
 }  // namespace
 
 std::vector<double> softmax(std::span<const double> log_scores) {
@@ -48,15 +59,28 @@ double brier_score(std::span<const double> probabilities, std::size_t gold) {
   return score;
 }
 
-double expected_calibration_error(std::span<const Claim> claims, std::int64_t num_bins) {
-  core::require(num_bins > 0 && !claims.empty(), "a calibration error needs bins and claims");
-  std::vector<std::vector<Claim>> bins(static_cast<std::size_t>(num_bins));
-  for (const Claim& claim : claims) {
-    const auto bin = static_cast<std::int64_t>(claim.confidence * static_cast<double>(num_bins));
-    bins[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, num_bins - 1))].push_back(claim);
+std::vector<ReliabilityBin> reliability_bins(std::span<const Claim> claims, std::int64_t num_bins) {
+  const auto bins = bins_of(claims, num_bins);
+  const auto width = 1 / static_cast<double>(num_bins);
+  std::vector<ReliabilityBin> all;
+  for (std::size_t b = 0; b < bins.size(); ++b) {
+    if (bins[b].empty()) continue;
+    ReliabilityBin bin{.low = width * static_cast<double>(b),
+                       .high = width * static_cast<double>(b + 1),
+                       .num_examples = std::ssize(bins[b])};
+    for (const Claim& claim : bins[b]) {
+      bin.mean_confidence += claim.confidence / static_cast<double>(bin.num_examples);
+      bin.accuracy += claim.correct / static_cast<double>(bin.num_examples);
+    }
+    all.push_back(bin);
   }
+  return all;
+}
+
+double expected_calibration_error(std::span<const Claim> claims, std::int64_t num_bins) {
+  core::require(!claims.empty(), "a calibration error needs claims");
   double error = 0;
-  for (const auto& bin : bins) error += gap_of(bin);
+  for (const auto& bin : bins_of(claims, num_bins)) error += gap_of(bin);
   return error / static_cast<double>(claims.size());
 }
 

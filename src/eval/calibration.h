@@ -21,6 +21,15 @@ struct Claim {
   double confidence = 0;  // probability of the chosen candidate
   double correct = 0;
 };
+/// One bin of a reliability diagram.
+struct ReliabilityBin {
+  double low = 0, high = 0;  // of confidences
+  std::int64_t num_examples = 0;
+  double mean_confidence = 0, accuracy = 0;
+};
+/// The bins of expected_calibration_error that are not empty.
+std::vector<ReliabilityBin> reliability_bins(std::span<const Claim> claims, std::int64_t num_bins = 15);
+
 /// Expected calibration error: sum over bins of n_b / n |mean correct - mean confidence|, bins of equal width on [0, 1]
 /// (Guo et al. 2017).
 double expected_calibration_error(std::span<const Claim> claims, std::int64_t num_bins = 15);

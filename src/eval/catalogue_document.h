@@ -70,6 +70,9 @@ struct CatalogueBaselineReport {
   }
 };
 
+/// Whether ranks up to `k` are of the search: behind its beams (0: all items were ranked) all items are tied.
+inline bool is_within_beams(std::int64_t k, std::int64_t num_beams) { return num_beams == 0 || k <= num_beams; }
+
 struct CatalogueReport {
   std::string ranking = {};  // exhaustive, beam, or none: baselines alone
   std::int64_t num_examples = 0;

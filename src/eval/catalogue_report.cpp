@@ -51,7 +51,7 @@ class Reporter {
   std::vector<Column> columns(std::span<const Ranks> ranks) {
     std::vector<Column> columns;
     for (const std::int64_t k : kCatalogueCutoffs) {
-      if (k >= ranking_.num_items || (ranking_.num_beams > 0 && k > ranking_.num_beams)) break;
+      if (k >= ranking_.num_items || !is_within_beams(k, ranking_.num_beams)) break;
       columns.push_back(
           {fmt::format("hit_rate@{}", k), of_each_rank(ranks, [k](auto& r) { return hit_rate(r, k); }), true});
       if (k > 1)

@@ -74,7 +74,15 @@ void require_same_task(const EvaluationDocument& a, const EvaluationDocument& b)
   require_same("the split", a.dataset.split, b.dataset.split);
   require_same("the number of examples", fmt::format("{}", a.dataset.num_examples_evaluated),
                fmt::format("{}", b.dataset.num_examples_evaluated));
-  if (a.catalogue && b.catalogue) require_same("history_items", a.catalogue->history_items, b.catalogue->history_items);
+  if (!a.catalogue || !b.catalogue || same_catalogue_task(*a.catalogue, *b.catalogue)) return;
+  require_same("history_items", a.catalogue->history_items, b.catalogue->history_items);
+  require_same("the ranking of the catalogue", ranking_text(*a.catalogue), ranking_text(*b.catalogue));
+}
+
+/// As catalogue_report leaves out what its beams do not reach.
+bool is_reached(const std::string& metric, const EvaluationDocument& document) {
+  const bool looks_at_ten = metric == "catalogue hit_rate@10" || metric == "catalogue ndcg@10";
+  return !looks_at_ten || !document.catalogue || is_within_beams(10, document.catalogue->num_beams);
 }
 
 /// One metric over the examples that have it in both.
@@ -147,7 +155,8 @@ Comparison compare(const std::filesystem::path& a, const std::filesystem::path& 
                         .split = document_a.dataset.split,
                         .resampled = document_a.dataset.num_users > 0 ? "users" : "examples"};
   for (const std::string& metric : common_metrics(of_a, of_b))
-    comparison.metrics.push_back(paired(metric, of_a, of_b, bootstrap));
+    if (is_reached(metric, document_a) && is_reached(metric, document_b))
+      comparison.metrics.push_back(paired(metric, of_a, of_b, bootstrap));
   if (comparison.metrics.empty())
     core::user_error("{} and {} have no metric in common: evaluate both with the same ranking, or generate answers",
                      a.string(), b.string());

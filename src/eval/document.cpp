@@ -16,9 +16,27 @@ bool are_of(const EvaluationDocument& document, const std::filesystem::path& dir
   return !sha256 || *sha256 == core::sha256_of_file(directory / "predictions.jsonl");
 }
 
+bool same_catalogue_task(const CatalogueReport& a, const CatalogueReport& b) {
+  const bool has_baselines_alone = a.ranking == "none" || b.ranking == "none";
+  return a.history_items == b.history_items && a.num_beams == b.num_beams &&
+         (a.ranking == b.ranking || has_baselines_alone);
+}
+
+std::string ranking_text(const CatalogueReport& report) {
+  if (report.num_beams > 0) return fmt::format("beam of {}", report.num_beams);
+  return report.ranking == "none" ? "exhaustive" : report.ranking;
+}
+
+std::string catalogue_task_text(const CatalogueReport& report) {
+  return fmt::format("{}; items of the history are {}", ranking_text(report),
+                     report.history_items == "exclude" ? "left out" : "ranked, too");
+}
+
 EvaluationDocument read_evaluation(const std::filesystem::path& path) {
-  const core::Json json = core::read_json_file(path);
-  const std::string where = path.string();
+  return evaluation_of(core::read_json_file(path), path.string());
+}
+
+EvaluationDocument evaluation_of(const core::Json& json, const std::string& where) {
   if (!json.is_object() || json.value("format", core::Json()) != EvaluationDocument::kFormat)
     core::user_error("{} is not what `allreco evaluate` writes", where);
   if (json.value("format_version", core::Json()) != EvaluationDocument::kVersion)

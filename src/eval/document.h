@@ -282,8 +282,17 @@ const Estimate& estimate_of(const Estimates& estimates, std::string_view metric)
 /// Whether predictions.jsonl in `directory` was written with this document there; true where the document does not say.
 bool are_of(const EvaluationDocument& document, const std::filesystem::path& directory);
 
-/// UserError for a file that is no evaluation, or one of another version.
+/// UserError for what is no evaluation, or one of another version. `where` names it.
+EvaluationDocument evaluation_of(const core::Json& json, const std::string& where);
 EvaluationDocument read_evaluation(const std::filesystem::path& path);
+
+/// Whether figures of the whole catalogue may stand side by side, given the same examples: ranked by the same rule for
+/// items of the history and as deep. Baselines alone (ranking none) are ranked whole, like exhaustive.
+bool same_catalogue_task(const CatalogueReport& a, const CatalogueReport& b);
+/// "exhaustive" or "beam of 20".
+std::string ranking_text(const CatalogueReport& report);
+/// "exhaustive; items of the history are ranked, too".
+std::string catalogue_task_text(const CatalogueReport& report);
 
 /// What rank 0 prints: every accuracy with its intervals, and the baselines beside it.
 std::string accuracy_table(const EvaluationDocument& document);

@@ -27,6 +27,9 @@ struct Estimate {
   Interval bootstrap_95 = {};
   std::optional<Interval> wilson_95 = {};  // of shares
 
+  /// Where one must do: Wilson's, which holds for few examples, too.
+  const Interval& shown_interval() const { return wilson_95 ? *wilson_95 : bootstrap_95; }
+
   template <class Archive>
   void fields(Archive& a) {
     a("value", value);

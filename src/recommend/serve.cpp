@@ -68,7 +68,7 @@ class Front {
     } catch (const core::UserError& e) {
       return refusal(400, {{"error", e.what()}}, id);
     } catch (const std::exception& e) {
-      core::log_error("a request failed: {}", core::failure_text(e));
+      core::log_error("a request failed: {}", core::failure_text(e, options_.memory_advice));
       return refusal(500, {{"error", "the request failed; the service's log says more"}}, id);
     }
   }

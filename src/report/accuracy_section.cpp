@@ -1,5 +1,6 @@
 // Every accuracy with its intervals, and all baselines beside it.
 #include <algorithm>
+#include <limits>
 
 #include "report/recommended.h"
 #include "report/section.h"
@@ -20,80 +21,78 @@ struct Scorer {
   const eval::Estimates* estimates = nullptr;  // null: not applicable, which the description then says
 };
 
-/// The scorers of one part of a document: candidates, catalogue, generation.
+/// The scorers of one part of a document (candidates, catalogue, generation) whose figures compare.
 struct PartScorers {
+  std::string label() const { return task.empty() ? part : fmt::format("{} ({})", part, task); }
+
   std::string part, title, metric, facts;
-  std::vector<Scorer> scorers;  // models first
+  std::string task = {};             // of the catalogue: how it was ranked
+  std::vector<Scorer> scorers = {};  // models first
 };
 
-template <class Reports>
-void add_baselines(PartScorers& part, const Reports& baselines) {
-  for (const auto& [name, baseline] : baselines)
-    part.scorers.push_back(
-        {name, baseline.not_applicable ? "not applicable: " + *baseline.not_applicable : baseline.description,
-         kReferenceColor, baseline.not_applicable ? nullptr : &baseline.estimates()});
-}
-
-std::string model_name(const EvaluatedRun& one, const std::string& score, std::size_t num_scores) {
-  return num_scores > 1 ? fmt::format("{}, {}", one.name, score) : one.name;
+template <class Report>
+void add_baselines(PartScorers& part, const MergedBaselines<Report>& baselines) {
+  for (const auto& [name, shown_name, report] : baselines.all)
+    part.scorers.push_back({shown_name,
+                            report->not_applicable ? "not applicable: " + *report->not_applicable : report->description,
+                            kReferenceColor, report->not_applicable ? nullptr : &report->estimates()});
 }
 
 PartScorers candidate_scorers(const DataGroup& group) {
-  PartScorers part{"candidates", "Accuracy among candidates", "accuracy", "", {}};
+  PartScorers part{"candidates", "Accuracy among candidates", "accuracy", ""};
   const eval::CandidateReport* first = nullptr;
+  MergedBaselines<eval::BaselineReport> baselines;
   for (const EvaluatedRun& one : group.evaluations) {
     if (!one.document().candidates) continue;
     const eval::CandidateReport& report = *one.document().candidates;
     if (!first) first = &report;
     for (const auto& [score, values] : report.scores)
       part.scorers.push_back(
-          {model_name(one, score, report.scores.size()), values.formula, one.color, &values.metrics});
+          {one.scorer_name(score, report.scores.size()), values.formula, one.color, &values.metrics});
+    baselines.add(one, report.baselines);
   }
   if (!first) return part;
-  add_baselines(part, first->baselines);
+  add_baselines(part, baselines);
   part.facts = fmt::format("{} examples of {:.3g} candidates on average; negatives: {}; ties count by expectation",
                            shown_count(first->lists.num_examples), first->lists.num_candidates.mean, first->negatives);
   return part;
 }
 
-/// `history_items`: a rule of its own makes other numbers, so each is a part.
-PartScorers catalogue_scorers(const DataGroup& group, const std::string& history_items) {
-  PartScorers part{"catalogue", "Hit rate at 10 in the whole catalogue", "hit_rate@10", "", {}};
-  const eval::CatalogueReport* first = nullptr;
-  for (const EvaluatedRun& one : group.evaluations) {
-    if (!one.document().catalogue || one.document().catalogue->history_items != history_items) continue;
-    const eval::CatalogueReport& report = *one.document().catalogue;
-    if (!first) first = &report;
+PartScorers catalogue_scorers(const CatalogueGroup& group) {
+  PartScorers part{"catalogue", fmt::format("Hit rate at 10 in the whole catalogue ({})", group.task), "hit_rate@10",
+                   "", group.task};
+  MergedBaselines<eval::CatalogueBaselineReport> baselines;
+  for (const EvaluatedRun* one : group.evaluations) {
+    const eval::CatalogueReport& report = *one->document().catalogue;
     for (const auto& [score, values] : report.scores)
       part.scorers.push_back(
-          {model_name(one, score, report.scores.size()), values.formula, one.color, &values.values.metrics});
+          {one->scorer_name(score, report.scores.size()), values.formula, one->color, &values.values.metrics});
+    baselines.add(*one, report.baselines);
   }
-  if (!first) return part;
-  add_baselines(part, first->baselines);
-  part.facts = fmt::format("{} examples, {} items, ranking {}; items of the history are {}",
-                           shown_count(first->num_examples), shown_count(first->num_items), first->ranking,
-                           history_items == "exclude" ? "left out" : "ranked, too");
+  add_baselines(part, baselines);
+  part.facts = fmt::format("{} examples, {} items, ranking {}", shown_count(group.report().num_examples),
+                           shown_count(group.report().num_items), group.task);
   return part;
 }
 
 PartScorers generation_scorers(const DataGroup& group) {
-  PartScorers part{"generation", "Exact match of generated answers", "exact_match", "", {}};
-  const eval::GenerationReport* first = nullptr;
+  PartScorers part{"generation", "Exact match of generated answers", "exact_match", ""};
+  MergedBaselines<eval::BaselineReport> baselines;
   for (const EvaluatedRun& one : group.evaluations) {
     if (!one.document().generation) continue;
     const eval::GenerationReport& report = *one.document().generation;
-    if (!first) first = &report;
     part.scorers.push_back({one.name, report.decoding, one.color, &report.metrics});
     part.facts += fmt::format("{}{}: {} of {} answers unfinished, {} empty", part.facts.empty() ? "" : "; ", one.name,
                               report.num_unfinished, report.num_examples, report.num_empty);
+    baselines.add(one, report.baselines);
   }
-  if (first) add_baselines(part, first->baselines);
+  add_baselines(part, baselines);
   return part;
 }
 
 std::vector<PartScorers> parts_of(const DataGroup& group) {
   std::vector<PartScorers> parts{candidate_scorers(group)};
-  for (const char* rule : {"rank", "exclude"}) parts.push_back(catalogue_scorers(group, rule));
+  for (const CatalogueGroup& of : catalogue_groups(group)) parts.push_back(catalogue_scorers(of));
   parts.push_back(generation_scorers(group));
   std::erase_if(parts, [](const PartScorers& part) { return part.scorers.empty(); });
   return parts;
@@ -130,8 +129,8 @@ Table headline_table(const PartScorers& part, const std::string& data) {
               .caption = fmt::format("{}: {}", part.title, data),
               .columns = {{"name", "who"},
                           {"value", part.metric, Format::percent},
-                          {"wilson", "Wilson 95 %", Format::percent},
-                          {"bootstrap", "bootstrap 95 %", Format::percent},
+                          Column::interval("wilson", "Wilson 95 %", Format::percent),
+                          Column::interval("bootstrap", "bootstrap 95 %", Format::percent),
                           {"graphic", fmt::format("0 to {}", shown_percent(highest_end(part))), Format::graphic},
                           {"what", "what it is"}}};
   const double high = highest_end(part);
@@ -147,10 +146,10 @@ Table headline_table(const PartScorers& part, const std::string& data) {
       if (!scorer.is_model()) table.add({scorer.name, Cell(), Cell(), Cell(), Cell(), scorer.description});
       continue;
     }
-    const auto& interval = found->wilson_95 ? *found->wilson_95 : found->bootstrap_95;
-    table.add({scorer.name, found->value, cell(found->wilson_95), found->bootstrap_95,
-               interval_graphic(found->value, interval, 0, high, reference, scorer.color), scorer.description},
-              scorer.is_model());
+    table.add(
+        {scorer.name, found->value, cell(found->wilson_95), found->bootstrap_95,
+         interval_graphic(found->value, found->shown_interval(), 0, high, reference, scorer.color), scorer.description},
+        scorer.is_model());
   }
   return table;
 }
@@ -188,44 +187,53 @@ Table accuracy_table() {
                       {"name", "name"},
                       {"metric", "metric"},
                       {"value", "value", Format::number},
-                      {"wilson_95", "Wilson 95 %", Format::number},
-                      {"bootstrap_95", "bootstrap 95 %", Format::number},
-                      {"description", "what it is"}}};
+                      Column::interval("wilson_95", "Wilson 95 %", Format::number),
+                      Column::interval("bootstrap_95", "bootstrap 95 %", Format::number),
+                      {"description", "what it is"},
+                      {"ranking", "ranking of the catalogue"}}};
 }
 
 void add_rows(Table& table, const std::string& data, const PartScorers& part) {
   for (const Scorer& scorer : part.scorers) {
     const std::string kind = scorer.is_model() ? "model" : "baseline";
+    const Cell ranking = part.task.empty() ? Cell() : Cell(part.task);
     if (!scorer.estimates) {
-      table.add({data, part.part, kind, scorer.name, Cell(), Cell(), Cell(), Cell(), scorer.description});
+      table.add({data, part.part, kind, scorer.name, Cell(), Cell(), Cell(), Cell(), scorer.description, ranking});
       continue;
     }
     for (const auto& [metric, estimate] : *scorer.estimates)
       table.add({data, part.part, kind, scorer.name, metric, estimate.value, cell(estimate.wilson_95),
-                 estimate.bootstrap_95, scorer.description});
+                 estimate.bootstrap_95, scorer.description, ranking});
   }
 }
 
+/// The share of examples up to each rank, as far as the search goes.
+Series hit_rate_series(const EvaluatedRun& one) {
+  std::vector<double> ranks = one.evaluated->catalogue_ranks;
+  std::sort(ranks.begin(), ranks.end());
+  const std::int64_t num_beams = one.document().catalogue->num_beams;
+  const double last = num_beams > 0 ? static_cast<double>(num_beams) : std::numeric_limits<double>::infinity();
+  Series series{.name = one.name, .color = one.color};
+  for (std::size_t i = 0; i < ranks.size() && ranks[i] <= last; ++i)
+    if (i + 1 == ranks.size() || ranks[i + 1] != ranks[i])
+      series.points.push_back(
+          {.x = std::max(1.0, ranks[i]), .y = static_cast<double>(i + 1) / static_cast<double>(ranks.size())});
+  return series;
+}
+
 /// How often the bought item is among the first k of the catalogue.
-Html hit_rate_chart(const DataGroup& group) {
+Html hit_rate_chart(const DataGroup& group, const CatalogueGroup& of) {
   std::vector<Series> all;
-  for (const EvaluatedRun& one : group.evaluations) {
-    std::vector<double> ranks = one.evaluated->catalogue_ranks;
-    if (ranks.empty()) continue;
-    std::sort(ranks.begin(), ranks.end());
-    Series series{.name = one.name, .color = one.color};
-    for (std::size_t i = 0; i < ranks.size(); ++i)
-      if (i + 1 == ranks.size() || ranks[i + 1] != ranks[i])
-        series.points.push_back(
-            {.x = std::max(1.0, ranks[i]), .y = static_cast<double>(i + 1) / static_cast<double>(ranks.size())});
-    all.push_back(std::move(series));
+  for (const EvaluatedRun* one : of.evaluations) {
+    Series series = hit_rate_series(*one);
+    if (!series.points.empty()) all.push_back(std::move(series));
   }
   if (all.empty()) return Html();
   Axis x = Axis::logarithmic("k", xs_of(all));
   return html("<div class=\"charts\">\n{}</div>\n",
               html_of(Chart{"Share of examples whose item is among the first k",
-                            group.title + "; ties at the middle of their ranks", std::move(x), Axis::shares("share"),
-                            std::move(all)}));
+                            fmt::format("{}; {}; ties at the middle of their ranks", group.title, of.task),
+                            std::move(x), Axis::shares("share"), std::move(all)}));
 }
 
 }  // namespace
@@ -245,13 +253,13 @@ Section accuracy_section(const std::vector<DataGroup>& groups) {
       has_catalogue = has_catalogue || part.part == "catalogue";
       section.body += html_of(headline_table(part, group.title));
       section.body += html("<p class=\"note\">{}. The line stands at the best baseline.</p>\n", part.facts);
-      const Table others = other_table(part, fmt::format("{}, {}", part.part, group.title));
+      const Table others = other_table(part, fmt::format("{}, {}", part.label(), group.title));
       if (!others.rows.empty())
         section.body +=
-            html("<details><summary>Other metrics of {}</summary>\n{}</details>\n", part.part, html_of(others));
+            html("<details><summary>Other metrics of {}</summary>\n{}</details>\n", part.label(), html_of(others));
       add_rows(all, group.title, part);
     }
-    section.body += hit_rate_chart(group);
+    for (const CatalogueGroup& of : catalogue_groups(group)) section.body += hit_rate_chart(group, of);
   }
   if (!groups.empty() && !has_catalogue)
     section.body += missing("The whole catalogue was not ranked. It is with", kRankCommand);

@@ -20,7 +20,7 @@ Table bins_table() {
                       {"num_examples", ""},
                       {"mean_confidence", ""},
                       {"accuracy", ""},
-                      {"wilson_95", ""}}};
+                      Column::interval("wilson_95", "")}};
 }
 
 Table summary_table(const std::string& data) {
@@ -39,7 +39,7 @@ Table summary_table(const std::string& data) {
 Series reliability_series(const EvaluatedRun& one, const std::string& data, Table& table) {
   Series series{.name = one.name, .color = one.color, .mark = Mark::points};
   const auto all = static_cast<double>(one.evaluated->claims.size());
-  for (const ReliabilityBin& bin : reliability_bins(one.evaluated->claims)) {
+  for (const eval::ReliabilityBin& bin : eval::reliability_bins(one.evaluated->claims)) {
     const eval::Interval interval =
         eval::wilson_interval(bin.accuracy * static_cast<double>(bin.num_examples), bin.num_examples);
     series.points.push_back({.x = bin.mean_confidence,

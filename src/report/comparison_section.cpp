@@ -46,9 +46,10 @@ Table comparison_table(bool has_price) {
                           {"peak_rss_bytes", "memory a rank", Format::bytes},
                           {"data", "data"},
                           {"metric", "metric"},
+                          {"ranking", "ranking"},
                           {"value", "value", Format::percent},
-                          {"wilson_95", "", Format::percent},
-                          {"bootstrap_95", "bootstrap 95 %", Format::percent},
+                          Column::interval("wilson_95", "", Format::percent),
+                          Column::interval("bootstrap_95", "bootstrap 95 %", Format::percent),
                           {"best_baseline", "best baseline"},
                           {"best_baseline_value", "its value", Format::percent},
                           {"loss", "loss", Format::number}}};
@@ -80,16 +81,17 @@ void add_evaluation(Table& table, const DataGroup& group, const EvaluatedRun& on
   const Cell loss = one.document().loss ? Cell(one.document().loss->mean_nll) : Cell();
   const auto headlines = headlines_of(one.document());
   if (headlines.empty())
-    add_row(table, *one.run, price, {group.title, Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), loss});
+    add_row(table, *one.run, price, {group.title, Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), loss});
   for (const Headline& headline : headlines)
-    add_row(table, *one.run, price,
-            {group.title, headline.metric, headline.estimate.value, cell(headline.estimate.wilson_95),
-             headline.estimate.bootstrap_95, headline.best_baseline,
-             headline.best_baseline.empty() ? Cell() : Cell(headline.best_baseline_value), loss});
+    add_row(
+        table, *one.run, price,
+        {group.title, headline.metric, headline.ranking.empty() ? Cell() : Cell(headline.ranking),
+         headline.estimate.value, cell(headline.estimate.wilson_95), headline.estimate.bootstrap_95,
+         headline.best_baseline, headline.best_baseline.empty() ? Cell() : Cell(headline.best_baseline_value), loss});
 }
 
 void add_rows(Table& table, const Runs& runs, const std::vector<DataGroup>& groups, double price) {
-  constexpr std::size_t kAboutEvaluation = 8;  // columns
+  constexpr std::size_t kAboutEvaluation = 9;  // columns
   for (const Run& run : runs.runs) {
     if (run.evaluations.empty()) add_row(table, run, price, std::vector<Cell>(kAboutEvaluation));
     for (const DataGroup& group : groups)
@@ -100,23 +102,39 @@ void add_rows(Table& table, const Runs& runs, const std::vector<DataGroup>& grou
 
 using Where = std::function<std::optional<double>(const Run&)>;
 
-/// A point for each evaluation of the group that has the metric and a place on the x axis; a line at the best baseline.
-std::vector<Series> points_of(const DataGroup& group, const std::string& metric, const Where& where) {
+/// Evaluations whose figures compare, and one of these figures.
+struct Comparable {
+  std::string title, metric;
+  std::vector<const EvaluatedRun*> evaluations;
+};
+
+/// Of a group: those of lists and answers, and those of the catalogue for each way in which it was ranked.
+std::vector<Comparable> comparables_of(const DataGroup& group) {
+  std::vector<const EvaluatedRun*> all;
+  for (const EvaluatedRun& one : group.evaluations) all.push_back(&one);
+  std::vector<Comparable> comparables{{group.title, "accuracy", all}};
+  for (const CatalogueGroup& of : catalogue_groups(group))
+    comparables.push_back({fmt::format("{}; {}", group.title, of.task), "hit_rate@10", of.evaluations});
+  comparables.push_back({group.title, "exact_match", all});
+  return comparables;
+}
+
+/// A point for each evaluation that has the metric and a place on the x axis; a line at the best baseline.
+std::vector<Series> points_of(const Comparable& what, const Where& where) {
   std::vector<Series> all;
   std::optional<double> baseline;
-  for (const EvaluatedRun& one : group.evaluations) {
-    const auto x = where(*one.run);
-    for (const Headline& headline : headlines_of(one.document())) {
-      if (headline.metric != metric || !x) continue;
-      const auto& interval =
-          headline.estimate.wilson_95 ? *headline.estimate.wilson_95 : headline.estimate.bootstrap_95;
-      all.push_back({.name = one.name,
-                     .color = one.color,
+  for (const EvaluatedRun* one : what.evaluations) {
+    const auto x = where(*one->run);
+    for (const Headline& headline : headlines_of(one->document())) {
+      if (headline.metric != what.metric || !x) continue;
+      const eval::Interval& interval = headline.estimate.shown_interval();
+      all.push_back({.name = one->name,
+                     .color = one->color,
                      .mark = Mark::points,
                      .points = {{.x = *x,
                                  .y = headline.estimate.value,
                                  .y_interval = interval,
-                                 .text = fmt::format("{}: {} {}", one.name, shown_percent(headline.estimate.value),
+                                 .text = fmt::format("{}: {} {}", one->name, shown_percent(headline.estimate.value),
                                                      shown_interval(interval))}}});
       if (!headline.best_baseline.empty()) baseline = std::max(baseline.value_or(0), headline.best_baseline_value);
     }
@@ -134,15 +152,14 @@ std::vector<Series> points_of(const DataGroup& group, const std::string& metric,
 }
 
 /// Nothing where all points stand at one place of the x axis.
-Html trade_off(const DataGroup& group, const std::string& metric, const std::string& label, bool is_logarithmic,
-               const Where& where) {
-  std::vector<Series> series = points_of(group, metric, where);
+Html trade_off(const Comparable& what, const std::string& label, bool is_logarithmic, const Where& where) {
+  std::vector<Series> series = points_of(what, where);
   const std::vector<double> xs = xs_of(series);
   if (std::set<double>(xs.begin(), xs.end()).size() < 2) return Html();
   Axis x = is_logarithmic ? Axis::logarithmic(label, xs) : Axis::linear(label, xs, Unit::number, true);
-  Axis y = Axis::linear(metric, ys_of(series), Unit::share, true);
-  return html_of(Chart{.title = fmt::format("{} against {}", metric, label),
-                       .note = group.title + "; whiskers: 95 %",
+  Axis y = Axis::linear(what.metric, ys_of(series), Unit::share, true);
+  return html_of(Chart{.title = fmt::format("{} against {}", what.metric, label),
+                       .note = what.title + "; whiskers: 95 %",
                        .x = std::move(x),
                        .y = std::move(y),
                        .series = std::move(series)});
@@ -153,38 +170,38 @@ struct TimeUnit {
   const char* name;
   double seconds;
 };
-TimeUnit time_unit(const DataGroup& group) {
+TimeUnit time_unit(const Comparable& what) {
   double longest = 0;
-  for (const EvaluatedRun& one : group.evaluations)
-    if (const auto cost = cost_of(*one.run, 0)) longest = std::max(longest, cost->training_s);
+  for (const EvaluatedRun* one : what.evaluations)
+    if (const auto cost = cost_of(*one->run, 0)) longest = std::max(longest, cost->training_s);
   if (longest < 200) return {"seconds", 1};
   return longest < 7200 ? TimeUnit{"minutes", 60} : TimeUnit{"hours", 3600};
 }
 
 /// Rank hours say no more than time where all trainings had as many ranks.
-bool ranks_differ(const DataGroup& group) {
+bool ranks_differ(const Comparable& what) {
   std::set<std::int64_t> ranks;
-  for (const EvaluatedRun& one : group.evaluations)
-    if (one.run->training) ranks.insert(one.run->training->world_size());
+  for (const EvaluatedRun* one : what.evaluations)
+    if (one->run->training) ranks.insert(one->run->training->world_size());
   return ranks.size() > 1;
 }
 
-Html trade_offs_of(const DataGroup& group, const std::string& metric, double price) {
-  Html all = trade_off(group, metric, "parameters of the base model", true, [](const Run& run) {
+Html trade_offs_of(const Comparable& what, double price) {
+  Html all = trade_off(what, "parameters of the base model", true, [](const Run& run) {
     return run.base_parameters ? std::optional(static_cast<double>(*run.base_parameters)) : std::nullopt;
   });
-  const TimeUnit unit = time_unit(group);
-  all += trade_off(group, metric, fmt::format("{} of training", unit.name), false, [unit](const Run& run) {
+  const TimeUnit unit = time_unit(what);
+  all += trade_off(what, fmt::format("{} of training", unit.name), false, [unit](const Run& run) {
     const auto cost = cost_of(run, 0);
     return cost ? std::optional(cost->training_s / unit.seconds) : std::nullopt;
   });
   if (price > 0) {
-    all += trade_off(group, metric, "price of training", false, [price](const Run& run) {
+    all += trade_off(what, "price of training", false, [price](const Run& run) {
       const auto cost = cost_of(run, price);
       return cost ? cost->price : std::nullopt;
     });
-  } else if (ranks_differ(group)) {
-    all += trade_off(group, metric, "rank hours of training", false, [](const Run& run) {
+  } else if (ranks_differ(what)) {
+    all += trade_off(what, "rank hours of training", false, [](const Run& run) {
       const auto cost = cost_of(run, 0);
       return cost ? std::optional(cost->rank_hours) : std::nullopt;
     });
@@ -194,7 +211,7 @@ Html trade_offs_of(const DataGroup& group, const std::string& metric, double pri
 
 Html trade_offs(const DataGroup& group, double price) {
   Html all;
-  for (const char* metric : {"accuracy", "hit_rate@10", "exact_match"}) all += trade_offs_of(group, metric, price);
+  for (const Comparable& what : comparables_of(group)) all += trade_offs_of(what, price);
   return all;
 }
 

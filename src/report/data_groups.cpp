@@ -1,6 +1,7 @@
 #include "report/data_groups.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "core/text.h"
@@ -55,7 +56,7 @@ void add_headline(std::vector<Headline>& headlines, const std::string& metric, c
                   const eval::Estimates* estimates, const Reports& baselines) {
   const eval::Estimate* found = estimates ? core::find(*estimates, metric) : nullptr;
   if (!found) return;
-  Headline headline{metric, what, *found, "", 0};
+  Headline headline{.metric = metric, .what = what, .estimate = *found};
   add_best_baseline(headline, baselines);
   headlines.push_back(std::move(headline));
 }
@@ -82,6 +83,27 @@ std::vector<DataGroup> data_groups(const Runs& runs) {
   return groups;
 }
 
+std::vector<CatalogueGroup> catalogue_groups(const DataGroup& group) {
+  std::vector<CatalogueGroup> groups;
+  for (const EvaluatedRun& one : group.evaluations) {
+    if (!one.document().catalogue) continue;
+    const eval::CatalogueReport& report = *one.document().catalogue;
+    auto found = std::find_if(groups.begin(), groups.end(), [&](const CatalogueGroup& known) {
+      return eval::same_catalogue_task(known.report(), report);
+    });
+    if (found == groups.end()) found = groups.insert(found, {eval::catalogue_task_text(report), {}});
+    found->evaluations.push_back(&one);
+  }
+  return groups;
+}
+
+bool same_values(const eval::Estimates& a, const eval::Estimates& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    constexpr double kRounding = 1e-9;  // of means that another version summed in another order
+    return x.first == y.first && std::abs(x.second.value - y.second.value) < kRounding;
+  });
+}
+
 std::vector<Headline> headlines_of(const eval::EvaluationDocument& document) {
   std::vector<Headline> headlines;
   if (document.candidates) {
@@ -96,6 +118,8 @@ std::vector<Headline> headlines_of(const eval::EvaluationDocument& document) {
     add_headline(headlines, "hit_rate@10",
                  fmt::format("has the bought one of all {} items among its first ten", document.catalogue->num_items),
                  scores ? &scores->values.metrics : nullptr, document.catalogue->baselines);
+    if (!headlines.empty() && headlines.back().metric == "hit_rate@10")
+      headlines.back().ranking = eval::catalogue_task_text(*document.catalogue);
   }
   if (document.generation)
     add_headline(headlines, "exact_match", "writes the right title", &document.generation->metrics,

@@ -27,7 +27,7 @@ Table rules_table(const std::string& caption) {
                       {"rule", "rule"},
                       {"metric", "metric"},
                       {"value", "value", Format::percent},
-                      {"bootstrap_95", "bootstrap 95 %", Format::percent},
+                      Column::interval("bootstrap_95", "bootstrap 95 %", Format::percent),
                       {"chance", "chance", Format::percent},
                       {"verdict", "verdict"}}};
 }

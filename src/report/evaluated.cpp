@@ -1,7 +1,7 @@
 #include "report/evaluated.h"
 
-#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/check.h"
 #include "core/input_file.h"
@@ -56,12 +56,7 @@ void add_prediction(Evaluated& evaluated, const Prediction& prediction, const st
   ++evaluated.num_predictions;
 }
 
-void read_predictions(Evaluated& evaluated) {
-  const fs::path path = evaluated.directory / "predictions.jsonl";
-  if (!fs::exists(path)) {
-    evaluated.notes.emplace_back("predictions.jsonl is missing");
-    return;
-  }
+void read_lines(Evaluated& evaluated, const fs::path& path) {
   data::LineReader lines(path);
   std::string line;
   while (lines.next(line)) {
@@ -73,15 +68,30 @@ void read_predictions(Evaluated& evaluated) {
 }
 
 /// The number of examples, and the calibration error that both files know, must agree.
-bool are_of_the_document(const Evaluated& evaluated) {
+bool agree_with_the_document(const Evaluated& evaluated) {
   const eval::EvaluationDocument& document = evaluated.document;
   if (evaluated.num_predictions != document.dataset.num_examples_evaluated) return false;
-  if (!eval::are_of(document, evaluated.directory)) return false;
   if (!document.candidates || evaluated.claims.empty()) return true;
   const auto* scores = core::find(document.candidates->scores, "log_likelihood");
   constexpr double kRounding = 1e-9;  // of sums of shares, in another order at most
   return !scores ||
          std::abs(eval::expected_calibration_error(evaluated.claims) - scores->ece_15_equal_width_bins) < kRounding;
+}
+
+/// What another evaluation wrote is not parsed, whatever it holds.
+void read_predictions(Evaluated& evaluated) {
+  const fs::path path = evaluated.directory / "predictions.jsonl";
+  const auto leave_out = [&](const char* why) {
+    evaluated.claims.clear();
+    evaluated.catalogue_ranks.clear();
+    evaluated.notes.emplace_back(why);
+  };
+  constexpr const char* kForeign = "predictions.jsonl is not of this evaluation.json and is left out";
+  if (!fs::exists(path)) return leave_out("predictions.jsonl is missing");
+  if (!eval::are_of(evaluated.document, evaluated.directory)) return leave_out(kForeign);
+  read_lines(evaluated, path);
+  if (evaluated.num_predictions == 0) return leave_out("predictions.jsonl is empty");
+  if (!agree_with_the_document(evaluated)) leave_out(kForeign);
 }
 
 }  // namespace
@@ -98,36 +108,11 @@ Evaluated read_evaluated(const fs::path& directory) {
   if (const std::uint64_t size = core::InputFile(path).size(); size > kLargestEvaluation)
     core::user_error("{} has {} bytes, and at most {} are read of an evaluation", path.string(), size,
                      kLargestEvaluation);
-  Evaluated evaluated{
-      .directory = directory, .json = core::read_json_file(path), .document = eval::read_evaluation(path)};
+  core::Json json = core::read_json_file(path);
+  eval::EvaluationDocument document = eval::evaluation_of(json, path.string());
+  Evaluated evaluated{.directory = directory, .json = std::move(json), .document = std::move(document)};
   read_predictions(evaluated);
-  if (evaluated.num_predictions > 0 && !are_of_the_document(evaluated)) {
-    evaluated.claims.clear();
-    evaluated.catalogue_ranks.clear();
-    evaluated.notes.emplace_back("predictions.jsonl is not of this evaluation.json and is left out");
-  }
   return evaluated;
-}
-
-std::vector<ReliabilityBin> reliability_bins(const std::vector<eval::Claim>& claims, std::int64_t num_bins) {
-  std::vector<ReliabilityBin> bins(static_cast<std::size_t>(num_bins));
-  const auto width = 1 / static_cast<double>(num_bins);
-  for (const eval::Claim& claim : claims) {
-    const auto place = static_cast<std::int64_t>(claim.confidence * static_cast<double>(num_bins));
-    ReliabilityBin& bin = bins[static_cast<std::size_t>(std::clamp<std::int64_t>(place, 0, num_bins - 1))];
-    ++bin.num_examples;
-    bin.mean_confidence += claim.confidence;
-    bin.accuracy += claim.correct;
-  }
-  for (std::size_t b = 0; b < bins.size(); ++b) {
-    bins[b].low = width * static_cast<double>(b);
-    bins[b].high = width * static_cast<double>(b + 1);
-    if (bins[b].num_examples == 0) continue;
-    bins[b].mean_confidence /= static_cast<double>(bins[b].num_examples);
-    bins[b].accuracy /= static_cast<double>(bins[b].num_examples);
-  }
-  std::erase_if(bins, [](const ReliabilityBin& bin) { return bin.num_examples == 0; });
-  return bins;
 }
 
 }  // namespace allreco::report

@@ -27,16 +27,7 @@ struct Evaluated {
 /// Whether the directory holds an evaluation.json.
 bool is_evaluation(const std::filesystem::path& directory);
 /// UserError for files that `allreco evaluate` of this version did not write. Predictions that are not of the document
-/// are left out, and `notes` says so.
+/// are left out unread, and `notes` says so; of a document of an older program, without their checksum, they are read.
 Evaluated read_evaluated(const std::filesystem::path& directory);
-
-/// One bin of a reliability diagram.
-struct ReliabilityBin {
-  double low = 0, high = 0;  // of confidences
-  std::int64_t num_examples = 0;
-  double mean_confidence = 0, accuracy = 0;
-};
-/// The bins of eval::expected_calibration_error that are not empty.
-std::vector<ReliabilityBin> reliability_bins(const std::vector<eval::Claim>& claims, std::int64_t num_bins = 15);
 
 }  // namespace allreco::report

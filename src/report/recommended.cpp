@@ -4,16 +4,29 @@ namespace allreco::report {
 
 namespace {
 
-void add(Table& table, const DataGroup& group, const std::string& name, const eval::CatalogueMetrics& values,
+struct RowPlace {
+  const DataGroup& group;
+  const CatalogueGroup& of;
+};
+
+void add(Table& table, const RowPlace& place, const std::string& name, const eval::CatalogueMetrics& values,
          bool is_model) {
   const eval::RecommendedReport& report = values.recommended;
-  table.add({group.title, name, values.mean_rank, report.num_different_items, report.coverage,
+  table.add({place.group.title, place.of.task, name, values.mean_rank, report.num_different_items, report.coverage,
              report.share_not_in_history, cell(report.share_unseen_in_train), cell(report.mean_train_purchases)},
             is_model);
 }
 
-std::string score_name(const EvaluatedRun& one, const std::string& score, std::size_t num_scores) {
-  return num_scores > 1 ? fmt::format("{}, {}", one.name, score) : one.name;
+void add_recommended(Table& table, const RowPlace& place) {
+  MergedBaselines<eval::CatalogueBaselineReport> baselines;
+  for (const EvaluatedRun* one : place.of.evaluations) {
+    const eval::CatalogueReport& report = *one->document().catalogue;
+    for (const auto& [score, values] : report.scores)
+      add(table, place, one->scorer_name(score, report.scores.size()), values.values, true);
+    baselines.add(*one, report.baselines);
+  }
+  for (const auto& baseline : baselines.all)
+    if (!baseline.report->not_applicable) add(table, place, baseline.shown_name, baseline.report->values, false);
 }
 
 }  // namespace
@@ -22,6 +35,7 @@ Table recommended_table(const std::vector<DataGroup>& groups) {
   Table table{.id = "recommended",
               .caption = "What is recommended: the ten best items of all examples",
               .columns = {{"data", "data"},
+                          {"ranking", "ranking"},
                           {"name", "who"},
                           {"mean_rank", "mean rank of the bought item", Format::number},
                           {"num_different_items", "different items", Format::count},
@@ -29,19 +43,8 @@ Table recommended_table(const std::vector<DataGroup>& groups) {
                           {"share_not_in_history", "not in the history", Format::percent},
                           {"share_unseen_in_train", "never bought in train", Format::percent},
                           {"mean_train_purchases", "purchases in train", Format::number}}};
-  for (const DataGroup& group : groups) {
-    const eval::CatalogueReport* first = nullptr;
-    for (const EvaluatedRun& one : group.evaluations) {
-      if (!one.document().catalogue) continue;
-      const eval::CatalogueReport& report = *one.document().catalogue;
-      if (!first) first = &report;
-      for (const auto& [score, values] : report.scores)
-        add(table, group, score_name(one, score, report.scores.size()), values.values, true);
-    }
-    if (!first) continue;
-    for (const auto& [name, baseline] : first->baselines)
-      if (!baseline.not_applicable) add(table, group, name, baseline.values, false);
-  }
+  for (const DataGroup& group : groups)
+    for (const CatalogueGroup& of : catalogue_groups(group)) add_recommended(table, {group, of});
   return table;
 }
 

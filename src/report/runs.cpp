@@ -105,12 +105,6 @@ std::int64_t Runs::num_trainings() const {
   return std::count_if(runs.begin(), runs.end(), [](const Run& run) { return run.training.has_value(); });
 }
 
-std::int64_t Runs::num_evaluations() const {
-  std::int64_t count = 0;
-  for (const Run& run : runs) count += static_cast<std::int64_t>(run.evaluations.size());
-  return count;
-}
-
 std::vector<std::string> labels_of(const std::vector<fs::path>& directories) {
   constexpr std::size_t kDeepest = 64;
   std::vector<std::string> labels;

@@ -27,7 +27,6 @@ struct Runs {
   std::vector<std::string> notes;  // of all
 
   std::int64_t num_trainings() const;
-  std::int64_t num_evaluations() const;
 };
 
 inline constexpr std::size_t kMostDirectories = 64;

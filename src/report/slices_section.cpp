@@ -22,18 +22,18 @@ Table slices_table(const std::string& caption) {
                       {"num_examples", "examples", Format::count},
                       {"metric", ""},
                       {"estimate", "metric", Format::percent},
-                      {"wilson_95", "Wilson 95 %", Format::percent},
-                      {"bootstrap_95", "bootstrap 95 %", Format::percent},
+                      Column::interval("wilson_95", "Wilson 95 %", Format::percent),
+                      Column::interval("bootstrap_95", "bootstrap 95 %", Format::percent),
                       {"graphic", "0 to 100 %", Format::graphic},
                       {"cost", "cost in points", Format::points}}};
 }
 
 void add_slice(Table& table, const DataGroup& group, const EvaluatedRun& one, const eval::ErrorAnalysis& errors,
                const eval::Slice& slice) {
-  const auto& interval = slice.metric.wilson_95 ? *slice.metric.wilson_95 : slice.metric.bootstrap_95;
   table.add({group.title, one.name, slice.property, slice.value, slice.num_examples, errors.metric, slice.metric.value,
              cell(slice.metric.wilson_95), slice.metric.bootstrap_95,
-             interval_graphic(slice.metric.value, interval, 0, 1, std::nullopt, one.color), slice.cost});
+             interval_graphic(slice.metric.value, slice.metric.shown_interval(), 0, 1, std::nullopt, one.color),
+             slice.cost});
 }
 
 Html generation_errors(const DataGroup& group, const EvaluatedRun& one, Table& table) {

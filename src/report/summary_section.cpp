@@ -16,13 +16,15 @@ std::string counted(std::int64_t count, const char* one, const char* many) {
 
 std::string training_sentence(const Training& training) {
   const StepTotals totals = training.totals();
-  if (totals.num_steps == 0) return "No step of its training is logged yet.";
-  std::string text = fmt::format("Trained {}", counted(totals.num_steps, "step", "steps"));
+  if (totals.last_step == 0) return "No step of its training is logged yet.";
+  std::string text = fmt::format("Trained {}", counted(totals.last_step, "step", "steps"));
   if (training.results)
     text += fmt::format(" ({:.3g} {}, {}) on {}", training.results->epoch,
                         training.results->epoch == 1 ? "epoch" : "epochs",
                         counted(training.results->samples_consumed, "example", "examples"),
                         counted(training.world_size(), "rank", "ranks"));
+  if (totals.num_steps < totals.last_step)
+    text += fmt::format(", of which the log has {}", counted(totals.num_steps, "step", "steps"));
   if (totals.seconds > 0) text += " in " + shown_duration(totals.seconds);
   const auto has_loss = [](const LoggedStep& step) { return step.loss.has_value(); };
   const auto first = std::find_if(training.steps.begin(), training.steps.end(), has_loss);
@@ -42,11 +44,11 @@ Html verdict(const Headline& headline) {
 }
 
 Html headline_sentence(const eval::DatasetDescription& dataset, const Headline& headline) {
-  const auto& interval = headline.estimate.wilson_95 ? *headline.estimate.wilson_95 : headline.estimate.bootstrap_95;
   return html("On {} ({} examples{}) it {} in <b>{}</b> of cases {}{}", dataset.split,
               shown_count(dataset.num_examples_evaluated),
               dataset.control == "none" ? "" : ", control " + dataset.control, headline.what,
-              shown_percent(headline.estimate.value), shown_interval(interval), verdict(headline));
+              shown_percent(headline.estimate.value), shown_interval(headline.estimate.shown_interval()),
+              verdict(headline));
 }
 
 /// By its first headline: candidates before the catalogue before generated answers.

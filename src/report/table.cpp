@@ -116,16 +116,17 @@ core::Json json_field(const Cell& cell) {
       cell);
 }
 
-/// Columns of intervals are those where some row has one.
-bool has_intervals(const Table& table, std::size_t column) {
-  return std::any_of(table.rows.begin(), table.rows.end(),
-                     [&](const auto& row) { return std::holds_alternative<eval::Interval>(row[column]); });
+bool fits(const Cell& cell, const Column& column) {
+  if (std::holds_alternative<std::monostate>(cell)) return true;
+  return std::holds_alternative<eval::Interval>(cell) == column.is_interval;
 }
 
 }  // namespace
 
 void Table::add(std::vector<Cell> row, bool marked) {
   core::require(row.size() == columns.size(), "a row of a table has a cell for each column");
+  for (std::size_t c = 0; c < row.size(); ++c)
+    core::require(fits(row[c], columns[c]), "a table has intervals in columns of intervals alone");
   rows.push_back(std::move(row));
   is_marked.push_back(marked);
 }
@@ -204,18 +205,14 @@ Html html_of(const Table& table) {
 std::string csv_of(const Table& table) {
   std::string head, body;
   const auto add = [](std::string& line, const std::string& field) { line += (line.empty() ? "" : ",") + field; };
-  std::vector<bool> intervals;
-  for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    intervals.push_back(has_intervals(table, c));
-    const std::string& key = table.columns[c].key;
-    if (table.columns[c].format == Format::graphic) continue;
-    add(head, intervals[c] ? fmt::format("{0}_low,{0}_high", key) : key);
-  }
+  for (const Column& column : table.columns)
+    if (column.format != Format::graphic)
+      add(head, column.is_interval ? fmt::format("{0}_low,{0}_high", column.key) : column.key);
   for (const auto& row : table.rows) {
     std::string line;
     for (std::size_t c = 0; c < row.size(); ++c) {
       if (table.columns[c].format == Format::graphic) continue;
-      const bool lacks_interval = intervals[c] && !std::holds_alternative<eval::Interval>(row[c]);
+      const bool lacks_interval = table.columns[c].is_interval && !std::holds_alternative<eval::Interval>(row[c]);
       line += (lacks_interval ? "," : csv_field(row[c])) + ",";
     }
     if (!line.empty()) line.pop_back();

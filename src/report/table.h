@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -18,6 +19,11 @@ struct Column {
   std::string key;      // of csv and JSON
   std::string heading;  // of the page; empty: not on it
   Format format = Format::text;
+  bool is_interval = false;  // its cells are intervals or empty, and csv has two columns for it, with or without rows
+
+  static Column interval(std::string key, std::string heading, Format format = Format::text) {
+    return {std::move(key), std::move(heading), format, true};
+  }
 };
 
 /// A value, or none. Html is for the page alone.
@@ -35,7 +41,7 @@ struct Table {
   std::vector<std::vector<Cell>> rows = {};
   std::vector<bool> is_marked = {};  // rows that stand out; empty: none
 
-  /// REQUIRES a cell for each column.
+  /// REQUIRES a cell for each column, and intervals in columns of intervals alone.
   void add(std::vector<Cell> row, bool marked = false);
 };
 
@@ -44,7 +50,7 @@ inline constexpr std::size_t kMostRows = 200;
 
 /// In a container that scrolls by itself.
 core::Html html_of(const Table& table);
-/// RFC 4180 with "\n" line ends. An interval has two columns, KEY_low and KEY_high. Texts are core::printable, and one
+/// RFC 4180 with "\n" line ends. A column of intervals is two, KEY_low and KEY_high. Texts are core::printable, and one
 /// that a spreadsheet would take for a formula begins with an apostrophe.
 std::string csv_of(const Table& table);
 /// [{key: value, ...}, ...]; null where there is none.

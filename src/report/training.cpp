@@ -3,6 +3,7 @@
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/check.h"
 #include "core/files.h"
@@ -23,7 +24,7 @@ namespace {
 constexpr std::uint64_t kLargestConfig = 1 << 20;
 constexpr std::size_t kMostLines = 2'000'000;
 
-/// nlohmann's comparison of a line with what a step's line has.
+/// Every line of an evaluation has its loss, and no other line has one.
 bool is_evaluation(const core::Json& line) { return line.contains("eval_loss"); }
 
 LoggedEvaluation evaluation_of(const core::Json& line, const std::string& where) {
@@ -52,6 +53,9 @@ void add_line(Training& training, const std::string& text, const std::string& wh
   }
   const std::int64_t step = is_evaluation(line) ? training.evaluations.back().step : training.steps.back().step;
   if (step < 0) core::user_error("{}: step {} is negative", where, step);
+  if (is_evaluation(line)) return;
+  if (const auto count = training.steps.back().num_steps; count && (*count < 0 || *count > step))
+    core::user_error("{}: num_steps = {} is not between 0 and step {}", where, *count, step);
 }
 
 /// A run may be writing the last line right now, or have been killed while it did.
@@ -136,15 +140,47 @@ double seconds(const std::optional<double>& ms, std::int64_t count) {
   return ms.value_or(0) / 1000 * static_cast<double>(count);
 }
 
+/// Of how many steps a file's first line is when it does not say: it may be of a run that resumed in another directory.
+/// Its tokens, their speed and the time of a step are of the same steps. None: it does not have all three.
+std::optional<std::int64_t> steps_by_speed(const LoggedStep& line) {
+  const double tokens = line.tokens.value_or(0), a_step_s = line.step_ms.value_or(0) / 1000;
+  const double count = tokens / line.tokens_per_second.value_or(0) / a_step_s;
+  const bool is_count = count >= 0.5 && count < static_cast<double>(line.step) + 0.5;  // false of NaN
+  return is_count ? std::optional(std::llround(count)) : std::nullopt;
+}
+
+/// `before`: the step of the line before; none: this is the first.
+std::int64_t steps_of(const LoggedStep& line, std::optional<std::int64_t> before) {
+  const std::int64_t since = std::max<std::int64_t>(0, line.step - before.value_or(0));
+  if (line.num_steps) return std::min(*line.num_steps, since);
+  return before ? since : std::min(steps_by_speed(line).value_or(since), since);
+}
+
+/// What the report cannot know of steps whose lines lie elsewhere.
+void note_first_line(Training& training) {
+  if (training.steps.empty()) return;
+  const LoggedStep& first = training.steps.front();
+  const std::int64_t count = steps_of(first, std::nullopt);
+  if (count < first.step)
+    training.notes.push_back(fmt::format(
+        "metrics.jsonl begins after step {}: tokens, time and price are of the steps that it has", first.step - count));
+  if (!first.num_steps && !steps_by_speed(first))
+    training.notes.push_back(
+        fmt::format("metrics.jsonl does not say of how many steps its first line is: all {} are counted", count));
+}
+
 }  // namespace
 
 double StepTotals::other_s() const { return std::max(0.0, this->seconds - compute_s - communication_s - data_s); }
 
 StepTotals Training::totals() const {
   StepTotals totals;
+  std::optional<std::int64_t> before;
   for (const LoggedStep& line : steps) {
-    const std::int64_t count = std::max<std::int64_t>(0, line.step - totals.num_steps);
-    totals.num_steps = std::max(totals.num_steps, line.step);
+    const std::int64_t count = steps_of(line, before);
+    totals.num_steps += count;
+    totals.last_step = std::max(totals.last_step, line.step);
+    before = totals.last_step;
     totals.tokens += line.tokens.value_or(0);
     totals.seconds += report::seconds(line.step_ms, count);
     totals.compute_s += report::seconds(line.compute_ms, count);
@@ -166,6 +202,7 @@ bool is_training(const fs::path& directory) {
 Training read_training(const fs::path& directory, const ParseOptions& parse_options) {
   Training training{.directory = directory};
   read_metrics(training);
+  note_first_line(training);
   read_config(training, parse_options);
   read_identity(training);
   read_adapter(training);

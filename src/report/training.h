@@ -16,6 +16,7 @@ struct LoggedStep {
   std::int64_t step = 0;
   double epoch = 0;
   std::optional<double> loss = {}, grad_norm = {}, learning_rate = {};
+  std::optional<std::int64_t> num_steps = {};  // since the line before; older versions did not write it
   std::optional<double> tokens = {}, supervised_tokens = {}, tokens_per_second = {};  // since the line before
   std::optional<double> step_ms = {}, compute_ms = {}, communication_exposed_ms = {}, data_wait_ms = {};
   std::optional<double> peak_rss_bytes = {}, peak_gpu_bytes = {};
@@ -27,6 +28,7 @@ struct LoggedStep {
     a("loss", loss);
     a("grad_norm", grad_norm);
     a("learning_rate", learning_rate);
+    a("num_steps", num_steps);
     a("tokens", tokens);
     a("supervised_tokens", supervised_tokens);
     a("tokens_per_second", tokens_per_second);
@@ -69,9 +71,10 @@ struct TrainResults {
   }
 };
 
-/// What the steps of a run took together; means are of rank 0's steps.
+/// What the logged steps of a run took together; means are of rank 0's steps.
 struct StepTotals {
-  std::int64_t num_steps = 0;
+  std::int64_t num_steps = 0;  // that the lines are of: fewer than last_step where a run resumed from elsewhere
+  std::int64_t last_step = 0;
   double tokens = 0, seconds = 0;  // seconds in steps: evaluations and saves are not in it
   double compute_s = 0, communication_s = 0, data_s = 0;
   double evaluation_s = 0;

@@ -14,10 +14,17 @@ namespace {
 
 using Value = std::function<std::optional<double>(const LoggedStep&)>;
 
-bool has_training(const Runs& runs) { return runs.num_trainings() > 0; }
+/// `what`: what a line of a step has, and none that was given has.
+Html no_log(const Runs& runs, const char* what) {
+  if (runs.num_trainings() == 0)
+    return missing("No training was given, so its log is not known. Give the output_dir of", kTrainCommand);
+  return missing(fmt::format("No {} is logged yet; a line every logging_steps steps is by", what), kTrainCommand);
+}
 
-Html no_training() {
-  return missing("No training was given, so its log is not known. Give the output_dir of", kTrainCommand);
+bool has_lines(const Runs& runs) {
+  return std::any_of(runs.runs.begin(), runs.runs.end(), [](const Run& run) {
+    return run.training && !(run.training->steps.empty() && run.training->evaluations.empty());
+  });
 }
 
 /// One line for each training whose log has the value.
@@ -79,15 +86,15 @@ Table steps_table(const Runs& runs) {
   Table table{
       .id = "steps", .caption = "Logged steps", .columns = {{"run", "run"}, {"step", "step"}, {"epoch", "epoch"}}};
   for (const char* key :
-       {"loss", "grad_norm", "learning_rate", "tokens", "supervised_tokens", "tokens_per_second", "step_ms",
-        "compute_ms", "communication_exposed_ms", "data_wait_ms", "peak_rss_bytes", "peak_gpu_bytes"})
+       {"loss", "grad_norm", "learning_rate", "num_steps", "tokens", "supervised_tokens", "tokens_per_second",
+        "step_ms", "compute_ms", "communication_exposed_ms", "data_wait_ms", "peak_rss_bytes", "peak_gpu_bytes"})
     table.columns.push_back({key, key, Format::number});
   for (const Run& run : runs.runs) {
     if (!run.training) continue;
     for (const LoggedStep& s : run.training->steps)
-      table.add({run.label, s.step, s.epoch, cell(s.loss), cell(s.grad_norm), cell(s.learning_rate), cell(s.tokens),
-                 cell(s.supervised_tokens), cell(s.tokens_per_second), cell(s.step_ms), cell(s.compute_ms),
-                 cell(s.communication_exposed_ms), cell(s.data_wait_ms), cell(s.peak_rss_bytes),
+      table.add({run.label, s.step, s.epoch, cell(s.loss), cell(s.grad_norm), cell(s.learning_rate), cell(s.num_steps),
+                 cell(s.tokens), cell(s.supervised_tokens), cell(s.tokens_per_second), cell(s.step_ms),
+                 cell(s.compute_ms), cell(s.communication_exposed_ms), cell(s.data_wait_ms), cell(s.peak_rss_bytes),
                  cell(s.peak_gpu_bytes)});
   }
   return table;
@@ -195,8 +202,8 @@ Html charts(const Html& all) { return html("<div class=\"charts\">\n{}</div>\n",
 Section loss_section(const Runs& runs) {
   Section section{.id = "loss", .title = "Loss and learning rate"};
   section.tables = {loss_table(runs), steps_table(runs), training_evaluations_table(runs)};
-  if (!has_training(runs)) {
-    section.body = no_training();
+  if (!has_lines(runs)) {
+    section.body = no_log(runs, "loss");
     return section;
   }
   std::vector<Series> losses = step_series(runs, [](const LoggedStep& s) { return s.loss; });
@@ -233,7 +240,7 @@ Section throughput_section(const Runs& runs) {
   const Table table = throughput_table(runs);
   section.tables = {table};
   if (table.rows.empty()) {
-    section.body = no_training();
+    section.body = no_log(runs, "time of a step");
     return section;
   }
   Html all = chart_of("Tokens a second", "tokens/s",
@@ -260,7 +267,7 @@ Section memory_section(const Runs& runs) {
   const Table table = memory_table(runs);
   section.tables = {table};
   if (table.rows.empty()) {
-    section.body = no_training();
+    section.body = no_log(runs, "memory of a step");
     return section;
   }
   Html all = chart_of("Highest memory so far", "bytes",

@@ -149,6 +149,7 @@ void TrainingRun::write_log_line(const StepReport& report) {
   line["grad_norm"] = report.grad_norm;
   line["learning_rate"] = report.learning_rate;
   note_history(line);
+  line["num_steps"] = window.num_steps;
   line["tokens"] = window.tokens;
   line["supervised_tokens"] = window.supervised_tokens;
   line["tokens_per_second"] = static_cast<double>(window.timed_tokens) / (window.times.step_ms / 1000);

@@ -250,6 +250,15 @@ TEST_F(HostileInput, MemoryThatRunsOutIsOneSentence) {
   EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
   EXPECT_NE(outcome.output.find("memory ran out"), std::string::npos) << outcome.output;
   EXPECT_NE(outcome.output.find("per_device_train_batch_size"), std::string::npos) << outcome.output;
+  const auto evaluating =
+      run_shell("ulimit -v 3000000; " + std::string(ALLRECO_BINARY) +
+                fmt::format(" evaluate --model_name_or_path random:mistral-7b --dataset {0}/DS --output_dir {0}/EV "
+                            "--dtype float32 --split train",
+                            root()));
+  EXPECT_EQ(evaluating.exit_code, 1) << evaluating.output;
+  EXPECT_NE(evaluating.output.find("memory ran out"), std::string::npos) << evaluating.output;
+  EXPECT_NE(evaluating.output.find("max_tokens_per_batch"), std::string::npos) << evaluating.output;
+  EXPECT_EQ(evaluating.output.find("per_device_train_batch_size"), std::string::npos) << evaluating.output;
 }
 
 }  // namespace

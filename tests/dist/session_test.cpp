@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <new>
 #include <numeric>
 #include <stdexcept>
 
@@ -164,6 +165,19 @@ TEST(MpiTogether, LowestFailingRankSpeaksAndAFaultOutweighsUserErrors) {
   });
   EXPECT_EQ(foreign.type, "Fault");
   EXPECT_EQ(foreign.message, "rank 1: of a library");
+}
+
+TEST(MpiTogether, ARankWhoseMemoryRunsOutHasTheCommandsAdvice) {
+  Session& session = test_session();
+  if (session.world_size() == 1) {  // errors pass as they are, and main says what to do
+    EXPECT_THROW(session.together("a test", [] { throw std::bad_alloc(); }), std::bad_alloc);
+    return;
+  }
+  const auto run_out = [] { throw std::bad_alloc(); };
+  EXPECT_EQ(together_throws(run_out).message.find("per_device_train_batch_size"), std::string::npos);
+  session.set_memory_advice("Use a smaller batch_size");
+  EXPECT_EQ(together_throws(run_out).message.substr(0, 41), "memory ran out. Use a smaller batch_size.");
+  session.set_memory_advice("");
 }
 
 TEST(MpiTogether, AlikeOnAllRanksSaysItOnce) {

@@ -29,5 +29,19 @@ TEST(Calibration, ExpectedErrorByHand) {
   EXPECT_NEAR(expected_calibration_error(std::vector<Claim>{{1.0, 1}}), 0.0, 1e-15);  // the last bin holds 1 itself
 }
 
+TEST(Calibration, BinsOfTheDiagramByHand) {
+  const std::vector<Claim> claims{{0.61, 1}, {0.63, 0}, {1.0, 1}};
+  const std::vector<ReliabilityBin> bins = reliability_bins(claims);
+  ASSERT_EQ(bins.size(), 2u);
+  EXPECT_EQ(bins[0].num_examples, 2);
+  EXPECT_NEAR(bins[0].low, 9.0 / 15, 1e-15);
+  EXPECT_NEAR(bins[0].high, 10.0 / 15, 1e-15);
+  EXPECT_NEAR(bins[0].mean_confidence, 0.62, 1e-15);
+  EXPECT_NEAR(bins[0].accuracy, 0.5, 1e-15);
+  EXPECT_EQ(bins[1].num_examples, 1);
+  EXPECT_NEAR(bins[1].high, 1.0, 1e-15);
+  EXPECT_TRUE(reliability_bins({}).empty());
+}
+
 }  // namespace
 }  // namespace allreco::eval

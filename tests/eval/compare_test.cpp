@@ -33,6 +33,56 @@ void write_answers(const std::filesystem::path& directory, const std::vector<boo
   core::write_file_atomically(directory / "predictions.jsonl", lines);
 }
 
+/// An evaluation whose bought items have these ranks among all items.
+void write_ranks(const std::filesystem::path& directory, const CatalogueReport& task,
+                 const std::vector<std::int64_t>& ranks) {
+  EvaluationDocument document;
+  document.dataset = {.fingerprint = "f", .split = "test", .num_users = 0};
+  document.dataset.num_examples_evaluated = std::ssize(ranks);
+  document.catalogue.value = task;
+  core::make_directory(directory);
+  core::write_json_file(directory / "evaluation.json", core::json_of(document));
+  std::string lines;
+  for (std::size_t i = 0; i < ranks.size(); ++i)
+    lines +=
+        Json{{"index", i}, {"catalogue_rank", {{"optimistic", ranks[i]}, {"pessimistic", ranks[i]}}}}.dump() + "\n";
+  core::write_file_atomically(directory / "predictions.jsonl", lines);
+}
+
+std::vector<std::string> names_of(const Comparison& comparison) {
+  std::vector<std::string> names;
+  for (const PairedMetric& metric : comparison.metrics) names.push_back(metric.metric);
+  return names;
+}
+
+TEST(Compare, RanksOfAnotherSearchAreNoPair) {
+  const support::TemporaryDirectory scratch;
+  const auto task = [](const char* ranking, std::int64_t num_beams, const char* history_items) {
+    return CatalogueReport{.ranking = ranking, .num_beams = num_beams, .history_items = history_items};
+  };
+  write_ranks(scratch / "whole", task("exhaustive", 0, "rank"), {1, 5, 30});
+  write_ranks(scratch / "beam", task("beam", 20, "rank"), {1, 5, 30});
+  write_ranks(scratch / "beam5", task("beam", 5, "rank"), {1, 5, 30});
+  write_ranks(scratch / "without", task("exhaustive", 0, "exclude"), {1, 5, 30});
+  const auto said = [&](const char* a, const char* b) {
+    return support::message_of([&] { compare(scratch / a, scratch / b, {1000, 1}); });
+  };
+  EXPECT_NE(
+      said("whole", "beam").find("ranking of the catalogue is exhaustive in the first and beam of 20 in the second"),
+      std::string::npos)
+      << said("whole", "beam");
+  EXPECT_NE(said("beam5", "beam").find("is beam of 5 in the first and beam of 20"), std::string::npos);
+  EXPECT_NE(said("whole", "without").find("history_items is rank in the first and exclude"), std::string::npos);
+
+  const std::vector<std::string> all{"catalogue accuracy", "catalogue hit_rate@10", "catalogue mrr",
+                                     "catalogue ndcg@10"};
+  EXPECT_EQ(names_of(compare(scratch / "whole", scratch / "whole", {1000, 1})), all);
+  EXPECT_EQ(names_of(compare(scratch / "beam", scratch / "beam", {1000, 1})), all);
+  // Ten ranks behind five beams are a tie of all other items.
+  EXPECT_EQ(names_of(compare(scratch / "beam5", scratch / "beam5", {1000, 1})),
+            (std::vector<std::string>{"catalogue accuracy", "catalogue mrr"}));
+}
+
 TEST(Compare, PairsAreCountedByHand) {
   const support::TemporaryDirectory scratch;
   write_answers(scratch / "A", {true, true, false, false, true, false});

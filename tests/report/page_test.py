@@ -151,6 +151,10 @@ def check_parts(allreco, sample, directory):
         report = directory / f"{name}.html"
         run(allreco, "report", sample / name, "--output", report)
         root = page_of(report)
+        for path in directory.glob("report-*.csv"):  # as the report of three runs has them
+            alone = directory / path.name.replace("report", name, 1)
+            header, wanted = (file.read_text(encoding="utf-8").split("\n")[0] for file in (alone, path))
+            expect(header == wanted, f"{alone.name} begins with {header}, not with {wanted}")
         found = {element.get("id") for element in root.iter("section")
                  if any(p.get("class") == "missing" and "allreco " in texts(p) for p in element.iter("p"))}
         expect(found == without, f"{name} alone lacks data in {sorted(found)}, not in {sorted(without)}")

@@ -109,6 +109,33 @@ TEST_F(Directories, TotalsWeighEachLineByItsSteps) {
   EXPECT_EQ(read.adapter_fingerprint, fixture_fingerprint());
 }
 
+// Steps 1001 to 1010 are the run's first here: what came before is in the log of another directory.
+TEST_F(Directories, ARunThatResumedElsewhereIsOfItsOwnSteps) {
+  const auto line = [](std::int64_t step, const std::string& more) {
+    return fmt::format(
+        "{{\"step\":{},\"epoch\":1,\"loss\":2,{}\"tokens\":5000,\"tokens_per_second\":2000,\"step_ms\":250}}\n", step,
+        more);
+  };
+  const std::string said = "metrics.jsonl begins after step 1000: tokens, time and price are of the steps that it has";
+  for (const char* num_steps : {"\"num_steps\":10,", ""}) {  // the latter from an older version: 5000 / 2000 / 0.25
+    const std::string name = *num_steps == 0 ? "OLD" : "OUT";
+    const Training read = read_training(training(name, line(1010, num_steps) + line(1020, num_steps)), no_options);
+    const StepTotals totals = read.totals();
+    EXPECT_EQ(totals.num_steps, 20) << name;
+    EXPECT_EQ(totals.last_step, 1020) << name;
+    EXPECT_DOUBLE_EQ(totals.seconds, 20 * 0.25) << name;
+    EXPECT_DOUBLE_EQ(totals.tokens / totals.seconds, 2000) << name;
+    EXPECT_NE(std::find(read.notes.begin(), read.notes.end(), said), read.notes.end()) << name;
+  }
+}
+
+TEST_F(Directories, AFirstLineThatDoesNotSayItsStepsCountsAllOfThemAndSaysSo) {
+  const Training read = read_training(training("OUT", kMetrics), no_options);
+  EXPECT_NE(std::find(read.notes.begin(), read.notes.end(),
+                      "metrics.jsonl does not say of how many steps its first line is: all 10 are counted"),
+            read.notes.end());
+}
+
 TEST_F(Directories, ALineThatIsBeingWrittenIsLeftOutAndABadOneIsNamed) {
   const fs::path cut = write("CUT/metrics.jsonl", std::string(kMetrics) + "{\"step\":40,\"epo");
   const Training read = read_training(cut, no_options);
@@ -117,7 +144,8 @@ TEST_F(Directories, ALineThatIsBeingWrittenIsLeftOutAndABadOneIsNamed) {
             read.notes.end());
   for (const char* line :
        {"{\"step\":40,\"epo\n", "[1]\n", "{\"step\":-1,\"epoch\":0,\"loss\":1}\n", "{\"step\":1.5,\"epoch\":0}\n",
-        "{\"epoch\":0}\n", "{\"step\":1,\"epoch\":0,\"loss\":\"4\"}\n"}) {
+        "{\"epoch\":0}\n", "{\"step\":1,\"epoch\":0,\"loss\":\"4\"}\n", "{\"step\":1,\"epoch\":0,\"num_steps\":-1}\n",
+        "{\"step\":1,\"epoch\":0,\"num_steps\":2}\n"}) {
     const fs::path bad = write("BAD/metrics.jsonl", std::string(kMetrics) + line);
     EXPECT_NE(message_of([&] { read_training(bad, no_options); }).find("metrics.jsonl:4"), std::string::npos) << line;
   }
@@ -161,7 +189,7 @@ TEST_F(Directories, PredictionsGiveTheCalibrationErrorOfTheDocument) {
   ASSERT_EQ(read.claims.size(), 2u);
   EXPECT_EQ(read.catalogue_ranks, (std::vector<double>{1.5}));
   double error = 0;
-  for (const ReliabilityBin& bin : reliability_bins(read.claims)) {
+  for (const eval::ReliabilityBin& bin : eval::reliability_bins(read.claims)) {
     EXPECT_EQ(bin.num_examples, 1);
     EXPECT_LE(bin.low, bin.mean_confidence);
     EXPECT_LE(bin.mean_confidence, bin.high);
@@ -187,6 +215,12 @@ TEST_F(Directories, PredictionsOfAnotherEvaluationAreLeftOut) {
   other_examples.replace(other_examples.find("\"index\":0"), 9, "\"index\":7");
   write("OWN/predictions.jsonl", other_examples);
   EXPECT_TRUE(read_evaluated(own).claims.empty());
+  write("OWN/predictions.jsonl", "no line of this program\n");  // nor is it read
+  EXPECT_EQ(read_evaluated(own).notes, other.notes);
+  write("OWN/predictions.jsonl", "");
+  EXPECT_EQ(read_evaluated(own).notes, other.notes);
+  write("EV/predictions.jsonl", "");
+  EXPECT_EQ(read_evaluated(directory).notes, (std::vector<std::string>{"predictions.jsonl is empty"}));
   for (const char* line : {"{\"gold\":3,\"log_likelihoods\":[-1,-2]}\n", "{\"log_likelihoods\":[-1]}\n", "3\n",
                            "{\"gold\n", "{\"gold\":0,\"log_likelihoods\":[]}\n", "{\"catalogue_rank\":{}}\n"}) {
     write("EV/predictions.jsonl", line);

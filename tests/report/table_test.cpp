@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "core/check.h"
+
 namespace allreco::report {
 namespace {
 
@@ -12,7 +14,7 @@ Table sample() {
               .caption = "A <caption>",
               .columns = {{"name", "name"},
                           {"value", "value", Format::percent},
-                          {"interval", "95 %", Format::percent},
+                          Column::interval("interval", "95 %", Format::percent),
                           {"hidden", "", Format::count},
                           {"picture", "picture", Format::graphic}}};
   table.add({std::string("plain"), 0.372, eval::Interval{0.25, 0.5}, std::int64_t{1234}, core::html("<svg/>")});
@@ -27,6 +29,22 @@ TEST(Table, CsvHasEveryValueAndNoPicture) {
             "plain,0.372,0.25,0.5,1234\n"
             "\"a,\"\"b\"\"\\n\\x1b\",,,,\n"
             "'=1+1,0.3333333333333333,,,-7\n");
+}
+
+// Whoever reads the files of several reports finds the same columns in each.
+TEST(Table, CsvHasTheSameHeaderWhateverTheRowsHold) {
+  Table table = sample();
+  for (auto& row : table.rows) row[2] = Cell();
+  EXPECT_EQ(csv_of(table).substr(0, 45), "name,value,interval_low,interval_high,hidden\n");
+  EXPECT_NE(csv_of(table).find("plain,0.372,,,1234\n"), std::string::npos) << csv_of(table);
+  table.rows.clear();
+  EXPECT_EQ(csv_of(table), "name,value,interval_low,interval_high,hidden\n");
+}
+
+TEST(Table, AnIntervalStandsInAColumnOfIntervalsAlone) {
+  Table table = sample();
+  EXPECT_THROW(table.add({std::string(), eval::Interval{}, Cell(), Cell(), Cell()}), core::Fault);
+  EXPECT_THROW(table.add({std::string(), Cell(), 0.5, Cell(), Cell()}), core::Fault);
 }
 
 TEST(Table, JsonHasTheSame) {

@@ -118,7 +118,14 @@ TEST(Resume, AnotherDirectoryGoesOnFromAnExplicitCheckpoint) {
   resumed.config.resume_from_checkpoint = (scratch / "A/checkpoint-10").string();
   run(resumed);
   expect_same_bytes(scratch / "A/adapter_model.safetensors", scratch / "C/adapter_model.safetensors");
-  EXPECT_EQ(lines_with(scratch / "C", "loss").size(), 1u);
+  const auto resumed_lines = lines_with(scratch / "C", "loss"), lines = lines_with(scratch / "A", "loss");
+  ASSERT_EQ(resumed_lines.size(), 1u);
+  // The step alone does not say it: no line before this one is in C.
+  EXPECT_EQ(resumed_lines[0].at("num_steps"), lines.back().at("num_steps"));
+  std::int64_t num_steps = 0;
+  for (const core::Json& line : lines) num_steps += line.at("num_steps").get<std::int64_t>();
+  EXPECT_EQ(num_steps, 12);
+  EXPECT_LT(resumed_lines[0].at("num_steps").get<std::int64_t>(), 12);
 }
 
 // run.sh and slurm.sbatch start such a run again with the same options, wherever it ended.

@@ -31,9 +31,9 @@ TEST(Trainer, WritesTheOutputDirectory) {
   EXPECT_EQ(core::read_file(scratch / "OUT/config.cfg"), job.resolved_options);
   const auto lines = lines_with(scratch / "OUT", "loss");
   ASSERT_EQ(lines.size(), 3u);
-  for (const char* key :
-       {"step", "epoch", "loss", "grad_norm", "learning_rate", "tokens", "supervised_tokens", "tokens_per_second",
-        "step_ms", "compute_ms", "communication_exposed_ms", "data_wait_ms", "peak_rss_bytes", "peak_gpu_bytes"}) {
+  for (const char* key : {"step", "epoch", "loss", "grad_norm", "learning_rate", "num_steps", "tokens",
+                          "supervised_tokens", "tokens_per_second", "step_ms", "compute_ms", "communication_exposed_ms",
+                          "data_wait_ms", "peak_rss_bytes", "peak_gpu_bytes"}) {
     EXPECT_TRUE(lines[0].contains(key)) << key;
   }
   EXPECT_EQ(lines[2].at("epoch").get<double>(), 2.0);
