@@ -59,8 +59,7 @@ class Recount:
             ids = [self.id[item] for item in items]
             if len(ids) < 2:
                 continue
-            if len(ids) > 2:  # one purchase alone is the history of no train example
-                self.train.append(ids[:-1])
+            self.train.append(ids[:-1])
             self.tests.append((ids[:-1][-MAX_HISTORY:], ids[-1]))
         self.popularity = collections.Counter(item for ids in self.train for item in ids)
         most = max(self.popularity.values())

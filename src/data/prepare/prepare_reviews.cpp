@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "data/input/sequences.h"
 #include "data/prepare/examples/example_maker.h"
+#include "data/prepare/examples/train_sequences.h"
 #include "data/prepare/prepare_sources.h"
 #include "data/prepare/shard_assembly.h"
 #include "data/prepare/shoppers/shopper_intake.h"
@@ -83,7 +84,10 @@ Prepared ReviewsJob::run() {
   say_visibility();
   make_examples(plan);
   require_examples(made_.statistics, plan.needed_splits(), dropped(plan.counts()));
-  progress.timed("items", [&] { write_catalogue(); });
+  progress.timed("items", [&] {
+    write_catalogue();
+    write_train_sequences(context_, place_.staging, plan, kept_.store, place_.writer);
+  });
   if (!context_.ranks.is_leader()) return {};
   return {description(plan), summary(plan)};
 }

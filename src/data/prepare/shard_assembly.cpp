@@ -8,7 +8,7 @@
 #include "core/interrupt.h"
 #include "core/ordered_work.h"
 #include "data/prepare/splits.h"
-#include "data/store/item_lines.h"
+#include "data/store/lines_writer.h"
 
 namespace allreco::data {
 namespace fs = std::filesystem;
@@ -129,7 +129,7 @@ void assemble_catalogue(const PrepareContext& context, const fs::path& staging, 
     return num_items * static_cast<std::size_t>(rank) / static_cast<std::size_t>(ranks.size());
   };
   const auto path_of = [&](int rank) { return staging / fmt::format("items-{}.part", rank); };
-  ItemLinesWriter part(path_of(ranks.rank()));
+  LinesWriter part(path_of(ranks.rank()));
   const std::size_t end = first_of(ranks.rank() + 1);
   core::OrderedWork<std::size_t, std::string> work(
       context.num_threads, 4 * static_cast<std::size_t>(context.num_threads),

@@ -23,7 +23,7 @@ constexpr std::int64_t kLongestExample = std::int64_t{1} << 31;     // times a b
 
 /// A key of dataset.json or of a line of items.jsonl: a number that its type can hold, a text, or JSON.
 template <class T>
-T field(const Json& json, const char* key, const fs::path& where) {
+T value_at(const Json& json, const char* key, const fs::path& where) {
   try {
     if constexpr (std::is_integral_v<T>) {
       if (const auto number = core::whole_number<T>(json.at(key))) return *number;
@@ -38,7 +38,7 @@ T field(const Json& json, const char* key, const fs::path& where) {
 
 /// A count or size: 0 to `largest`.
 std::int64_t count(const Json& json, const char* key, const fs::path& where, std::int64_t largest = kLargestCount) {
-  const auto number = field<std::int64_t>(json, key, where);
+  const auto number = value_at<std::int64_t>(json, key, where);
   if (number >= 0 && number <= largest) return number;
   core::user_error("{}: \"{}\" is {}, outside [0, {}]. Prepare the dataset again", where.string(), key, number,
                    largest);
@@ -46,7 +46,7 @@ std::int64_t count(const Json& json, const char* key, const fs::path& where, std
 
 /// The name of a file beside dataset.json.
 std::string file_name(const Json& json, const fs::path& where) {
-  const auto name = field<std::string>(json, "file", where);
+  const auto name = value_at<std::string>(json, "file", where);
   core::require_plain_name(name, where.string());
   return name;
 }
@@ -57,7 +57,7 @@ void check_format(const Json& json, const fs::path& file) {
         "{} is not the description of a dataset (\"format\" is not \"{}\"); give a directory that `allreco prepare` "
         "made",
         file.string(), kDatasetFormat);
-  const auto version = field<std::int64_t>(json, "format_version", file);
+  const auto version = value_at<std::int64_t>(json, "format_version", file);
   if (version != kDatasetVersion)
     core::user_error(
         "{} has format version {}; this program reads version {}. Prepare the dataset again with this program, or use "
@@ -67,7 +67,7 @@ void check_format(const Json& json, const fs::path& file) {
 
 std::vector<ShardEntry> shard_entries(const DatasetInfo& info, const std::string& split) {
   const fs::path file = info.directory / kDatasetFile;
-  const Json all = field<Json>(info.json, "splits", file);
+  const Json all = value_at<Json>(info.json, "splits", file);
   if (!all.contains(split)) {
     std::string present;
     for (const auto& [name, ignored] : all.items()) present += (present.empty() ? "" : ", ") + name;
@@ -75,9 +75,9 @@ std::vector<ShardEntry> shard_entries(const DatasetInfo& info, const std::string
                      present.empty() ? "none" : present);
   }
   std::vector<ShardEntry> entries;
-  for (const Json& shard : field<Json>(all[split], "shards", file)) {
+  for (const Json& shard : value_at<Json>(all[split], "shards", file)) {
     entries.push_back({file_name(shard, file), count(shard, "examples", file), count(shard, "tokens", file),
-                       count(shard, "bytes", file), field<std::string>(shard, "sha256", file)});
+                       count(shard, "bytes", file), value_at<std::string>(shard, "sha256", file)});
   }
   return entries;
 }
@@ -85,7 +85,7 @@ std::vector<ShardEntry> shard_entries(const DatasetInfo& info, const std::string
 std::string fingerprint_of(const DatasetInfo& info) {
   std::string text;
   const fs::path file = info.directory / kDatasetFile;
-  const Json splits = field<Json>(info.json, "splits", file);
+  const Json splits = value_at<Json>(info.json, "splits", file);
   for (const auto& [split, ignored] : splits.items()) {
     if (!split_of_name(split))
       core::user_error("{} has a split \"{}\"; there are train, validation and test", file.string(), split);
@@ -97,7 +97,7 @@ std::string fingerprint_of(const DatasetInfo& info) {
 /// The model looks up what they stand for, so they must lie in the vocabulary.
 std::vector<TokenId> token_ids(const Json& line, const fs::path& file, std::int64_t vocab_size) {
   std::vector<TokenId> ids;
-  for (const Json& value : field<Json>(line, "tokens", file)) {
+  for (const Json& value : value_at<Json>(line, "tokens", file)) {
     const auto id = core::whole_number<TokenId>(value);
     if (!id || *id < 0 || *id >= vocab_size)
       core::user_error("{}: \"tokens\" holds {}, which is no token id of a vocabulary of {}", file.string(),
@@ -108,15 +108,15 @@ std::vector<TokenId> token_ids(const Json& line, const fs::path& file, std::int6
 }
 
 std::string text_if_any(const Json& json, const char* key, const fs::path& file) {
-  return json.contains(key) ? field<std::string>(json, key, file) : "";
+  return json.contains(key) ? value_at<std::string>(json, key, file) : "";
 }
 
 Item item_of(const std::string& line, const fs::path& file, std::int64_t vocab_size) {
   const Json json = core::parse_json(line, file.string());
-  return {field<std::uint32_t>(json, "id", file),  field<std::string>(json, "asin", file),
-          field<std::string>(json, "title", file), field<std::int64_t>(json, "train_count", file),
-          token_ids(json, file, vocab_size),       text_if_any(json, "category", file),
-          text_if_any(json, "brand", file),        text_if_any(json, "price", file)};
+  return {value_at<std::uint32_t>(json, "id", file),  value_at<std::string>(json, "asin", file),
+          value_at<std::string>(json, "title", file), value_at<std::int64_t>(json, "train_count", file),
+          token_ids(json, file, vocab_size),          text_if_any(json, "category", file),
+          text_if_any(json, "brand", file),           text_if_any(json, "price", file)};
 }
 
 }  // namespace
@@ -131,12 +131,12 @@ DatasetInfo read_dataset_info(const fs::path& directory) {
   info.directory = directory;
   info.json = core::read_json_file(file);
   check_format(info.json, file);
-  info.tokenizer_sha256 = field<std::string>(info.json, "tokenizer_sha256", file);
+  info.tokenizer_sha256 = value_at<std::string>(info.json, "tokenizer_sha256", file);
   info.vocab_size = count(info.json, "vocab_size", file, kLargestVocabulary);
-  info.bos_id = field<TokenId>(info.json, "bos_id", file);
-  info.eos_id = field<TokenId>(info.json, "eos_id", file);
+  info.bos_id = value_at<TokenId>(info.json, "bos_id", file);
+  info.eos_id = value_at<TokenId>(info.json, "eos_id", file);
   info.max_length = count(info.json, "max_length", file, kLongestExample);
-  info.num_items = count(field<Json>(info.json, "catalogue", file), "items", file, kNoItem);
+  info.num_items = count(value_at<Json>(info.json, "catalogue", file), "items", file, kNoItem);
   info.fingerprint = fingerprint_of(info);
   return info;
 }
@@ -151,20 +151,41 @@ void require_vocabulary_fits(const DatasetInfo& info, std::int64_t vocab_size_of
 
 bool has_split(const DatasetInfo& info, const std::string& split) {
   const fs::path file = info.directory / kDatasetFile;
-  const Json all = field<Json>(info.json, "splits", file);
+  const Json all = value_at<Json>(info.json, "splits", file);
   return all.contains(split) && count(all[split], "examples", file) > 0;
 }
+
+namespace {
+
+/// A file of lines that dataset.json lists in `entry`, whose bytes are still those.
+fs::path listed_file(const DatasetInfo& info, const Json& entry, const char* what) {
+  const fs::path file = info.directory / file_name(entry, info.directory / kDatasetFile);
+  if (core::sha256_of_file(file) != value_at<std::string>(entry, "sha256", info.directory / kDatasetFile))
+    core::user_error(
+        "{} is not the {} that {} lists: its bytes have changed. Prepare the dataset again or copy it again",
+        file.string(), what, kDatasetFile);
+  return file;
+}
+
+std::vector<std::uint32_t> sequence_of(const std::string& line, std::int64_t num_items, const std::string& where) {
+  const Json json = core::parse_json(line, where);
+  if (!json.is_array() || json.empty()) core::user_error("{}: expected an array of item ids", where);
+  std::vector<std::uint32_t> items;
+  for (const Json& item : json) {
+    if (!item.is_number_unsigned() || item.get<std::uint64_t>() >= static_cast<std::uint64_t>(num_items))
+      core::user_error("{}: expected ids of the {} items of the catalogue", where, num_items);
+    items.push_back(item.get<std::uint32_t>());
+  }
+  return items;
+}
+
+}  // namespace
 
 std::vector<Item> read_catalogue(const DatasetInfo& info) {
   std::vector<Item> items;
   if (info.num_items == 0) return items;
-  const Json catalogue = field<Json>(info.json, "catalogue", info.directory / kDatasetFile);
-  const fs::path file = info.directory / file_name(catalogue, info.directory / kDatasetFile);
-  const auto listed = field<std::string>(catalogue, "sha256", info.directory / kDatasetFile);
-  if (core::sha256_of_file(file) != listed)
-    core::user_error(
-        "{} is not the catalogue that {} lists: its bytes have changed. Prepare the dataset again or copy it again",
-        file.string(), kDatasetFile);
+  const fs::path file =
+      listed_file(info, value_at<Json>(info.json, "catalogue", info.directory / kDatasetFile), "catalogue");
   LineReader lines(file);
   for (std::string line; lines.next(line);) {
     items.push_back(item_of(line, file, info.vocab_size));
@@ -175,6 +196,22 @@ std::vector<Item> read_catalogue(const DatasetInfo& info) {
   if (std::cmp_not_equal(items.size(), info.num_items))
     core::user_error("{} holds {} items where {} lists {}", file.string(), items.size(), kDatasetFile, info.num_items);
   return items;
+}
+
+std::optional<std::vector<std::vector<std::uint32_t>>> read_listed_train_sequences(const DatasetInfo& info) {
+  const fs::path document = info.directory / kDatasetFile;
+  if (!info.json.contains("train_sequences")) return std::nullopt;
+  const Json entry = value_at<Json>(info.json, "train_sequences", document);
+  const fs::path file = listed_file(info, entry, "list of train sequences");
+  std::vector<std::vector<std::uint32_t>> sequences;
+  LineReader lines(file);
+  for (std::string line; lines.next(line);)
+    sequences.push_back(
+        sequence_of(line, info.num_items, fmt::format("{} line {}", file.string(), lines.line_number())));
+  if (std::cmp_not_equal(sequences.size(), value_at<std::int64_t>(entry, "sequences", document)))
+    core::user_error("{} holds {} sequences where {} lists another number", file.string(), sequences.size(),
+                     kDatasetFile);
+  return sequences;
 }
 
 struct Dataset::State {

@@ -97,4 +97,8 @@ bool has_split(const DatasetInfo& info, const std::string& split);
 /// items.jsonl, index = id. Empty for token datasets.
 std::vector<Item> read_catalogue(const DatasetInfo& info);
 
+/// train_sequences.jsonl: the items that each shopper bought in the train part, oldest first. None where the dataset
+/// has no such file: token ids, ready prompts, a split of single examples, and what earlier versions prepared.
+std::optional<std::vector<std::vector<std::uint32_t>>> read_listed_train_sequences(const DatasetInfo& info);
+
 }  // namespace allreco::data

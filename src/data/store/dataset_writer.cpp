@@ -11,7 +11,7 @@
 #include "core/input_file.h"
 #include "core/interrupt.h"
 #include "core/staging_directory.h"
-#include "data/store/item_lines.h"
+#include "data/store/lines_writer.h"
 #include "data/store/shard_format.h"
 #include "data/store/shard_writer.h"
 
@@ -26,6 +26,39 @@ struct OpenSplit {
   std::optional<ShardWriter> open;
   std::vector<FinishedShard> finished;
   std::optional<std::pair<bool, bool>> fields;  // whether its examples have user, timestamp
+};
+
+/// A file of lines that grows in the staging directory.
+struct OpenLines {
+  const char* name;
+  std::optional<LinesWriter> writer = {};
+  std::int64_t count = 0;
+
+  void append(const fs::path& staging, std::string_view lines) {
+    if (!writer) writer.emplace(staging / name);
+    writer->append(lines);
+  }
+  /// Moves a file of lines behind those that are there.
+  void adopt(const fs::path& staging, const fs::path& lines, std::int64_t num_lines) {
+    {
+      const core::InputFile file(lines);
+      std::string block;
+      for (std::uint64_t place = 0; place < file.size(); place += block.size()) {
+        block.resize(std::min<std::uint64_t>(std::uint64_t{1} << 20, file.size() - place));
+        file.read(place, block.size(), block.data());
+        append(staging, block);
+      }
+    }
+    count += num_lines;
+    fs::remove(lines);
+  }
+  /// Its entry in dataset.json, `what` being the key of its count.
+  Json finish(const fs::path& staging, const char* what) {
+    if (count == 0) return {{what, 0}};
+    writer->close();
+    core::sync_path(staging / name);
+    return {{what, count}, {"file", name}, {"sha256", core::sha256_of_file(staging / name)}};
+  }
 };
 
 std::string shard_name(const std::string& split, size_t index, size_t count) {
@@ -51,14 +84,12 @@ struct DatasetWriter::State {
   std::map<std::string, OpenSplit> splits;
   std::int64_t max_length = 0;
   std::int64_t largest_item = -1;
-  std::optional<ItemLinesWriter> catalogue;
-  std::int64_t num_items = 0;
+  OpenLines catalogue{kCatalogueFile}, train_sequences{kTrainSequencesFile};
 
   void close_shard(const std::string& name, OpenSplit& split);
   void add_shard(OpenSplit& split, const FinishedShard& shard);
   Json split_json(const std::string& name, const OpenSplit& split);
   Json splits_json();
-  void append_items(std::string_view lines, std::int64_t count);
   Json finish_catalogue(const std::vector<Item>& items);
   void copy_tokenizer() const;
 };
@@ -101,23 +132,14 @@ Json DatasetWriter::State::splits_json() {
   return all;
 }
 
-void DatasetWriter::State::append_items(std::string_view lines, std::int64_t count) {
-  if (!catalogue) catalogue.emplace(staging.path() / kCatalogueFile);
-  catalogue->append(lines);
-  num_items += count;
-}
-
 Json DatasetWriter::State::finish_catalogue(const std::vector<Item>& items) {
-  core::require(items.empty() || num_items == 0, "items are given or adopted");
+  core::require(items.empty() || catalogue.count == 0, "items are given or adopted");
   for (const Item& item : items) {
-    core::require(std::cmp_equal(item.id, num_items), "an item's id is its place in the catalogue");
-    append_items(item_line(item), 1);
+    core::require(std::cmp_equal(item.id, catalogue.count), "an item's id is its place in the catalogue");
+    catalogue.append(staging.path(), item_line(item));
+    ++catalogue.count;
   }
-  if (num_items == 0) return {{"items", 0}};
-  catalogue->close();
-  const fs::path path = staging.path() / kCatalogueFile;
-  core::sync_path(path);
-  return {{"items", num_items}, {"file", kCatalogueFile}, {"sha256", core::sha256_of_file(path)}};
+  return catalogue.finish(staging.path(), "items");
 }
 
 void DatasetWriter::State::copy_tokenizer() const {
@@ -164,17 +186,11 @@ void DatasetWriter::adopt(const std::string& name, std::size_t index, const Fini
 }
 
 void DatasetWriter::adopt_items(const fs::path& lines, std::int64_t num_items) {
-  {
-    const core::InputFile file(lines);
-    std::string block;
-    for (std::uint64_t place = 0; place < file.size(); place += block.size()) {
-      block.resize(std::min<std::uint64_t>(std::uint64_t{1} << 20, file.size() - place));
-      file.read(place, block.size(), block.data());
-      state_->append_items(block, 0);
-    }
-  }
-  state_->num_items += num_items;
-  fs::remove(lines);
+  state_->catalogue.adopt(state_->staging.path(), lines, num_items);
+}
+
+void DatasetWriter::adopt_train_sequences(const fs::path& lines, std::int64_t num_sequences) {
+  state_->train_sequences.adopt(state_->staging.path(), lines, num_sequences);
 }
 
 void DatasetWriter::finish(const std::vector<Item>& items, const Json& description) {
@@ -189,7 +205,9 @@ void DatasetWriter::finish(const std::vector<Item>& items, const Json& descripti
   document["splits"] = state_->splits_json();
   document["max_length"] = state_->max_length;
   document["catalogue"] = state_->finish_catalogue(items);
-  core::require(state_->largest_item < state_->num_items, "examples name items of the catalogue only");
+  if (state_->train_sequences.count > 0)
+    document["train_sequences"] = state_->train_sequences.finish(state_->staging.path(), "sequences");
+  core::require(state_->largest_item < state_->catalogue.count, "examples name items of the catalogue only");
   for (const auto& [key, value] : description.items()) {
     if (document.contains(key)) core::fault("the description of a dataset may not set \"{}\"", key);
     document[key] = value;

@@ -44,8 +44,10 @@ class DatasetWriter {
   static std::string unfinished_name(const std::string& split, std::size_t index);
   void adopt(const std::string& split, std::size_t index, const FinishedShard& shard);
 
-  /// The next `num_items` lines of items.jsonl (data/store/item_lines.h), in a file of staging(), which is removed.
+  /// The next `num_items` lines of items.jsonl (data/store/lines_writer.h), in a file of staging(), which is removed.
   void adopt_items(const std::filesystem::path& lines, std::int64_t num_items);
+  /// The same of train_sequences.jsonl.
+  void adopt_train_sequences(const std::filesystem::path& lines, std::int64_t num_sequences);
 
   /// Writes items.jsonl (when items are given and none were adopted; REQUIRES id = index, titles in UTF-8, and the item
   /// ids of all examples among them) and dataset.json with

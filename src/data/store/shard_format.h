@@ -14,6 +14,7 @@ inline constexpr const char* kShardFormat = "allreco-shard";      // attribute f
 inline constexpr std::int64_t kDatasetVersion = 1;                // of both
 inline constexpr const char* kDatasetFile = "dataset.json";
 inline constexpr const char* kCatalogueFile = "items.jsonl";
+inline constexpr const char* kTrainSequencesFile = "train_sequences.jsonl";
 inline constexpr const char* kTokenizerFile = "tokenizer.model";
 inline constexpr const char* kTokenizerJsonFile = "tokenizer.json";
 

@@ -48,12 +48,15 @@ TrainSequences read_train_sequences(const data::DatasetInfo& info) {
   if (!dataset.has_histories()) return none("the dataset does not say what histories hold");
   const auto num_items = static_cast<std::size_t>(info.num_items);
   train.purchases.resize(num_items);
+  auto listed = data::read_listed_train_sequences(info);
+  if (listed) train.sequences = std::move(*listed);
   std::unordered_map<std::uint64_t, std::size_t> newest_of_user;  // index in train.sequences
   std::vector<Dated> dated;
   for (std::int64_t i = 0; i < dataset.size(); ++i) {
     const data::Example example = dataset.example(i);
     if (!example.target || *example.target >= num_items) continue;
     if (example.timestamp) dated.push_back({*example.timestamp, *example.target});
+    if (listed) continue;
     const auto known = example.user ? newest_of_user.find(*example.user) : newest_of_user.end();
     if (known != newest_of_user.end() && extend(train.sequences[known->second], example)) continue;
     if (example.user) newest_of_user[*example.user] = train.sequences.size();

@@ -19,8 +19,9 @@ struct TrainSequences {
 /// The share of train examples, by time, that recent popularity counts; equal times stay together.
 inline constexpr double kRecentShare = 0.1;
 
-/// From the examples of the train split: a user's sequence is the history and target of the first one, and what each
-/// later one adds. A purchase that no example shows (of a user with too few of them) is not there.
+/// What the dataset lists (train_sequences.jsonl). Else from the examples of the train split: a user's sequence is the
+/// history and target of the first one, and what each later one adds; a purchase that no example shows (of a user with
+/// too few of them, or older than max_history) is not there. Times are those of the examples.
 TrainSequences read_train_sequences(const data::DatasetInfo& info);
 
 }  // namespace allreco::eval

@@ -108,6 +108,18 @@ void SplitPlan::plan_examples(const Shopper& shopper, std::int64_t first_index,
   examples.resize(num_last);
 }
 
+std::size_t SplitPlan::num_train_purchases(const Shopper& shopper) const {
+  const std::size_t count = shopper.purchases.size();
+  if (!has_train_part()) return 0;
+  if (method_ == "user") return split_of_user(shopper.user) == Split::train ? count : 0;
+  if (method_ == "leave_last_out") return std::max<std::size_t>(count, 1) - 1;
+  if (method_ == "leave_last_two_out") return std::max<std::size_t>(count, 2) - 2;
+  const auto first_later =
+      std::find_if(shopper.purchases.begin(), shopper.purchases.end(),
+                   [&](const Purchase& purchase) { return boundaries_.split_of(purchase.timestamp) != Split::train; });
+  return static_cast<std::size_t>(first_later - shopper.purchases.begin());
+}
+
 bool SplitPlan::counts_as_train(std::uint64_t user, std::int64_t timestamp) const {
   if (is_by_time()) return boundaries_.split_of(timestamp) == Split::train;
   return method_ != "user" || split_of_user(user) == Split::train;

@@ -47,6 +47,10 @@ class SplitPlan {
     });
   }
 
+  /// How many of a shopper's purchases, from the first one on, belong to training: those before the first that
+  /// validation or test asks for. A split of single examples has no such part.
+  std::size_t num_train_purchases(const Shopper& shopper) const;
+  bool has_train_part() const { return method_ != "random"; }
   /// Whether negatives may know a purchase as one of the train period. A split of single examples has no train period:
   /// everything counts.
   bool counts_as_train(std::uint64_t user, std::int64_t timestamp) const;

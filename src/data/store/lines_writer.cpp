@@ -1,4 +1,6 @@
-#include "data/store/item_lines.h"
+#include "data/store/lines_writer.h"
+
+#include <fmt/format.h>
 
 #include <cerrno>
 #include <cstring>
@@ -23,20 +25,22 @@ std::string item_line(const Item& item) {
   }
 }
 
-ItemLinesWriter::ItemLinesWriter(std::filesystem::path path) : path_(std::move(path)), file_(path_, std::ios::binary) {
+std::string sequence_line(std::span<const std::uint32_t> items) { return fmt::format("[{}]\n", fmt::join(items, ",")); }
+
+LinesWriter::LinesWriter(std::filesystem::path path) : path_(std::move(path)), file_(path_, std::ios::binary) {
   if (!file_) write_failed();
 }
 
-void ItemLinesWriter::append(std::string_view lines) {
+void LinesWriter::append(std::string_view lines) {
   if (!file_.write(lines.data(), static_cast<std::streamsize>(lines.size()))) write_failed();
 }
 
-void ItemLinesWriter::close() {
+void LinesWriter::close() {
   file_.close();
   if (!file_) write_failed();
 }
 
-void ItemLinesWriter::write_failed() const {
+void LinesWriter::write_failed() const {
   core::user_error("cannot write {}: {}. Free some space or choose another directory", path_.string(),
                    std::strerror(errno));
 }

@@ -1,7 +1,9 @@
-// Items as lines of items.jsonl (docs/formats.md).
+// The lines of a dataset's items.jsonl and train_sequences.jsonl (docs/formats.md), and a file of lines.
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,11 +13,13 @@ namespace allreco::data {
 
 /// With its end. A Fault for a text that is not UTF-8.
 std::string item_line(const Item& item);
+/// The items that one shopper bought, oldest first, as a JSON array with its end.
+std::string sequence_line(std::span<const std::uint32_t> items);
 
 /// Writes lines to a file. UserError when the disk is full.
-class ItemLinesWriter {
+class LinesWriter {
  public:
-  explicit ItemLinesWriter(std::filesystem::path path);
+  explicit LinesWriter(std::filesystem::path path);
   void append(std::string_view lines);
   void close();
 
