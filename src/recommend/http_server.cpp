@@ -104,7 +104,11 @@ std::optional<size_t> plain_length(const httplib::Request& request) {
   return error == std::errc() && end == text.data() + text.size() ? std::optional(length) : std::nullopt;
 }
 
-/// Whether it is certain that the whole request will be read, so that another one may follow.
+/// Set by a handler that leaves bytes of its request's body unread: they must not be taken for the next request.
+/// Handlers run on the thread of their connection.
+thread_local bool leaves_body_unread = false;
+
+/// Whether the head lets another request follow this one.
 bool keeps_connection(const httplib::Request& request, const HttpLimits& limits) {
   const auto length = plain_length(request);
   return is_allowed(request) && length && *length <= (request.method == "POST" ? limits.max_body_bytes : 0);
@@ -201,6 +205,8 @@ class Server final : public httplib::Server {
   }
 
   void recommend(const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& read) {
+    leaves_body_unread = true;
+    response.set_header("Connection", "close");
     if (request.is_multipart_form_data()) return put({415, error_body("the body must be JSON")}, response);
     const auto length = plain_length(request);
     if (length && *length > limits_.max_body_bytes) return put(too_large(), response);
@@ -213,6 +219,8 @@ class Server final : public httplib::Server {
     });
     if (is_too_large) return put(too_large(), response);
     if (!is_whole) return put({400, error_body("the body ended early, came too slowly, or is malformed")}, response);
+    leaves_body_unread = false;
+    response.headers.erase("Connection");
     put(handlers_.recommend(body), response);
   }
 
@@ -232,7 +240,7 @@ class Server final : public httplib::Server {
     bool is_kept = true;
     while (is_kept && socket.wait_for_request()) {
       socket.begin_request();
-      is_kept = false;
+      is_kept = leaves_body_unread = false;
       bool is_closed = false;
       const bool is_done = process_request(connection, stop_.is_set(), is_closed, [&](httplib::Request& request) {
         is_kept = keeps_connection(request, limits_);
@@ -241,7 +249,7 @@ class Server final : public httplib::Server {
         request.headers.erase("Connection");  // so that the answer says it, too
         request.headers.emplace("Connection", "close");
       });
-      is_kept = is_kept && is_done && !is_closed;
+      is_kept = is_kept && is_done && !is_closed && !leaves_body_unread;
       if (!is_kept) socket.linger();
     }
   }

@@ -91,6 +91,12 @@ Recommender::Recommender(model::Decoder& decoder, const data::DatasetInfo& info,
 }
 
 Query Recommender::query_of(const Request& request) const {
+  if (uses_beams() && request.k > options_.num_beams)
+    throw RequestError(
+        RequestError::Kind::malformed,
+        core::message("\"k\" is {}, but a search with num_beams = {} finds no more titles than that: ask "
+                      "for fewer, or start with more beams, or 0 to score all",
+                      request.k, options_.num_beams));
   std::vector<std::uint32_t> history;
   Query query;
   query.k = request.k;
@@ -102,6 +108,8 @@ Query Recommender::query_of(const Request& request) const {
   query.prompt = prompts_.build(history);
   return query;
 }
+
+bool Recommender::uses_beams() const { return options_.num_beams > 0 && eval::beam_prunes(options_.num_beams, trie_); }
 
 std::vector<std::vector<double>> Recommender::search(std::span<const eval::TrieRequest> requests) {
   std::vector<std::vector<double>> scores;
@@ -131,11 +139,10 @@ std::vector<std::vector<double>> Recommender::score(std::span<const eval::TrieRe
 std::vector<std::vector<Recommendation>> Recommender::recommend(std::span<const Query> queries) {
   std::vector<eval::TrieRequest> requests;
   for (const Query& query : queries) requests.push_back({&trie_, query.prompt.tokens});
-  const bool is_beam = options_.num_beams > 0 && eval::beam_prunes(options_.num_beams, trie_);
-  const auto scores = is_beam ? search(requests) : score(requests);
+  const auto scores = uses_beams() ? search(requests) : score(requests);
   std::vector<std::vector<Recommendation>> recommendations;
   for (size_t i = 0; i < queries.size(); ++i) {
-    require_finite(scores[i], is_beam);
+    require_finite(scores[i], uses_beams());
     recommendations.push_back(best_of(scores[i], queries[i]));
   }
   return recommendations;

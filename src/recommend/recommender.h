@@ -57,7 +57,8 @@ class Recommender {
 
   const ItemIndex& index() const { return index_; }
 
-  /// Any thread. RequestError naming the first item that is not known, with the nearest one.
+  /// Any thread. RequestError naming the first item that is not known, with the nearest one, and for more items than a
+  /// beam holds.
   Query query_of(const Request& request) const;
 
   /// One list a query, best first, equal scores by id; shorter than k where fewer items are left, or found. One thread
@@ -66,6 +67,8 @@ class Recommender {
   std::vector<std::vector<Recommendation>> recommend(std::span<const Query> queries);
 
  private:
+  /// A beam that holds all titles prunes none, and all are scored.
+  bool uses_beams() const;
   /// scores[query][item]; -infinity: not found.
   std::vector<std::vector<double>> score(std::span<const eval::TrieRequest> requests);
   std::vector<std::vector<double>> search(std::span<const eval::TrieRequest> requests);

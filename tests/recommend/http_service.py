@@ -167,6 +167,7 @@ def answer_to(service, sent):
 def check_malformed_http(service):
     body = b'{"history": [5], "k": 1}'
     head = b"POST /recommend HTTP/1.1\r\nHost: x\r\n"
+    second = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     for sent, expected in [
         (b"GARBAGE\r\n\r\n", b"400"),
         (b"GET / HTTP/9.9\r\n\r\n", b"400"),
@@ -178,6 +179,10 @@ def check_malformed_http(service):
         (head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + body, b"400"),
         (head + b"Content-Encoding: gzip\r\nContent-Length: 24\r\n\r\n" + body, b"400"),
         (head + b"Transfer-Encoding: chunked\r\n\r\n18\r\n" + body + b"\r\n0\r\n\r\n", b"200"),
+        # A body that is refused unread must not be taken for the next request.
+        (head + b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n" % len(second) + second, b"415"),
+        (head + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(second) + second, b"400"),
+        (head + b"Content-Length: %d\r\n\r\n" % (BODY_LIMIT + len(second)) + second, b"413"),
     ]:
         received = answer_to(service, sent)
         expect(received.startswith(b"HTTP/1.1 " + expected), f"{sent[:80]} is answered with {received[:200]}")

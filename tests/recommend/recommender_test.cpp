@@ -14,6 +14,7 @@
 #include "recommend/answer.h"
 #include "recommend/shop.h"
 #include "support/lone_session.h"
+#include "support/message_of.h"
 
 namespace allreco::recommend {
 namespace {
@@ -237,6 +238,15 @@ void expect_items_of_titles(const std::set<std::uint32_t>& items, std::int64_t n
     EXPECT_EQ(items.contains(item.id), titles.contains(item.tokens)) << "all items of a title or none: " << item.id;
   }
   EXPECT_EQ(std::ssize(titles), std::min(num_beams, std::ssize(all_titles)));
+}
+
+TEST(Recommender, RefusesMoreItemsThanABeamHolds) {
+  const Recommender beam(model().decoder, open_shop().info(), {.num_beams = 3});
+  EXPECT_EQ(beam.query_of(request_for({8, 9}, 3)).k, 3);
+  const std::string message = support::message_of<RequestError>([&] { beam.query_of(request_for({8, 9}, 4)); });
+  EXPECT_NE(message.find("num_beams = 3"), std::string::npos) << message;
+  const Recommender holds_all(model().decoder, open_shop().info(), {.num_beams = 100'000});
+  EXPECT_EQ(holds_all.query_of(request_for({8, 9}, 4)).k, 4);
 }
 
 TEST(Recommender, WhatABeamFindsHasTheScoresThatAllHave) {
