@@ -103,7 +103,7 @@ TEST(CatalogueGroups, HaveChartsOfTheirOwn) {
   Runs runs = five_runs();
   const Section section = comparison_section(runs, data_groups(runs), 0);
   const std::string page = section.body.code();
-  EXPECT_EQ(count_of(page, "hit_rate@10 against parameters"), 1u);  // a lone point is no comparison
+  EXPECT_EQ(count_of(page, "<figure"), 1u);  // a lone point is no comparison
   const std::string chart = page.substr(0, page.find("<table>"));
   EXPECT_NE(chart.find("A: 51.0 %"), std::string::npos) << chart;
   EXPECT_NE(chart.find("B: 52.0 %"), std::string::npos) << chart;
