@@ -41,8 +41,9 @@ class TrainSequences : public ::testing::Test {
   static Named listed(const fs::path& directory) {
     const DatasetInfo info = read_dataset_info(directory);
     const auto catalogue = read_catalogue(info);
+    const auto sequences = read_listed_train_sequences(info);
     Named named;
-    for (const auto& sequence : read_listed_train_sequences(info).value()) {
+    for (const auto& sequence : sequences.value()) {
       named.emplace_back();
       for (const std::uint32_t item : sequence) named.back().push_back(catalogue.at(item).asin);
     }
