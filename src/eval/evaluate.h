@@ -50,7 +50,8 @@ struct EvaluateConfig {
           {"bootstrap_samples", bootstrap_samples, between(1000, 1e6), "Resamples of shoppers behind each interval."},
           {"seed", seed, "Seed of the bootstrap."},
           {"control", control, control_choices(),
-           "Evaluate a changed split. shuffled_labels: the right candidate is drawn, which must give chance. "
+           "Evaluate a changed split. shuffled_labels: the right candidate is drawn, or with ranking = exhaustive or "
+           "beam the target among all items, and the candidates are left out; it must give chance. "
            "blank_history: prompts without their history, which must give no more than popularity. rotated_options: "
            "each candidate stands one place later, the last one first: `compare` with the evaluation as it was shows "
            "what "

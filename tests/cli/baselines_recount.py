@@ -32,7 +32,8 @@ def read_lines(path):
 def write_random_shop(directory):
     draw = random.Random(5)
     words = [f"word{w}" for w in range(24)]
-    words += ["Caf\u00e9", "CAF\u00c9\u2122", "caf\u00e9\u2014bar", "\u0401lka\u00b2", "\u0451LKA\u00b2", "\u6771\u4eac_\u00bd"]
+    words += ["Caf\u00e9", "CAF\u00c9\u2122", "caf\u00e9\u2014bar", "\u0401lka\u00b2", "\u0451LKA\u00b2",
+              "\u6771\u4eac_\u00bd"]
     items = [f"I{i:03}" for i in range(60)]
     titles = {item: " ".join(draw.choices(words, k=draw.randint(1, 6))) for item in items}
     titles["I007"] = titles["I003"]
@@ -43,7 +44,8 @@ def write_random_shop(directory):
         near = [items[(start + draw.randint(0, 9)) % 60] for _ in range(length)]
         sequences.append(f"U{user:03} " + " ".join(near))
     (directory / "sequences.txt").write_text("\n".join(sequences) + "\n", encoding="utf-8")
-    (directory / "items.txt").write_text("".join(f"{i} {t}\n" for i, t in titles.items()), encoding="utf-8")
+    texts = "".join(f"{item} {title}\n" for item, title in titles.items())
+    (directory / "items.txt").write_text(texts, encoding="utf-8")
     return directory / "sequences.txt", directory / "items.txt"
 
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/check.h"
@@ -106,6 +107,29 @@ TEST_F(Controls, ShuffledLabelsAreDrawnAmongTheCandidates) {
   }
   const auto n = static_cast<double>(shuffled.size());
   EXPECT_NEAR(kept / n, 0.25, 4 * std::sqrt(0.25 * 0.75 / n));  // four standard deviations of a share
+}
+
+/// Among all items a target drawn among the candidates would be the true one far too often.
+TEST_F(Controls, ShuffledLabelsAreDrawnAmongTheWholeCatalogueWhereItIsRanked) {
+  write_control(*dataset_, {.control = "shuffled_labels", .split = "test", .ranks_catalogue = true}, scratch_ / "all");
+  const data::Dataset shuffled(scratch_ / "all", "test");
+  const auto catalogue = data::read_catalogue(dataset_->info());
+  EXPECT_FALSE(shuffled.has_candidates());
+  ASSERT_EQ(shuffled.size(), dataset_->size());
+  double among_candidates = 0, expected = 0, variance = 0;
+  for (std::int64_t i = 0; i < shuffled.size(); ++i) {
+    const data::Example before = dataset_->example(i), after = shuffled.example(i);
+    EXPECT_EQ(shuffled.prompt(i), dataset_->prompt(i));
+    EXPECT_FALSE(after.gold);
+    ASSERT_TRUE(after.target);
+    const auto& title = catalogue[*after.target].tokens;
+    EXPECT_TRUE(std::equal(title.begin(), title.end(), after.tokens.begin() + after.prompt_length));
+    among_candidates += std::ranges::count(before.candidates, *after.target) > 0 ? 1 : 0;
+    const double share = static_cast<double>(before.candidates.size()) / static_cast<double>(catalogue.size());
+    expected += share;
+    variance += share * (1 - share);
+  }
+  EXPECT_NEAR(among_candidates, expected, 4 * std::sqrt(variance));  // four standard deviations of a count
 }
 
 TEST_F(Controls, NeedWhatPromptsAreMadeOf) {
