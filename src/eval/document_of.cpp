@@ -92,6 +92,8 @@ class Builder {
         candidate_report(measured_.examples, {measured_.scores, measured_.label_scores, measured_.base_scores},
                          measured_.catalogue, baselines_.of_both, bootstrap_, warnings);
     report.negatives = negatives_of(dataset_.info());
+    if (!measured_.labels_not_applicable.empty())
+      warnings.push_back("the options are not ranked by their labels: " + measured_.labels_not_applicable);
     return {std::move(report), ""};
   }
 

@@ -82,7 +82,9 @@ void run_model(dist::Session& session, model::Decoder& decoder, const data::Data
   require_finite(*measured.loss, decoder, dataset, config.split);
   if (config.catalogue.ranking != "none" && measured.any_candidates() && !measured.catalogue.empty()) {
     measured.scores = score_candidates(session, decoder, dataset, measured.examples, measured.catalogue, max_tokens);
-    measured.label_scores = score_option_labels(session, decoder, dataset, measured.examples, max_tokens);
+    auto label_scores = score_option_labels(session, decoder, dataset, measured.examples, max_tokens);
+    if (label_scores) measured.label_scores = std::move(*label_scores.value);
+    measured.labels_not_applicable = label_scores.not_applicable;
   }
   if (config.catalogue.ranks_catalogue())
     measured.catalogue_ranking =

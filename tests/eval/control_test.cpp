@@ -152,10 +152,25 @@ TEST_F(Controls, AnOptionThatCannotBeNamesItsFile) {
 
 TEST_F(Controls, LabelsOfOptionsAreTheirTokensAsAnswers) {
   const auto labels = label_tokens(dataset_->info(), 4);
-  ASSERT_EQ(labels.size(), 4u);
+  ASSERT_TRUE(labels);
+  ASSERT_EQ(labels->size(), 4u);
   const data::Tokenizer words = tokenizer();
-  for (std::size_t j = 0; j < 4; ++j) EXPECT_EQ(labels[j], words.encode(std::string(1, static_cast<char>('A' + j))));
-  EXPECT_TRUE(label_tokens(dataset_->info(), 27).empty());
+  for (std::size_t j = 0; j < 4; ++j) EXPECT_EQ((*labels)[j], words.encode(std::string(1, static_cast<char>('A' + j))));
+  EXPECT_EQ(label_tokens(dataset_->info(), 27).not_applicable, "27 options, but 26 letters");
+}
+
+TEST_F(Controls, LabelsThatBeginOthersAreNoScoresForAReason) {
+  data::DatasetInfo info = dataset_->info();
+  info.json["template"]["option_labels"] = "numbers";
+  EXPECT_TRUE(label_tokens(info, 9));
+  const auto ten = label_tokens(info, 10);
+  EXPECT_FALSE(ten);
+  EXPECT_NE(ten.not_applicable.find("the label \"1\" is the beginning of \"10\""), std::string::npos)
+      << ten.not_applicable;
+  info.json["template"]["option_item"] = "{title}";
+  const auto none = label_tokens(info, 10);
+  EXPECT_FALSE(none);
+  EXPECT_EQ(none.not_applicable, "") << "no labels are shown";
 }
 
 }  // namespace
