@@ -14,6 +14,7 @@
 #include "eval/small_world.h"
 #include "model/lora/adapter.h"
 #include "support/lone_session.h"
+#include "support/message_of.h"
 #include "support/temporary_directory.h"
 
 namespace allreco::eval {
@@ -172,6 +173,37 @@ TEST(Evaluate, RefusesBadInput) {
   EvaluateConfig config;
   config.bootstrap_samples = 999;
   EXPECT_THROW(core::check_options(config), core::UserError);
+}
+
+/// Leaving out what is not known would leave out nothing, and say otherwise.
+TEST(Evaluate, LeavesOutItemsOfHistoriesOnlyWhereTheyAreKnown) {
+  const support::TemporaryDirectory scratch;
+  const std::vector<data::Item> items = testing::small_catalogue();
+  data::DatasetWriterOptions options;
+  options.directory = scratch / "ds";
+  options.vocab_size = 512;
+  options.eos_id = testing::kEos;
+  data::DatasetWriter writer(options);
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    data::Example example = testing::small_example(i, items);
+    example.history.clear();
+    writer.append("test", example);
+  }
+  writer.finish(items, {});
+  support::LoneSession one;
+  EvaluateConfig config = small_config();
+  config.baselines_only = true;
+  const Evaluation ranked = evaluate_small(one.get(), scratch / "ds", config);
+  EXPECT_TRUE(ranked.document.catalogue);
+  config.catalogue.history_items = "exclude";
+  const std::string said = support::message_of([&] { evaluate_small(one.get(), scratch / "ds", config); });
+  EXPECT_NE(said.find("the split test of"), std::string::npos) << said;
+  EXPECT_NE(said.find("use history_items = rank"), std::string::npos) << said;
+  config.control = "blank_history";
+  const std::string of_control = support::message_of([&] { evaluate_small(one.get(), scratch / "ds", config); });
+  EXPECT_NE(of_control.find("control = blank_history has none"), std::string::npos) << of_control;
+  config.catalogue.ranking = "candidates";  // where the option says nothing
+  EXPECT_EQ(support::message_of([&] { evaluate_small(one.get(), scratch / "ds", config); }), "");
 }
 
 /// The whole catalogue's metrics again from the predictions' ranks, and every baseline beside them.
