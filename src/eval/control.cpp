@@ -53,6 +53,9 @@ class Renderer {
     if (source_.encoder().encode_history(history, data::item_texts(example.candidates, catalogue_),
                                          catalogue_[*example.target].title, example) == data::Fit::too_long)
       core::user_error("the changed prompt of example {} is longer than the dataset's max_length", index);
+    if (with_history) return;
+    example.history.clear();  // or rules beside the model would see what it does not
+    example.last_item.reset();
   }
 
  private:

@@ -10,8 +10,10 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "data/prepare/prepare.h"
+#include "eval/evaluate.h"
 #include "eval/option_labels.h"
 #include "eval/small_world.h"
+#include "support/lone_session.h"
 #include "support/message_of.h"
 #include "support/temporary_directory.h"
 
@@ -66,7 +68,8 @@ TEST_F(Controls, BlankHistoryLeavesOptionsAndAnswer) {
     const data::Example before = dataset_->example(i), after = blank.example(i);
     EXPECT_EQ(after.candidates, before.candidates);
     EXPECT_EQ(after.gold, before.gold);
-    EXPECT_EQ(after.history, before.history) << "what the prompt does not say";
+    EXPECT_TRUE(after.history.empty()) << "what the prompt does not say";
+    EXPECT_FALSE(after.last_item);
     std::string prompt =
         "### Instruction:\nA shopper bought these items, oldest first. Which option will they buy next?\n\n"
         "### Input:\nBought:\nOptions:\n";
@@ -78,6 +81,36 @@ TEST_F(Controls, BlankHistoryLeavesOptionsAndAnswer) {
     const std::vector<data::TokenId> answer(before.tokens.begin() + before.prompt_length, before.tokens.end());
     EXPECT_EQ(std::vector<data::TokenId>(after.tokens.begin() + after.prompt_length, after.tokens.end()), answer);
   }
+}
+
+/// What needs a history has none, and what needs none is as it was.
+TEST_F(Controls, BlankHistoryIsBlankForBaselinesToo) {
+  const data::Dataset blank = control("blank_history");
+  support::LoneSession one;
+  EvaluateConfig config;
+  config.baselines_only = true;
+  config.bootstrap_samples = 1000;
+  config.catalogue.ranking = "exhaustive";
+  const EvaluationDocument before = evaluate(one.get(), nullptr, *dataset_, config, dataset_->info()).document;
+  config.control = "blank_history";
+  const EvaluationDocument after = evaluate(one.get(), nullptr, blank, config, dataset_->info()).document;
+  ASSERT_TRUE(before.catalogue && after.catalogue && after.candidates);
+  for (const char* name : {"last_item", "co_occurrence", "item_knn", "bm25", "tf_idf", "co_occurrence_text"}) {
+    EXPECT_FALSE(core::find(before.catalogue->baselines, name)->not_applicable) << name;
+    EXPECT_TRUE(core::find(after.catalogue->baselines, name)->not_applicable) << name;
+  }
+  EXPECT_TRUE(core::find(after.candidates->baselines, "last_item_repeat")->not_applicable);
+  for (const char* name : {"chance", "popularity", "recent_popularity", "shortest_title"}) {
+    const CatalogueMetrics& was = core::find(before.catalogue->baselines, name)->values;
+    const CatalogueMetrics& is = core::find(after.catalogue->baselines, name)->values;
+    EXPECT_EQ(estimate_of(is.metrics, "mrr").value, estimate_of(was.metrics, "mrr").value) << name;
+    EXPECT_FALSE(was.other_rule.empty());
+    EXPECT_TRUE(is.other_rule.empty()) << name;
+  }
+  for (const char* name : {"most_popular_candidate", "unseen_in_train_else_popular"})
+    EXPECT_EQ(estimate_of(core::find(after.candidates->baselines, name)->metrics, "accuracy").value,
+              estimate_of(core::find(before.candidates->baselines, name)->metrics, "accuracy").value)
+        << name;
 }
 
 TEST_F(Controls, RotatedOptionsStandOnePlaceLater) {
