@@ -237,6 +237,49 @@ TEST(Evaluate, CatalogueAgreesWithPredictions) {
     EXPECT_TRUE(report["baselines"][name].contains("ndcg@10")) << name;
 }
 
+/// Ten places hold all of eight items: every one is hit, and their order still counts.
+TEST(Evaluate, AtTenIsGivenOfFewerItemsToo) {
+  const support::TemporaryDirectory scratch;
+  std::vector<data::Item> items = testing::small_catalogue();
+  items.resize(8);
+  data::DatasetWriterOptions options;
+  options.directory = scratch / "ds";
+  options.vocab_size = 512;
+  options.eos_id = testing::kEos;
+  data::DatasetWriter writer(options);
+  for (std::uint32_t i = 0; i < 12; ++i) {
+    core::RandomStream stream(core::mix_key(core::key_of("few items"), {i}));
+    data::Example example = testing::tokens_only(testing::random_tokens(stream, 6), 6);
+    example.target = i % 8;
+    example.history = {(i + 3) % 8};
+    example.last_item = example.history.back();
+    example.tokens.insert(example.tokens.end(), items[*example.target].tokens.begin(),
+                          items[*example.target].tokens.end());
+    example.tokens.push_back(testing::kEos);
+    writer.append("test", example);
+  }
+  writer.finish(items, {});
+  support::LoneSession one;
+  EvaluateConfig config = small_config();
+  config.generate = false;
+  const Evaluation evaluation = evaluate_small(one.get(), scratch / "ds", config);
+  double gain = 0;
+  for (const CatalogueRank& rank : evaluation.catalogue_ranking.ranks.front()) {
+    const double weight = 1.0 / static_cast<double>(rank.among_all.num_equal + 1);
+    for (std::int64_t r = rank.among_all.optimistic(); r <= rank.among_all.pessimistic(); ++r)
+      gain += weight / std::log2(static_cast<double>(r) + 1);
+  }
+  const Json report = core::json_of(*evaluation.document.catalogue);
+  for (const Json* metrics : {&report["scores"]["log_likelihood"], &report["scores"]["log_likelihood"]["other_rule"],
+                              &report["baselines"]["chance"]}) {
+    EXPECT_EQ((*metrics)["hit_rate@10"]["value"], 1.0);
+    EXPECT_TRUE(metrics->contains("ndcg@10"));
+    EXPECT_FALSE(metrics->contains("hit_rate@20"));
+  }
+  EXPECT_NEAR(report["scores"]["log_likelihood"]["ndcg@10"]["value"].get<double>(), gain / 12, 1e-12);  // 12 of up to 1
+  EXPECT_NE(accuracy_table(evaluation.document).find("ndcg@10"), std::string::npos);
+}
+
 TEST(Evaluate, BaselinesNeedNoModelAndAreTheSameBesideOne) {
   const support::TemporaryDirectory scratch;
   const auto directory = testing::write_small_dataset(scratch / "ds", kExamples);
