@@ -47,7 +47,7 @@ int compare_command(dist::Session& session, const Arguments& arguments) {
   RuntimeOptions runtime;
   OptionList list("allreco compare A B",
                   "Compares two evaluations of the same examples, paired: differences with their intervals, and "
-                  "McNemar's test.",
+                  "McNemar's test or the sign test.",
                   {options.options(), runtime.options()});
   if (!parse_or_help(list, with_names(arguments), session)) return kExitDone;
   require_option("first", options.first);

@@ -75,7 +75,8 @@ std::unique_ptr<eval::ControlDataset> control_of(dist::Session& session, const d
       eval::ControlOptions{.control = options.config.control,
                            .split = options.config.split,
                            .seed = options.config.seed,
-                           .max_eval_samples = options.config.max_eval_samples},
+                           .max_eval_samples = options.config.max_eval_samples,
+                           .ranks_catalogue = options.config.catalogue.ranks_catalogue()},
       std::filesystem::path(options.output_dir) / ".control");
 }
 

@@ -17,6 +17,7 @@ namespace allreco::eval {
 namespace {
 
 constexpr std::int64_t kCatalogueCutoffs[] = {1, 5, 10, 20, 50, 100};
+constexpr std::int64_t kPromisedCutoff = 10;  // also of a catalogue that has no more items, as training and compare do
 constexpr std::int64_t kNumSampled = 99, kSampledCutoff = 10;
 
 /// The examples that were ranked, with what all scorers share.
@@ -51,7 +52,8 @@ class Reporter {
   std::vector<Column> columns(std::span<const Ranks> ranks) {
     std::vector<Column> columns;
     for (const std::int64_t k : kCatalogueCutoffs) {
-      if (k >= ranking_.num_items || !is_within_beams(k, ranking_.num_beams)) break;
+      if (!is_within_beams(k, ranking_.num_beams)) break;
+      if (k >= ranking_.num_items && k != kPromisedCutoff) continue;
       columns.push_back(
           {fmt::format("hit_rate@{}", k), of_each_rank(ranks, [k](auto& r) { return hit_rate(r, k); }), true});
       if (k > 1)

@@ -107,6 +107,9 @@ PairedMetric paired(const std::string& metric, const std::vector<Prediction>& a,
   result.b = mean(of_b);
   result.difference = estimates_of({std::move(difference)}, clusters_of(users), bootstrap).front().second;
   result.p_mcnemar = mcnemar_p(result.num_a_better, result.num_b_better);
+  const auto is_zero_or_one = [](double value) { return value == 0 || value == 1; };
+  const bool all_are = std::ranges::all_of(of_a, is_zero_or_one) && std::ranges::all_of(of_b, is_zero_or_one);
+  result.test = all_are ? "McNemar" : "sign test";
   return result;
 }
 
@@ -168,15 +171,15 @@ std::string comparison_table(const Comparison& comparison) {
     return control == "none" ? directory : fmt::format("{} (control: {})", directory, control);
   };
   std::string text =
-      core::message("A: {}\nB: {}\nsplit {}; differences B - A; bootstrap over {} 95 %, paired; McNemar's exact p\n",
+      core::message("A: {}\nB: {}\nsplit {}; differences B - A; bootstrap over {} 95 %, paired; exact p\n",
                     named(comparison.a, comparison.a_control), named(comparison.b, comparison.b_control),
                     comparison.split, comparison.resampled);
   text += core::message("  {:<28} {:>8} {:>8} {:>8}  {:<20} {:>14} {:>9}\n", "", "A", "B", "B - A", "", "better A / B",
                         "p");
   for (const PairedMetric& m : comparison.metrics)
-    text += core::message("  {:<28} {:8.4f} {:8.4f} {:+8.4f}  [{:+.4f}, {:+.4f}]  {:>6} / {:<6} {:9.2g}\n", m.metric,
-                          m.a, m.b, m.difference.value, m.difference.bootstrap_95.low, m.difference.bootstrap_95.high,
-                          m.num_a_better, m.num_b_better, m.p_mcnemar);
+    text += core::message("  {:<28} {:8.4f} {:8.4f} {:+8.4f}  [{:+.4f}, {:+.4f}]  {:>6} / {:<6} {:9.2g}  {}\n",
+                          m.metric, m.a, m.b, m.difference.value, m.difference.bootstrap_95.low,
+                          m.difference.bootstrap_95.high, m.num_a_better, m.num_b_better, m.p_mcnemar, m.test);
   return text;
 }
 

@@ -14,9 +14,10 @@ struct PairedMetric {
   double a = 0, b = 0;
   Estimate difference = {};
   /// Examples where one of them has the higher value, and the exact two-sided p that both are as likely: McNemar's test
-  /// of what is 0 or 1, the sign test of other metrics.
+  /// where all values are 0 or 1, else (ndcg, mrr, ties that count by expectation) the sign test.
   std::int64_t num_a_better = 0, num_b_better = 0;
-  double p_mcnemar = 1;
+  double p_mcnemar = 1;  // of either test
+  std::string test = {};
 
   template <class Archive>
   void fields(Archive& archive) {
@@ -28,6 +29,7 @@ struct PairedMetric {
     archive("num_a_better", num_a_better);
     archive("num_b_better", num_b_better);
     archive("p_mcnemar", p_mcnemar);
+    archive("test", test);
   }
 };
 
@@ -58,8 +60,8 @@ Comparison compare(const std::filesystem::path& a, const std::filesystem::path& 
 
 std::string comparison_table(const Comparison& comparison);
 
-/// The exact two-sided p of McNemar's test: so many examples that only one of two is right on, each equally likely to
-/// be either's.
+/// The exact two-sided p of McNemar's test, and of the sign test: so many examples that only one of two is right on,
+/// each equally likely to be either's.
 double mcnemar_p(std::int64_t num_a_better, std::int64_t num_b_better);
 
 }  // namespace allreco::eval

@@ -23,9 +23,12 @@ void answer_with(data::Example& example, const data::Item& item, data::TokenId e
 }
 
 void shuffle_label(data::Example& example, std::int64_t index, const std::vector<data::Item>& catalogue,
-                   const data::DatasetInfo& info, std::uint64_t seed) {
-  core::RandomStream draw(core::mix_key(seed, {core::key_of("shuffled_labels"), static_cast<std::uint64_t>(index)}));
-  if (example.candidates.empty()) {
+                   const data::DatasetInfo& info, const ControlOptions& options) {
+  core::RandomStream draw(
+      core::mix_key(options.seed, {core::key_of("shuffled_labels"), static_cast<std::uint64_t>(index)}));
+  if (options.ranks_catalogue || example.candidates.empty()) {
+    example.candidates.clear();
+    example.gold.reset();
     answer_with(example, catalogue[draw.next_below(catalogue.size())], info.eos_id);
     return;
   }
@@ -50,6 +53,9 @@ class Renderer {
     if (source_.encoder().encode_history(history, data::item_texts(example.candidates, catalogue_),
                                          catalogue_[*example.target].title, example) == data::Fit::too_long)
       core::user_error("the changed prompt of example {} is longer than the dataset's max_length", index);
+    if (with_history) return;
+    example.history.clear();  // or rules beside the model would see what it does not
+    example.last_item.reset();
   }
 
  private:
@@ -92,7 +98,7 @@ void write_control(const data::Dataset& dataset, const ControlOptions& options,
     if (renderer)
       renderer->render(example, i, options.control != "blank_history");
     else
-      shuffle_label(example, i, catalogue, info, options.seed);
+      shuffle_label(example, i, catalogue, info, options);
     writer.append(options.split, example);
   }
   writer.finish(catalogue, quoted(info, options));

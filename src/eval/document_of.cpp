@@ -83,6 +83,8 @@ class Builder {
 
   core::Part<CandidateReport> candidates() {
     if (config_.catalogue.ranking == "none") return {{}, "ranking = none"};
+    if (config_.control == "shuffled_labels" && config_.catalogue.ranks_catalogue())
+      return {{}, "control = shuffled_labels draws among the whole catalogue: ranking = candidates draws among them"};
     if (!dataset_.has_candidates()) return {{}, "the examples have no candidates"};
     if (measured_.catalogue.empty()) return {{}, "the dataset has no items.jsonl"};
     if (!measured_.any_candidates()) return {{}, "no example has candidates of which the right one is known"};
@@ -90,6 +92,8 @@ class Builder {
         candidate_report(measured_.examples, {measured_.scores, measured_.label_scores, measured_.base_scores},
                          measured_.catalogue, baselines_.of_both, bootstrap_, warnings);
     report.negatives = negatives_of(dataset_.info());
+    if (!measured_.labels_not_applicable.empty())
+      warnings.push_back("the options are not ranked by their labels: " + measured_.labels_not_applicable);
     return {std::move(report), ""};
   }
 

@@ -14,7 +14,7 @@ EvalExample eval_example_of(data::Example example, std::int64_t index, const std
   eval_example.target = example.target;
   eval_example.last_item = example.last_item;
   eval_example.history = std::move(example.history);
-  const bool rankable = example.gold && example.candidates.size() > 1 && *example.gold < example.candidates.size();
+  const bool rankable = has_rankable_candidates(example);
   eval_example.has_unusable_candidates = !rankable && !example.candidates.empty();
   if (rankable) {
     eval_example.candidates = std::move(example.candidates);
@@ -39,6 +39,10 @@ std::vector<std::int64_t> end_tokens(const data::DatasetInfo& info, const std::v
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
+}
+
+bool has_rankable_candidates(const data::Example& example) {
+  return example.gold && example.candidates.size() > 1 && *example.gold < example.candidates.size();
 }
 
 std::int64_t num_to_evaluate(const data::Dataset& dataset, std::int64_t max_eval_samples) {

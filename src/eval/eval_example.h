@@ -25,6 +25,9 @@ struct EvalExample {
 /// The ids that end an answer: the dataset's EOS and the model's, ascending, each once.
 std::vector<std::int64_t> end_tokens(const data::DatasetInfo& info, const std::vector<std::int64_t>& model_eos);
 
+/// Whether an example lists candidates that can be ranked: several, of which the right one is known.
+bool has_rankable_candidates(const data::Example& example);
+
 /// How many examples to evaluate: the first `max_eval_samples` of the split, all for 0.
 std::int64_t num_to_evaluate(const data::Dataset& dataset, std::int64_t max_eval_samples);
 

@@ -19,6 +19,18 @@ GenerationOptions generation_options(const EvaluateConfig& config) {
           .max_tokens_per_batch = config.max_tokens_per_batch};
 }
 
+/// Else all items would be ranked, and called "items of the history left out".
+void require_histories(const data::Dataset& dataset, const EvaluateConfig& config) {
+  if (!config.catalogue.ranks_catalogue() || !config.catalogue.excludes_history() || dataset.has_histories()) return;
+  if (config.control == "blank_history")
+    core::user_error(
+        "history_items = exclude leaves out items of the history, but control = blank_history has none: leave one out");
+  core::user_error(
+      "history_items = exclude leaves out items of the history, but the split {} of {} does not say which these are: "
+      "use history_items = rank, or prepare the dataset from reviews or sequences",
+      config.split, dataset.info().directory.string());
+}
+
 /// Reads what all parts need and refuses what cannot work, before any work starts.
 Measured read_all(dist::Session& session, const model::ModelConfig* model, const data::Dataset& dataset,
                   const EvaluateConfig& config, const std::vector<std::int64_t>& eos) {
@@ -30,6 +42,7 @@ Measured read_all(dist::Session& session, const model::ModelConfig* model, const
       core::user_error(
           "base_model_baseline = true ranks with the model without its adapter, but ranking = none: leave one out");
     if (model) data::require_vocabulary_fits(dataset.info(), model->vocab_size);
+    require_histories(dataset, config);
     measured.catalogue = data::read_catalogue(dataset.info());
     measured.examples = read_eval_examples(dataset, num_to_evaluate(dataset, config.max_eval_samples), eos);
     if (config.catalogue.ranks_catalogue())
@@ -82,7 +95,9 @@ void run_model(dist::Session& session, model::Decoder& decoder, const data::Data
   require_finite(*measured.loss, decoder, dataset, config.split);
   if (config.catalogue.ranking != "none" && measured.any_candidates() && !measured.catalogue.empty()) {
     measured.scores = score_candidates(session, decoder, dataset, measured.examples, measured.catalogue, max_tokens);
-    measured.label_scores = score_option_labels(session, decoder, dataset, measured.examples, max_tokens);
+    auto label_scores = score_option_labels(session, decoder, dataset, measured.examples, max_tokens);
+    if (label_scores) measured.label_scores = std::move(*label_scores.value);
+    measured.labels_not_applicable = label_scores.not_applicable;
   }
   if (config.catalogue.ranks_catalogue())
     measured.catalogue_ranking =

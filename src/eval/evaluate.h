@@ -50,7 +50,8 @@ struct EvaluateConfig {
           {"bootstrap_samples", bootstrap_samples, between(1000, 1e6), "Resamples of shoppers behind each interval."},
           {"seed", seed, "Seed of the bootstrap."},
           {"control", control, control_choices(),
-           "Evaluate a changed split. shuffled_labels: the right candidate is drawn, which must give chance. "
+           "Evaluate a changed split. shuffled_labels: the right candidate is drawn, or with ranking = exhaustive or "
+           "beam the target among all items, and the candidates are left out; it must give chance. "
            "blank_history: prompts without their history, which must give no more than popularity. rotated_options: "
            "each candidate stands one place later, the last one first: `compare` with the evaluation as it was shows "
            "what "
@@ -82,8 +83,9 @@ struct ModelToEvaluate {
 /// Collective. `fitted_on`: the dataset whose train split baselines are fitted on, `dataset` itself unless that is a
 /// control. Loss and perplexity always; candidates where the split has some with a catalogue; the whole catalogue and
 /// greedy answers as asked for. No number depends on the world size. `model`: null with config.baselines_only.
-/// UserError before any work when the dataset's vocabulary is larger than the model's. Fault naming the first example
-/// whose loss, or score of a candidate, is not finite.
+/// UserError before any work when the dataset's vocabulary is larger than the model's, or when items of histories are
+/// to be left out that nothing is known of. Fault naming the first example whose loss, or score of a candidate, is not
+/// finite.
 Evaluation evaluate(dist::Session& session, const ModelToEvaluate* model, const data::Dataset& dataset,
                     const EvaluateConfig& config, const data::DatasetInfo& fitted_on);
 

@@ -21,6 +21,7 @@ struct Measured {
   std::optional<LossResult> loss;                   // none without a model
   std::vector<CandidateScores> scores;              // one an example; empty: not scored
   std::vector<CandidateScores> label_scores;        // the same by the labels of the options; empty: prompts show none
+  std::string labels_not_applicable;                // why labels that prompts show give no scores; empty: they do
   std::vector<CandidateScores> base_scores;         // the same of the model without its adapter; empty: not asked for
   CatalogueRanking catalogue_ranking;               // kinds: none without a model
   std::vector<std::vector<data::TokenId>> answers;  // one an example; empty: not generated

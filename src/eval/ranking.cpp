@@ -60,12 +60,12 @@ Tokens prompt_of(const data::Dataset& dataset, const EvalExample& example) {
   return dataset.prompt(example.index);
 }
 
-/// Two numbers a candidate: the log-likelihood, and that of its first token.
+/// Two numbers a candidate: the log-likelihood, and that of the token at which it parts from the others.
 void put(const TokenTrie& trie, const TrieScores& scores, std::span<double> places) {
   const std::vector<double> sums = path_log_likelihoods(trie, scores);
   for (std::size_t j = 0; j < trie.num_sequences(); ++j) {
     places[2 * j] = sums[static_cast<std::size_t>(trie.end_of(j))];
-    places[2 * j + 1] = scores.first[static_cast<std::size_t>(trie.beginning_of(j))];
+    places[2 * j + 1] = scores.first[static_cast<std::size_t>(trie.parting_of(j))];
   }
 }
 
@@ -79,7 +79,7 @@ CandidateScores scores_of(const EvalExample& example, std::span<const double> va
           "the model gives candidate {} of example {} the log-likelihood {}: its weights or its dtype are unusable", j,
           example.index, log_likelihood);
     scores.log_likelihood.push_back(log_likelihood);
-    scores.first_token.push_back(values[2 * j + 1]);
+    scores.parting_token.push_back(values[2 * j + 1]);
     scores.num_tokens.push_back(std::ssize(continuation_of(example, j, catalogue)));
   }
   return scores;

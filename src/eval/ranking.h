@@ -17,7 +17,9 @@ namespace allreco::eval {
 struct CandidateScores {
   std::vector<double> log_likelihood;    // log p(title and EOS | prompt), nats
   std::vector<std::int64_t> num_tokens;  // of the title with its EOS
-  std::vector<double> first_token;       // log p(first token of the title | prompt), nats
+  /// log p(the first token that not all candidates have | prompt and the beginning that they share), nats; of the first
+  /// token where that beginning is the whole of one.
+  std::vector<double> parting_token;
 
   std::vector<double> per_token() const;  // log_likelihood / num_tokens
 };

@@ -45,10 +45,12 @@ class TokenTrie {
   }
   /// Where sequence i of the constructor ends.
   std::int64_t end_of(std::size_t i) const { return ends_[i]; }
-  /// The child of the root that sequence i passes.
-  std::int64_t beginning_of(std::size_t i) const {
+  /// The node whose first token is the first one of sequence i that not all sequences have: below the root, or below
+  /// the beginning that all share. Where that is a whole sequence nothing is below it for all of them: then itself.
+  std::int64_t parting_of(std::size_t i) const {
+    const bool all_share_more = node(1).end == std::ssize(nodes_) && !node(1).is_end;
     std::int64_t index = ends_[i];
-    while (node(index).parent > 0) index = node(index).parent;
+    while (node(index).parent != (all_share_more ? 1 : 0)) index = node(index).parent;
     return index;
   }
   std::size_t num_sequences() const { return ends_.size(); }

@@ -1,7 +1,5 @@
 #include "eval/training_metrics.h"
 
-#include <algorithm>
-
 #include "core/check.h"
 #include "eval/calibration.h"
 #include "eval/catalogue.h"
@@ -10,6 +8,15 @@
 namespace allreco::eval {
 
 namespace {
+
+/// Whether one of the examples to evaluate is such.
+template <class IsSuch>
+bool has_example(const data::Dataset& dataset, const TrainingMetricsOptions& options, const IsSuch& is_such) {
+  const std::int64_t count = num_to_evaluate(dataset, options.max_eval_samples);
+  for (std::int64_t i = 0; i < count; ++i)
+    if (is_such(dataset.example(i))) return true;
+  return false;
+}
 
 /// What ranking needs of a split.
 struct Split {
@@ -21,6 +28,7 @@ Split read_split(dist::Session& session, const model::Decoder& decoder, const da
                  const TrainingMetricsOptions& options) {
   Split split;
   session.together("reading the examples", [&] {
+    require_metric(dataset, options);
     split.catalogue = data::read_catalogue(dataset.info());
     split.examples = read_eval_examples(dataset, num_to_evaluate(dataset, options.max_eval_samples),
                                         end_tokens(dataset.info(), decoder.config().eos_token_ids));
@@ -31,10 +39,6 @@ Split read_split(dist::Session& session, const model::Decoder& decoder, const da
 core::Named<double> among_candidates(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                                      const TrainingMetricsOptions& options) {
   const Split split = read_split(session, decoder, dataset, options);
-  const bool has_any = std::any_of(split.examples.begin(), split.examples.end(),
-                                   [](const EvalExample& e) { return !e.candidates.empty(); });
-  if (!has_any || split.catalogue.empty())
-    core::user_error("metric_for_best_model = accuracy: the examples of the split have no candidates; use ndcg@10");
   const auto scores =
       score_candidates(session, decoder, dataset, split.examples, split.catalogue, options.max_tokens_per_batch);
   std::vector<double> right, losses;
@@ -54,8 +58,7 @@ core::Named<double> in_catalogue(dist::Session& session, model::Decoder& decoder
   exhaustive.ranking = "exhaustive";
   const CatalogueRanking ranking = rank_catalogue(session, decoder, dataset, split.examples, split.catalogue,
                                                   exhaustive, options.max_tokens_per_batch);
-  if (ranking.not_applicable)
-    core::user_error("metric_for_best_model = {}: {}", options.metric, *ranking.not_applicable);
+  core::require(!ranking.not_applicable, "require_metric asks for what can be ranked");
   double hits = 0, gain = 0, reciprocal = 0;
   for (const CatalogueRank& rank : ranking.ranks.front()) {
     hits += hit_rate(rank.among_all, 10);
@@ -74,6 +77,26 @@ const std::vector<std::string>& training_metric_names() {
 }
 
 bool greater_is_better(const std::string& metric) { return metric != "loss"; }
+
+void require_metric(const data::Dataset& dataset, const TrainingMetricsOptions& options) {
+  if (options.metric == "loss") return;
+  const std::int64_t num_items = dataset.info().num_items;
+  if (num_items == 0)
+    core::user_error(
+        "metric_for_best_model = {}: the dataset {} has no items.jsonl, so nothing can be ranked; use loss",
+        options.metric, dataset.info().directory.string());
+  if (options.metric == "accuracy") {
+    if (!dataset.has_candidates() || !has_example(dataset, options, has_rankable_candidates))
+      core::user_error(
+          "metric_for_best_model = accuracy: no example of the split has candidates of which the right one is known; "
+          "use ndcg@10, in the whole catalogue, or loss");
+    return;
+  }
+  const auto is_in_catalogue = [&](const data::Example& e) { return e.target && *e.target < num_items; };
+  if (!has_example(dataset, options, is_in_catalogue))
+    core::user_error("metric_for_best_model = {}: no example of the split says which item was bought; use loss",
+                     options.metric);
+}
 
 TrainingMetrics training_metrics(dist::Session& session, model::Decoder& decoder, const data::Dataset& dataset,
                                  const TrainingMetricsOptions& options) {

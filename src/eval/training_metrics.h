@@ -23,6 +23,10 @@ const std::vector<std::string>& training_metric_names();
 /// Of all but the loss.
 bool greater_is_better(const std::string& metric);
 
+/// UserError when the split has not what the metric needs: to be asked before a run starts. Reads up to the first
+/// example that has it.
+void require_metric(const data::Dataset& dataset, const TrainingMetricsOptions& options);
+
 struct TrainingMetrics {
   LossResult loss;
   core::Named<double> ranking;  // what ranking gives besides: accuracy and log_loss, or hit_rate@10, ndcg@10 and mrr

@@ -47,8 +47,7 @@ std::optional<Options> options_of(std::span<const EvalExample> examples, const s
       const bool a_is_yes = letters_of(catalogue[a].title) == "yes";
       options = a_is_yes ? Options{a, b} : Options{b, a};
       if (letters_of(catalogue[options->yes].title) != "yes" || letters_of(catalogue[options->no].title) != "no" ||
-          catalogue[a].tokens.empty() || catalogue[b].tokens.empty() ||
-          catalogue[a].tokens[0] == catalogue[b].tokens[0])
+          catalogue[a].tokens == catalogue[b].tokens)
         return std::nullopt;
     }
     if (std::minmax(a, b) != std::minmax(options->yes, options->no)) return std::nullopt;
@@ -68,7 +67,7 @@ std::optional<YesNoReport> yes_no_report(std::span<const EvalExample> examples, 
   for (std::size_t i = 0; i < examples.size(); ++i) {
     if (examples[i].candidates.empty()) continue;
     const std::size_t yes = examples[i].candidates[0] == options->yes ? 0 : 1;
-    const double log_odds = scores[i].first_token[yes] - scores[i].first_token[1 - yes];  // rises with p(Yes)
+    const double log_odds = scores[i].parting_token[yes] - scores[i].parting_token[1 - yes];  // rises with p(Yes)
     const bool is_yes = examples[i].gold == yes;
     all.log_odds.push_back(log_odds);
     all.is_yes.push_back(is_yes);

@@ -1,4 +1,4 @@
-// Yes/no answers, as TALLRec evaluates them: the AUC of p(Yes) at the answer's first token.
+// Yes/no answers, as TALLRec evaluates them: the AUC of p(Yes) at the first token in which the answers differ.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -32,8 +32,9 @@ struct YesNoReport {
 };
 
 /// None unless the candidates of every example that has some are the same two, "yes" and "no" in any case and with any
-/// punctuation. p(Yes) = softmax over the first tokens of the two options as answers, whose ids are thus those that
-/// follow the prompt; options whose first tokens are equal are no such answers either.
+/// punctuation. p(Yes) = softmax over the tokens at which the two options as answers part, whose ids are thus those
+/// that follow the prompt and what both begin with (a lone word mark of SentencePiece). Equal tokens are no such
+/// answers.
 std::optional<YesNoReport> yes_no_report(std::span<const EvalExample> examples, std::span<const CandidateScores> scores,
                                          const std::vector<data::Item>& catalogue);
 

@@ -63,7 +63,8 @@ Table auc_table(const std::vector<DataGroup>& groups) {
       for (const auto& [score, values] : report.scores)
         table.add({group.title, one.name, score, values.auc_per_user, values.auc_pooled});
       if (report.yes_no)
-        table.add({group.title, one.name, fmt::format("{} or {}, first token", report.yes_no->yes, report.yes_no->no),
+        table.add({group.title, one.name,
+                   fmt::format("{} or {}, first differing token", report.yes_no->yes, report.yes_no->no),
                    cell(report.yes_no->auc_per_user), cell(report.yes_no->auc_pooled)});
     }
   }

@@ -5,6 +5,7 @@
 #include "core/check.h"
 #include "core/files.h"
 #include "eval/base_model.h"
+#include "eval/training_metrics.h"
 #include "model/lora/adapter.h"
 #include "model/lora/adapter_targets.h"
 
@@ -55,7 +56,11 @@ RunInputs read_inputs(dist::Session& session, const TrainJob& job, at::Device de
     model::validate(lora);
     const bool verify = session.local_rank() == 0;  // once a node: the others read the same files
     train_data.emplace(open_split(config.dataset, config.train_split, verify));
-    if (config.eval_strategy != "no") eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
+    if (config.eval_strategy != "no") {
+      eval_data.emplace(open_split(config.dataset, config.eval_split, verify));
+      eval::require_metric(*eval_data,
+                           {.metric = config.best_metric_name(), .max_eval_samples = config.max_eval_samples});
+    }
     base = eval::load_base_model(session, job.base, device);
     if (!job.adapter_name_or_path.empty()) model::check_adapter(job.adapter_name_or_path, base->config, lora);
     model::resolve_targets(lora, base->config);  // for its refusals

@@ -17,8 +17,9 @@ struct RunInputs {
   model::LoraConfig lora;
 };
 
-/// Collective. UserError for a missing split, a dataset of another tokenizer or with a larger vocabulary than the
-/// model, examples longer than the model's positions, LoRA options or an adapter that do not fit.
+/// Collective. UserError for a missing split, one that cannot give metric_for_best_model, a dataset of another
+/// tokenizer or with a larger vocabulary than the model, examples longer than the model's positions, LoRA options or an
+/// adapter that do not fit.
 RunInputs read_inputs(dist::Session& session, const TrainJob& job, at::Device device);
 
 }  // namespace allreco::train

@@ -4,7 +4,7 @@ raw sequences: leave-last-out, full catalogue, ties by expectation.
 
 Usage: baselines_recount.py ALLRECO TOKENIZER_DIRECTORY [SEQUENCES ITEM_TEXTS [--users N]]
 
-Without files: a random shop, with equal titles, repeats and users whose train part is one item.
+Without files: a random shop, with equal titles, words that are not ASCII, repeats and users whose train part is one item.
 """
 import argparse
 import collections
@@ -31,7 +31,9 @@ def read_lines(path):
 
 def write_random_shop(directory):
     draw = random.Random(5)
-    words = [f"word{w}" for w in range(30)]
+    words = [f"word{w}" for w in range(24)]
+    words += ["Caf\u00e9", "CAF\u00c9\u2122", "caf\u00e9\u2014bar", "\u0401lka\u00b2", "\u0451LKA\u00b2",
+              "\u6771\u4eac_\u00bd"]
     items = [f"I{i:03}" for i in range(60)]
     titles = {item: " ".join(draw.choices(words, k=draw.randint(1, 6))) for item in items}
     titles["I007"] = titles["I003"]
@@ -41,8 +43,9 @@ def write_random_shop(directory):
         start, length = draw.randrange(60), draw.randint(2, 14)
         near = [items[(start + draw.randint(0, 9)) % 60] for _ in range(length)]
         sequences.append(f"U{user:03} " + " ".join(near))
-    (directory / "sequences.txt").write_text("\n".join(sequences) + "\n")
-    (directory / "items.txt").write_text("".join(f"{i} {t}\n" for i, t in titles.items()))
+    (directory / "sequences.txt").write_text("\n".join(sequences) + "\n", encoding="utf-8")
+    texts = "".join(f"{item} {title}\n" for item, title in titles.items())
+    (directory / "items.txt").write_text(texts, encoding="utf-8")
     return directory / "sequences.txt", directory / "items.txt"
 
 
@@ -75,7 +78,7 @@ class Recount:
                 self.with_item[x] += 1
                 for y in set(ids) - {x}:
                     self.with_both[x][y] += 1
-        self.words = [collections.Counter(re.findall(r"[a-z0-9]+", t.lower())) for t in self.titles]
+        self.words = [collections.Counter(re.findall(r"[^\W_]+", t.lower())) for t in self.titles]
         self.has_word = collections.defaultdict(list)
         for i, words in enumerate(self.words):
             for word in words:

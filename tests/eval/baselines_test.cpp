@@ -74,6 +74,23 @@ TEST(Baselines, SayWhyTheyDoNotApply) {
   EXPECT_FALSE(baselines.at("shortest_title").not_applicable);
 }
 
+/// A title is found by the words of another one, whatever their script, case and the signs between them.
+TEST(Baselines, TitlesOfOtherScriptsShareWords) {
+  const std::vector<data::Item> catalogue{{0, "", "Caf\u00E9\u2014Bar", 0, {}},
+                                          {1, "", "CAF\u00C9 Set", 0, {}},
+                                          {2, "", "Mug \u2122", 0, {}},
+                                          {3, "", "Card \u2122", 0, {}}};
+  const EvalExample bought_first = example_with({}, 0, 0), bought_mug = example_with({}, 0, 2);
+  for (const auto& score : {bm25_scores(catalogue), tf_idf_scores(catalogue)}) {
+    std::vector<double> scores(catalogue.size());
+    score(bought_first, scores);
+    EXPECT_GT(scores[1], 0);
+    EXPECT_EQ(scores[2], 0);
+    score(bought_mug, scores);
+    EXPECT_EQ(scores[3], 0) << "a sign is no word";
+  }
+}
+
 TEST(Baselines, AnswersCountedByHand) {
   const support::TemporaryDirectory scratch;
   const auto directory = testing::write_small_dataset(scratch / "ds", 24);

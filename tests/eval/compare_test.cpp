@@ -78,6 +78,10 @@ TEST(Compare, RanksOfAnotherSearchAreNoPair) {
                                      "catalogue ndcg@10"};
   EXPECT_EQ(names_of(compare(scratch / "whole", scratch / "whole", {1000, 1})), all);
   EXPECT_EQ(names_of(compare(scratch / "beam", scratch / "beam", {1000, 1})), all);
+  const Comparison whole = compare(scratch / "whole", scratch / "whole", {1000, 1});
+  EXPECT_EQ(whole.metrics.at(0).test, "McNemar");  // ranks without ties
+  EXPECT_EQ(whole.metrics.at(2).test, "sign test");
+  EXPECT_NE(comparison_table(whole).find("sign test"), std::string::npos);
   // Ten ranks behind five beams are a tie of all other items.
   EXPECT_EQ(names_of(compare(scratch / "beam5", scratch / "beam5", {1000, 1})),
             (std::vector<std::string>{"catalogue accuracy", "catalogue mrr"}));
@@ -94,6 +98,7 @@ TEST(Compare, PairsAreCountedByHand) {
   EXPECT_EQ(metric.num_b_better, 3);
   EXPECT_DOUBLE_EQ(metric.difference.value, 2.0 / 6);
   EXPECT_DOUBLE_EQ(metric.p_mcnemar, 2 * (1 + 4) / 16.0);  // one or none of four fair coins, both ways
+  EXPECT_EQ(metric.test, "McNemar");
   // Users' differences are -1, 2 and 1 of two examples each: no resample leaves -1/2 to 1.
   EXPECT_GE(metric.difference.bootstrap_95.low, -0.5);
   EXPECT_LE(metric.difference.bootstrap_95.high, 1.0);
@@ -129,7 +134,10 @@ TEST(Compare, HugeRanksTakeNoTime) {
       scratch / "A/predictions.jsonl",
       Json{{"index", 0}, {"catalogue_rank", {{"optimistic", 1}, {"pessimistic", std::int64_t{1} << 32}}}}.dump() +
           "\n");
-  const PairedMetric mrr = compare(scratch / "A", scratch / "A", {1000, 1}).metrics.at(2);  // by name
+  const Comparison comparison = compare(scratch / "A", scratch / "A", {1000, 1});
+  EXPECT_EQ(comparison.metrics.at(0).metric, "catalogue accuracy");
+  EXPECT_EQ(comparison.metrics.at(0).test, "sign test");  // a tie is neither right nor wrong
+  const PairedMetric mrr = comparison.metrics.at(2);      // by name
   EXPECT_EQ(mrr.metric, "catalogue mrr");
   EXPECT_NEAR(mrr.a, (32 * std::numbers::ln2 + std::numbers::egamma) / std::pow(2.0, 32),
               1e-19);  // H(n) = ln n + gamma

@@ -14,6 +14,7 @@
 #include "eval/small_world.h"
 #include "model/lora/adapter.h"
 #include "support/lone_session.h"
+#include "support/message_of.h"
 #include "support/temporary_directory.h"
 
 namespace allreco::eval {
@@ -174,6 +175,37 @@ TEST(Evaluate, RefusesBadInput) {
   EXPECT_THROW(core::check_options(config), core::UserError);
 }
 
+/// Leaving out what is not known would leave out nothing, and say otherwise.
+TEST(Evaluate, LeavesOutItemsOfHistoriesOnlyWhereTheyAreKnown) {
+  const support::TemporaryDirectory scratch;
+  const std::vector<data::Item> items = testing::small_catalogue();
+  data::DatasetWriterOptions options;
+  options.directory = scratch / "ds";
+  options.vocab_size = 512;
+  options.eos_id = testing::kEos;
+  data::DatasetWriter writer(options);
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    data::Example example = testing::small_example(i, items);
+    example.history.clear();
+    writer.append("test", example);
+  }
+  writer.finish(items, {});
+  support::LoneSession one;
+  EvaluateConfig config = small_config();
+  config.baselines_only = true;
+  const Evaluation ranked = evaluate_small(one.get(), scratch / "ds", config);
+  EXPECT_TRUE(ranked.document.catalogue);
+  config.catalogue.history_items = "exclude";
+  const std::string said = support::message_of([&] { evaluate_small(one.get(), scratch / "ds", config); });
+  EXPECT_NE(said.find("the split test of"), std::string::npos) << said;
+  EXPECT_NE(said.find("use history_items = rank"), std::string::npos) << said;
+  config.control = "blank_history";
+  const std::string of_control = support::message_of([&] { evaluate_small(one.get(), scratch / "ds", config); });
+  EXPECT_NE(of_control.find("control = blank_history has none"), std::string::npos) << of_control;
+  config.catalogue.ranking = "candidates";  // where the option says nothing
+  EXPECT_EQ(support::message_of([&] { evaluate_small(one.get(), scratch / "ds", config); }), "");
+}
+
 /// The whole catalogue's metrics again from the predictions' ranks, and every baseline beside them.
 TEST(Evaluate, CatalogueAgreesWithPredictions) {
   const support::TemporaryDirectory scratch;
@@ -203,6 +235,49 @@ TEST(Evaluate, CatalogueAgreesWithPredictions) {
   for (const char* name : {"chance", "popularity", "recent_popularity", "last_item", "co_occurrence", "item_knn",
                            "bm25", "tf_idf", "co_occurrence_text", "shortest_title", "fewest_odd_characters"})
     EXPECT_TRUE(report["baselines"][name].contains("ndcg@10")) << name;
+}
+
+/// Ten places hold all of eight items: every one is hit, and their order still counts.
+TEST(Evaluate, AtTenIsGivenOfFewerItemsToo) {
+  const support::TemporaryDirectory scratch;
+  std::vector<data::Item> items = testing::small_catalogue();
+  items.resize(8);
+  data::DatasetWriterOptions options;
+  options.directory = scratch / "ds";
+  options.vocab_size = 512;
+  options.eos_id = testing::kEos;
+  data::DatasetWriter writer(options);
+  for (std::uint32_t i = 0; i < 12; ++i) {
+    core::RandomStream stream(core::mix_key(core::key_of("few items"), {i}));
+    data::Example example = testing::tokens_only(testing::random_tokens(stream, 6), 6);
+    example.target = i % 8;
+    example.history = {(i + 3) % 8};
+    example.last_item = example.history.back();
+    example.tokens.insert(example.tokens.end(), items[*example.target].tokens.begin(),
+                          items[*example.target].tokens.end());
+    example.tokens.push_back(testing::kEos);
+    writer.append("test", example);
+  }
+  writer.finish(items, {});
+  support::LoneSession one;
+  EvaluateConfig config = small_config();
+  config.generate = false;
+  const Evaluation evaluation = evaluate_small(one.get(), scratch / "ds", config);
+  double gain = 0;
+  for (const CatalogueRank& rank : evaluation.catalogue_ranking.ranks.front()) {
+    const double weight = 1.0 / static_cast<double>(rank.among_all.num_equal + 1);
+    for (std::int64_t r = rank.among_all.optimistic(); r <= rank.among_all.pessimistic(); ++r)
+      gain += weight / std::log2(static_cast<double>(r) + 1);
+  }
+  const Json report = core::json_of(*evaluation.document.catalogue);
+  for (const Json* metrics : {&report["scores"]["log_likelihood"], &report["scores"]["log_likelihood"]["other_rule"],
+                              &report["baselines"]["chance"]}) {
+    EXPECT_EQ((*metrics)["hit_rate@10"]["value"], 1.0);
+    EXPECT_TRUE(metrics->contains("ndcg@10"));
+    EXPECT_FALSE(metrics->contains("hit_rate@20"));
+  }
+  EXPECT_NEAR(report["scores"]["log_likelihood"]["ndcg@10"]["value"].get<double>(), gain / 12, 1e-12);  // 12 of up to 1
+  EXPECT_NE(accuracy_table(evaluation.document).find("ndcg@10"), std::string::npos);
 }
 
 TEST(Evaluate, BaselinesNeedNoModelAndAreTheSameBesideOne) {

@@ -96,11 +96,36 @@ TEST(Ranking, SharedPrefixAgreesWithWholeSequences) {
                     kDoubleTolerance);
         EXPECT_EQ(scores[i].num_tokens[j], std::ssize(title) + 1);
         const Tokens beginning(whole.begin(), whole.begin() + example.prompt_length + 1);
-        EXPECT_NEAR(scores[i].first_token[j], log_likelihood_alone(tiny.decoder, beginning, example.prompt_length),
+        EXPECT_NEAR(scores[i].parting_token[j], log_likelihood_alone(tiny.decoder, beginning, example.prompt_length),
                     kDoubleTolerance);
         EXPECT_DOUBLE_EQ(scores[i].per_token()[j],
                          scores[i].log_likelihood[j] / static_cast<double>(std::ssize(title) + 1));
       }
+    }
+  }
+}
+
+/// "Yes." and "No." of tokenizers that begin every word with a mark: what tells them apart is their second token.
+TEST(Ranking, TheTokenThatPartsCandidatesComesAfterWhatTheyShare) {
+  const support::TemporaryDirectory scratch;
+  const data::Dataset dataset(testing::write_small_dataset(scratch / "ds", 6), "test");
+  auto catalogue = data::read_catalogue(dataset.info());
+  catalogue[0].tokens = {410, 452, 33};
+  catalogue[1].tokens = {410, 458, 33, 8};
+  support::LoneSession one;
+  TinyModel tiny;
+  auto eval_examples = read_eval_examples(dataset, dataset.size(), {kEos});
+  for (EvalExample& eval_example : eval_examples) eval_example.candidates = {1, 0};
+  for (std::int64_t max_tokens : {12, 4096}) {
+    const auto scores = score_candidates(one.get(), tiny.decoder, dataset, eval_examples, catalogue, max_tokens);
+    for (std::size_t i = 0; i < eval_examples.size(); ++i) {
+      Tokens whole = dataset.prompt(static_cast<std::int64_t>(i));
+      whole.insert(whole.end(), {410, 458});
+      EXPECT_NEAR(scores[i].parting_token[0], log_likelihood_alone(tiny.decoder, whole, std::ssize(whole) - 1),
+                  kDoubleTolerance);
+      whole.back() = 452;
+      EXPECT_NEAR(scores[i].parting_token[1], log_likelihood_alone(tiny.decoder, whole, std::ssize(whole) - 1),
+                  kDoubleTolerance);
     }
   }
 }

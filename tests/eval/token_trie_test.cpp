@@ -43,6 +43,28 @@ TEST(TokenTrie, SharesWhatSequencesBeginWith) {
   EXPECT_EQ(TokenTrie({}).nodes().size(), 1u);
 }
 
+using Parting = std::pair<data::TokenId, std::int64_t>;
+
+/// The first token of a sequence's node of parting, and how many stand before it.
+Parting parting(const TokenTrie& trie, std::size_t i) {
+  const std::int64_t node = trie.parting_of(i);
+  return {trie.tokens(node)[0], trie.node(node).depth};
+}
+
+TEST(TokenTrie, SequencesPartBehindWhatAllShare) {
+  const TokenTrie shared({{7, 8, 1, 9}, {7, 8, 2}, {7, 8, 1, 3}});
+  EXPECT_EQ(parting(shared, 0), Parting(1, 2));
+  EXPECT_EQ(parting(shared, 1), Parting(2, 2));
+  EXPECT_EQ(parting(shared, 2), Parting(1, 2));
+  const TokenTrie apart({{7, 1}, {7, 2}, {8}});
+  EXPECT_EQ(parting(apart, 1), Parting(7, 0));
+  EXPECT_EQ(parting(apart, 2), Parting(8, 0));
+  const TokenTrie whole({{7, 8}, {7, 8, 1}});  // nothing of the first comes after what both share
+  EXPECT_EQ(parting(whole, 0), Parting(7, 0));
+  EXPECT_EQ(parting(whole, 1), Parting(7, 0));
+  EXPECT_EQ(parting(TokenTrie({{7, 8}}), 0), Parting(7, 0));
+}
+
 /// Random sequences over few tokens: what a set of all beginnings says.
 TEST(TokenTrie, HoldsExactlyTheGivenSequences) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {

@@ -20,7 +20,7 @@ struct Answers {
     example.candidates = yes_first ? std::vector<std::uint32_t>{1, 0} : std::vector<std::uint32_t>{0, 1};
     example.gold = yes_first == is_yes ? 0 : 1;
     examples.push_back(example);
-    // The whole answers say the opposite: only first tokens count.
+    // The whole answers say the opposite: only the tokens that part them count.
     scores.push_back(
         {{0, 0}, {3, 3}, yes_first ? std::vector<double>{-1, -1 - log_odds} : std::vector<double>{-1 - log_odds, -1}});
   }
@@ -55,7 +55,9 @@ TEST(YesNo, IsOnlyAboutYesAndNo) {
   EXPECT_FALSE(report->auc_pooled);  // no No
   EXPECT_FALSE(report->auc_per_user);
   std::vector<data::Item> catalogue = yes_and_no();
-  catalogue[0].tokens = {11, 5};  // the same first token
+  catalogue[0].tokens = {11, 5};  // the same first token: they part at the second
+  EXPECT_TRUE(yes_no_report(answers.examples, answers.scores, catalogue));
+  catalogue[0].tokens = catalogue[1].tokens;
   EXPECT_FALSE(yes_no_report(answers.examples, answers.scores, catalogue));
   answers.examples.push_back(answers.examples.front());
   answers.examples.back().candidates = {1, 2};

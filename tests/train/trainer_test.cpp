@@ -153,6 +153,11 @@ TEST(Trainer, RefusesWhatDoesNotGoTogetherBeforeItWritesAnything) {
        [](TrainJob& j) { j.base.model_name_or_path = fixture("golden/mistral-tiny").string(); }},  // knows 256 tokens
       {"zebra_proj", [](TrainJob& j) { j.lora.target_modules = {"zebra_proj"}; }},
       {"adapter", [&](TrainJob& j) { j.adapter_name_or_path = (scratch / "no-adapter").string(); }},
+      {"metric_for_best_model = accuracy: the dataset",  // of token ids alone
+       [](TrainJob& j) {
+         j.config.eval_strategy = "epoch";
+         j.config.metric_for_best_model = "accuracy";
+       }},
       {"resume_from_checkpoint = last", [](TrainJob& j) { j.config.resume_from_checkpoint = "last"; }},
   };
   for (const auto& [expected, spoil] : mistakes) {

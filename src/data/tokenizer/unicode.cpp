@@ -67,6 +67,19 @@ bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
 }
 
+bool is_mark(char32_t c) {
+  const auto category = u_charType(static_cast<UChar32>(c));
+  return category == U_NON_SPACING_MARK || category == U_COMBINING_SPACING_MARK || category == U_ENCLOSING_MARK;
+}
+
+/// Of what is_word takes, the underscore and its like (Pc) and the joiners (Cf) are neither; of numbers it has digits
+/// alone.
+bool is_letter_or_number(char32_t c) {
+  const auto category = u_charType(static_cast<UChar32>(c));
+  const bool is_other = category == U_CONNECTOR_PUNCTUATION || category == U_FORMAT_CHAR;
+  return (is_word(c) && !is_other) || is_numeric(c);
+}
+
 }  // namespace
 
 std::string_view character_at(std::string_view text, size_t at) {
@@ -141,6 +154,21 @@ std::string lower_case(std::string_view text) {
     if (c != 0x130) append_utf8(static_cast<char32_t>(u_tolower(static_cast<UChar32>(c))), lower);
   });
   return lower;
+}
+
+std::vector<std::string> words_of(std::string_view text) {
+  const std::string lower = lower_case(to_valid_utf8(text));
+  std::vector<std::string> words;
+  bool is_inside = false;
+  for_each_character(lower, [&](char32_t c, size_t begin, size_t end) {
+    if (!is_mark(c)) {
+      const bool goes_on = is_inside;
+      is_inside = is_letter_or_number(c);
+      if (is_inside && !goes_on) words.emplace_back();
+    }
+    if (is_inside) words.back().append(lower, begin, end - begin);
+  });
+  return words;
 }
 
 std::string_view with_stand_ins(std::string_view text, std::string& buffer) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace allreco::data {
 
@@ -48,6 +49,9 @@ enum class Form { nfc, nfd, nfkc, nfkd };
 std::string normalize(std::string_view text, Form form);
 /// Each character alone, Unicode 16: no final sigma.
 std::string lower_case(std::string_view text);
+/// Runs of letters (Alphabetic) and digits (\p{N}) in lower case. A combining mark goes on with a word and begins none.
+/// Bytes that are not UTF-8 part words.
+std::vector<std::string> words_of(std::string_view text);
 
 /// For regular expressions: `text` with characters whose kind changed after Unicode 14 (PCRE2's oldest) replaced by
 /// others of their kind and length, so that matches lie at the same bytes. Returns `text` itself or a view of `buffer`.

@@ -109,7 +109,7 @@ ItemBaselineSet item_baselines(const std::vector<data::Item>& catalogue, const T
     for (auto* baselines : {&set.of_catalogue_only, &set.of_both})
       for (ItemBaseline& baseline : *baselines)
         if (baseline.needs_history && !baseline.not_applicable)
-          baseline.not_applicable = "the dataset does not say what histories hold";
+          baseline.not_applicable = "no example says what its history holds";
   }
   return set;
 }

@@ -1,10 +1,10 @@
 // BM25 (Robertson and Walker 1994, with the idf of Lucene, which is never negative) and TF-IDF over titles.
-#include <cctype>
 #include <cmath>
 #include <map>
 #include <memory>
 #include <unordered_map>
 
+#include "data/tokenizer/unicode.h"
 #include "eval/baselines/item_baseline.h"
 #include "eval/baselines/sparse_rows.h"
 
@@ -14,14 +14,14 @@ namespace {
 
 constexpr double kK1 = 1.2, kB = 0.75;
 
-/// The words of all titles: runs of ASCII letters and digits and of bytes of other scripts, in lower case.
+/// The words of all titles.
 class Words {
  public:
   explicit Words(const std::vector<data::Item>& catalogue) {
     std::unordered_map<std::string, std::uint32_t> ids;
     for (const data::Item& item : catalogue) {
       std::map<std::uint32_t, double> counts;
-      for (const std::string& word : split(item.title))
+      for (const std::string& word : data::words_of(item.title))
         ++counts[ids.try_emplace(word, static_cast<std::uint32_t>(ids.size())).first->second];
       of_item.emplace_back(counts.begin(), counts.end());
     }
@@ -32,20 +32,6 @@ class Words {
 
   std::vector<std::vector<std::pair<std::uint32_t, double>>> of_item;  // (word, how often), by word
   std::vector<double> items_with;                                      // by word
-
- private:
-  static std::vector<std::string> split(const std::string& title) {
-    std::vector<std::string> words(1);
-    for (const char c : title) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte >= 0x80 || std::isalnum(byte))
-        words.back().push_back(static_cast<char>(byte < 0x80 ? std::tolower(byte) : byte));
-      else if (!words.back().empty())
-        words.emplace_back();
-    }
-    if (words.back().empty()) words.pop_back();
-    return words;
-  }
 };
 
 /// Adds up, over the history's titles by recency and over each one's words, the word's weight in the query times its
