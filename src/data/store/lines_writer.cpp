@@ -25,7 +25,9 @@ std::string item_line(const Item& item) {
   }
 }
 
-std::string sequence_line(std::span<const std::uint32_t> items) { return fmt::format("[{}]\n", fmt::join(items, ",")); }
+std::string sequence_line(std::span<const std::uint32_t> items) {
+  return fmt::format("[{}]", fmt::join(items, ",")) + "\n";
+}
 
 LinesWriter::LinesWriter(std::filesystem::path path) : path_(std::move(path)), file_(path_, std::ios::binary) {
   if (!file_) write_failed();
