@@ -123,7 +123,11 @@ class Properties {
     if (target >= measured_.catalogue.size()) return;
     const data::Item& item = measured_.catalogue[target];
     values["title_tokens"] = range_of(std::ssize(item.tokens), {5, 10, 20, 40});
+    if (!item.category.empty()) values["category"] = item.category;
     if (!history.empty()) {
+      const std::string& last_brand = measured_.catalogue[history.back()].brand;
+      if (!item.brand.empty() && !last_brand.empty())
+        values["brand"] = item.brand == last_brand ? "that of the last item" : "another";
       const bool repeats = std::find(history.begin(), history.end(), target) != history.end();
       const bool same_title = std::any_of(history.begin(), history.end(), [&](std::uint32_t bought) {
         return measured_.catalogue[bought].title == item.title;

@@ -101,6 +101,20 @@ TEST(ErrorAnalysis, ItemsAsRareAsTheLeastFifthBelongToIt) {
   EXPECT_EQ(world.sizes_of("target_popularity"), (std::map<std::string, std::int64_t>{{"middle", 10}}));
 }
 
+TEST(ErrorAnalysis, CategoryAndBrandWhereTheyAreKnown) {
+  AnalysisWorld world;
+  world.measured.catalogue[0].category = world.measured.catalogue[1].category = "Tea";
+  world.measured.catalogue[0].brand = world.measured.catalogue[2].brand = "Leaf";
+  world.measured.catalogue[1].brand = "Mill";
+  for (const std::uint32_t target : {0u, 1u, 4u}) {
+    world.add(target, 11, target);
+    world.measured.examples.back().history = {5, 2};
+  }
+  EXPECT_EQ(world.sizes_of("category"), (std::map<std::string, std::int64_t>{{"Tea", 2}}));
+  EXPECT_EQ(world.sizes_of("brand"),
+            (std::map<std::string, std::int64_t>{{"another", 1}, {"that of the last item", 1}}));
+}
+
 TEST(ErrorAnalysis, ASliceCostsItsShareOfWhatItLiesBelow) {
   AnalysisWorld world;
   world.train.purchases.assign(world.train.purchases.size(), 1);
