@@ -60,7 +60,7 @@ struct Bench {
       }
       data.emplace(random_tokens ? random_tokens->directory() : std::filesystem::path(train.dataset),
                    train.train_split);
-      data::require_vocabulary_fits(data->info(), base->config.vocab_size);
+      data::require_vocabulary_fits(data->info(), base->config.vocab_size, base->name);
     });
     run_plan = train::plan_run(train, data->size(), batch);
     store = std::make_unique<model::LoraStore>(base->config, config.lora, base->weights.dtype(), train.seed, device);

@@ -14,7 +14,7 @@ namespace {
 
 void check_data_fits_model(const data::DatasetInfo& info, const model::BaseModel& base) {
   const model::ModelConfig& config = base.config;
-  data::require_vocabulary_fits(info, config.vocab_size);
+  data::require_vocabulary_fits(info, config.vocab_size, base.name);
   if (info.max_length > config.max_position_embeddings) {
     core::user_error(
         "the dataset {} has examples of {} tokens, but the model {} has {} positions: prepare it with a smaller "

@@ -52,6 +52,11 @@ class HostileInput : public ::testing::Test {
     write("OUT/evaluation.json", "{}");
     succeed(evaluate("EV"));
     succeed(evaluate("EW"));
+    // One that says nothing of its predictions, as earlier versions wrote it: what is beside it is read.
+    fs::copy(scratch_ / "EV", scratch_ / "EX");
+    core::Json document = core::read_json_file(scratch_ / "EX/evaluation.json");
+    document.erase("predictions_sha256");
+    core::write_json_file(scratch_ / "EX/evaluation.json", document);
     write("requests.txt", "1|2\n");
     write("sequences.txt", "u1 a b c\nu2 b c a\nu3 c a b\n");
     write("items.txt", "a Apple pie\nb Bread roll\nc Cheese cake\n");
@@ -127,7 +132,7 @@ class HostileInput : public ::testing::Test {
             {"EV/evaluation.json", compare},
             {"EW/predictions.jsonl", compare},
             {"EV/evaluation.json", report("EV")},
-            {"EV/predictions.jsonl", report("EV")},
+            {"EX/predictions.jsonl", report("EX")},
             {"OUT/metrics.jsonl", report("OUT")},
             {"OUT/train_results.json", report("OUT")},
             {"OUT/config.cfg", report("OUT")},

@@ -141,12 +141,12 @@ DatasetInfo read_dataset_info(const fs::path& directory) {
   return info;
 }
 
-void require_vocabulary_fits(const DatasetInfo& info, std::int64_t vocab_size_of_model) {
+void require_vocabulary_fits(const DatasetInfo& info, std::int64_t vocab_size_of_model, const std::string& model) {
   if (info.vocab_size <= vocab_size_of_model) return;
   core::user_error(
-      "the dataset {} has a vocabulary of {} tokens, the model one of {}: prepare the dataset with the model's own "
+      "the dataset {} has a vocabulary of {} tokens, the model{} one of {}: prepare the dataset with the model's own "
       "tokenizer",
-      info.directory.string(), info.vocab_size, vocab_size_of_model);
+      info.directory.string(), info.vocab_size, model.empty() ? "" : " " + model, vocab_size_of_model);
 }
 
 bool has_split(const DatasetInfo& info, const std::string& split) {

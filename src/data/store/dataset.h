@@ -58,7 +58,7 @@ struct DatasetInfo {
 DatasetInfo read_dataset_info(const std::filesystem::path& directory);
 
 /// UserError when the dataset may hold tokens that a model with such a vocabulary does not know.
-void require_vocabulary_fits(const DatasetInfo& info, std::int64_t vocab_size_of_model);
+void require_vocabulary_fits(const DatasetInfo& info, std::int64_t vocab_size_of_model, const std::string& model = "");
 
 class Dataset {
  public:
