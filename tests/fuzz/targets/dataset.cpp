@@ -1,5 +1,5 @@
-// A dataset directory: dataset.json, items.jsonl and a shard. @SHA256@ and @BYTES@ in dataset.json stand for what the
-// other two have, so that those checks can be passed.
+// A dataset directory: dataset.json, items.jsonl, which may also be listed as train_sequences, and a shard. @SHA256@
+// and @BYTES@ in dataset.json stand for what the other two have, so that those checks can be passed.
 #include "data/store/dataset.h"
 
 #include "core/files.h"
@@ -16,6 +16,7 @@ void dataset(Input input) {
       with(with(pieces[0], "@SHA256@", core::sha256_of_bytes(pieces[1])), "@BYTES@", std::to_string(pieces[2].size()));
   directory.write("dataset.json", json);
   const data::DatasetInfo info = data::read_dataset_info(directory.path());
+  data::read_listed_train_sequences(info);
   data::read_catalogue(info);
   if (!data::has_split(info, "train")) return;
   const data::Dataset train(directory.path(), "train", /*verify_checksums=*/false);
