@@ -28,13 +28,11 @@ GenerationErrors generation_errors(std::span<const EvalExample> examples, const 
     const std::size_t limit = std::max<std::size_t>(1, right[i].size() / kNearCopyShare);
     if (answer.empty())
       ++errors.empty;
-    else if (is_own_title)
-      ++errors.near_copy;
-    else if (std::any_of(examples[i].candidates.begin(), examples[i].candidates.end(), is_answer))
+    else if (!is_own_title && std::any_of(examples[i].candidates.begin(), examples[i].candidates.end(), is_answer))
       ++errors.another_option;
-    else if (titles.contains(answer))
+    else if (!is_own_title && titles.contains(answer))
       ++errors.another_item;
-    else if (core::edit_distance(answer, right[i], limit) <= limit)
+    else if (is_own_title || core::edit_distance(answer, right[i], limit) <= limit)
       ++errors.near_copy;
     else
       ++errors.not_in_catalogue;
