@@ -56,6 +56,7 @@ TrainSequences read_train_sequences(const data::DatasetInfo& info) {
     const data::Example example = dataset.example(i);
     if (!example.target || *example.target >= num_items) continue;
     if (example.timestamp) dated.push_back({*example.timestamp, *example.target});
+    if (listed && !example.timestamp) break;  // then none has one, and nothing else is asked of them
     if (listed) continue;
     const auto known = example.user ? newest_of_user.find(*example.user) : newest_of_user.end();
     if (known != newest_of_user.end() && extend(train.sequences[known->second], example)) continue;
